@@ -1,0 +1,64 @@
+import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import fp from 'fastify-plugin';
+import { RegistryError } from '../src/errors.ts';
+import { errorResponse } from '../src/registry/error-response.ts';
+import { sendJson } from './json.ts';
+
+/** Answers every failure, known or not, with an OCI error body. */
+export default fp(
+	async (app: FastifyInstance) => {
+		app.setErrorHandler((error: FastifyError | RegistryError, request, reply) => sendError(asRegistryError(error), request, reply));
+		app.setNotFoundHandler((request, reply) =>
+			sendError(
+				request.method === 'GET' || request.method === 'HEAD'
+					? new RegistryError('UNSUPPORTED', 'there is nothing at this address', { status: 404 })
+					: new RegistryError('UNSUPPORTED', 'images can only be pulled through this proxy'),
+				request,
+				reply,
+			),
+		);
+	},
+	{ name: 'errors' },
+);
+
+/** Sends an error as it answers itself, and logs what only the operator should know. */
+export function sendError(error: RegistryError, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+	if (error.statusCode >= 500) {
+		request.log.error({ cause: describe(error.cause) }, error.message);
+	} else {
+		request.log.debug({ code: error.code, cause: describe(error.cause) }, error.message);
+	}
+	const { status, reason, headers, body } = errorResponse(error, request.headers['user-agent']);
+	if (reason !== undefined && request.raw.httpVersionMajor === 1) {
+		reply.raw.statusMessage = reason;
+	}
+	return sendJson(reply.code(status).headers(headers), body);
+}
+
+/** Fastify's own errors (a body that is too large, a malformed URL) keep their status; anything else is a defect, and says nothing of itself. */
+export function asRegistryError(error: FastifyError | RegistryError): RegistryError {
+	if (error instanceof RegistryError) {
+		return error;
+	}
+	const status = error.statusCode ?? 500;
+	return status >= 400 && status < 500
+		? new RegistryError('UNSUPPORTED', `the request was not understood (${error.code ?? status})`, { status, cause: error })
+		: new RegistryError('UNKNOWN', 'something went wrong in the proxy', { cause: error });
+}
+
+/** An error in words that hold no secret: balena-sdk's carry the request's headers as properties, so only names, codes and messages are taken. */
+function describe(error: unknown, depth = 0): unknown {
+	if (!(error instanceof Error) || depth > 3) {
+		return undefined;
+	}
+	const { code, statusCode } = error as { code?: unknown; statusCode?: unknown };
+	return {
+		type: error.name,
+		message: error.message,
+		...(code === undefined ? {} : { code }),
+		...(statusCode === undefined ? {} : { statusCode }),
+		// A defect of this program: undici's "fetch failed" is a TypeError too, but has a cause.
+		...(error.cause === undefined && (error instanceof TypeError || error instanceof RangeError) ? { stack: error.stack } : {}),
+		...(error.cause === undefined ? {} : { cause: describe(error.cause, depth + 1) }),
+	};
+}

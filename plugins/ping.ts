@@ -1,0 +1,6 @@
+import type { FastifyInstance } from 'fastify';
+
+/** Liveness: answers as long as the process does, whatever its upstreams are doing. */
+export default async function ping(app: FastifyInstance): Promise<void> {
+	app.route({ method: ['GET', 'HEAD'], url: '/ping', config: { rateLimit: false }, handler: async (_request, reply) => reply.type('text/plain').send('pong') });
+}

@@ -1,0 +1,141 @@
+import replyFrom from '@fastify/reply-from';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import fp from 'fastify-plugin';
+import type { IncomingHttpHeaders } from 'node:http';
+import { Agent, type Dispatcher } from 'undici';
+import { RegistryError, upstreamError } from '../src/errors.ts';
+import type { Config } from '../src/config.ts';
+import { parseChallenge } from '../src/registry/challenge.ts';
+import { upstreamStatusError } from '../src/registry/error-response.ts';
+import { forwardedRequestHeaders, forwardedResponseHeaders, rewriteLocation } from '../src/registry/headers.ts';
+import { pullScope } from '../src/registry/scope.ts';
+
+/** What a forwarded request asks for, in the client's words and in the upstream registry's. */
+export interface Forwarding {
+	kind: string;
+	/** The friendly name; undefined for the ping. */
+	name: string | undefined;
+	/** The tag or digest, for messages. */
+	item: string;
+	/** Path at the upstream registry, made from validated parts only. */
+	path: string;
+	query?: Record<string, string>;
+	/** The token that the upstream registry is shown. */
+	token: string;
+}
+
+declare module 'fastify' {
+	interface FastifyInstance {
+		registry: { dispatcher: Dispatcher };
+	}
+	interface FastifyRequest {
+		forwarding: Forwarding | null;
+	}
+	interface FastifyReply {
+		/** Streams the upstream registry's answer to the client. Whatever is not a success or a redirect becomes an error of this proxy's. */
+		forward(forwarding: Forwarding): FastifyReply;
+	}
+}
+
+/** Carries a request's AbortSignal past reply-from, which copies headers, symbols included, but knows no signal. */
+const SIGNAL = Symbol('signal');
+
+type Headers = Record<string, string> & { [SIGNAL]?: AbortSignal };
+/** The parts of undici's response that reply-from hands on under its own type. */
+interface UpstreamResponse {
+	statusCode: number;
+	headers: IncomingHttpHeaders;
+	stream: Dispatcher.ResponseData['body'];
+}
+
+/** The upstream registry: its connections, and forwarding to it through @fastify/reply-from. */
+export default fp(
+	async (app: FastifyInstance, config: Config) => {
+		const agent = new Agent({
+			connections: config.REGISTRY_CONNECTIONS,
+			connect: { timeout: config.REGISTRY_CONNECT_TIMEOUT },
+			headersTimeout: config.REGISTRY_HEADERS_TIMEOUT,
+			bodyTimeout: config.REGISTRY_BODY_TIMEOUT,
+		});
+		app.addHook('onClose', async () => agent.destroy());
+		app.decorate('registry', { dispatcher: agent });
+
+		// An agent of one's own, because reply-from's does not verify certificates; it is recognised by its `request`.
+		await app.register(replyFrom, {
+			base: config.REGISTRY_URL,
+			undici: { request: (options: Dispatcher.RequestOptions, callback: never) => agent.request(withSignal(options), callback) } as never,
+			disableRequestLogging: true,
+		});
+
+		const options = {
+			queryString: (_search: unknown, _url: unknown, request: unknown) => new URLSearchParams((request as FastifyRequest).forwarding!.query).toString(),
+			// Retrying is the client's business; reply-from would repeat a 503 ten times.
+			retryDelay: () => null,
+			rewriteRequestHeaders: requestHeaders,
+			rewriteHeaders: (headers: IncomingHttpHeaders, request: unknown) => responseHeaders(headers, request as FastifyRequest, config.REGISTRY_URL),
+			onResponse: (_request: unknown, reply: unknown, response: unknown) => void answer(reply as FastifyReply, response as UpstreamResponse),
+			onError: (reply: unknown, { error }: { error: Error }) => void (reply as FastifyReply).send(upstreamError('registry', error)),
+		};
+
+		app.decorateRequest('forwarding', null);
+		app.decorateReply('forward', function (forwarding) {
+			this.request.forwarding = forwarding;
+			return this.from(forwarding.path, options as never);
+		});
+	},
+	{ name: 'registry' },
+);
+
+function withSignal(options: Dispatcher.RequestOptions): Dispatcher.RequestOptions {
+	const headers = options.headers as Headers;
+	const signal = headers[SIGNAL];
+	delete headers[SIGNAL];
+	return { ...options, signal };
+}
+
+function requestHeaders(request: unknown): Headers {
+	const { headers, signal, forwarding, id } = request as FastifyRequest;
+	const forwarded: Headers = forwardedRequestHeaders(headers);
+	forwarded['authorization'] = `Bearer ${forwarding!.token}`;
+	forwarded['x-request-id'] = id;
+	forwarded[SIGNAL] = signal;
+	return forwarded;
+}
+
+function responseHeaders(headers: IncomingHttpHeaders, request: FastifyRequest, registryUrl: string): IncomingHttpHeaders {
+	const forwarded = forwardedResponseHeaders(headers);
+	if (forwarded.location !== undefined) {
+		forwarded.location = rewriteLocation(forwarded.location, registryUrl, request.publicOrigin());
+	}
+	return forwarded;
+}
+
+/** Streams a success, a redirect, "not modified" or "range not satisfiable"; turns anything else into an error. */
+async function answer(reply: FastifyReply, { statusCode, headers, stream }: UpstreamResponse): Promise<void> {
+	if (statusCode < 400 || statusCode === 416) {
+		reply.send(stream);
+		return;
+	}
+	await stream.dump();
+	// The upstream's headers describe the upstream's body.
+	for (const name of Object.keys(reply.getHeaders())) {
+		reply.removeHeader(name);
+	}
+	reply.send(await refusal(statusCode, headers, reply.request));
+}
+
+async function refusal(status: number, headers: IncomingHttpHeaders, request: FastifyRequest): Promise<RegistryError> {
+	const { kind, name, item } = request.forwarding!;
+	if (status !== 401) {
+		return upstreamStatusError(status, { kind, name: name ?? 'the registry', item }, headers['retry-after']);
+	}
+	const { error = 'invalid_token', errorDescription } = parseChallenge(headers['www-authenticate']) ?? {};
+	try {
+		const challenge = await request.challenge({ scope: name === undefined ? undefined : pullScope(name), error, errorDescription });
+		return new RegistryError('UNAUTHORIZED', name === undefined ? 'the token is not valid any more' : `the token does not allow pulling ${name}, or is not valid any more`, {
+			headers: { 'www-authenticate': challenge },
+		});
+	} catch (cause) {
+		return cause instanceof RegistryError ? cause : upstreamError('registry', cause);
+	}
+}

@@ -1,0 +1,87 @@
+import type { FastifyInstance } from 'fastify';
+import fp from 'fastify-plugin';
+import { ZodError } from 'zod';
+import { upstreamError } from '../src/errors.ts';
+import type { Caller } from '../src/balena/caller.ts';
+import { ambiguousCommit, explainNoRelease, pickImage, type Failure } from '../src/balena/explain.ts';
+import type { FleetReference } from '../src/balena/reference.ts';
+import { explanationQuery, releaseQuery } from '../src/balena/release-query.ts';
+import { matchRelease, parseFleet, parseReleases, versionOf } from '../src/balena/release.ts';
+import { LoadingCache, type CacheCounts } from '../src/cache.ts';
+import type { Config } from '../src/config.ts';
+
+/** What a reference means to a caller: an image in the upstream registry, or the sentence that says why it means none. */
+export type Resolution = { kind: 'image'; repository: string; digest: string | undefined; version: string } | ({ kind: 'failure' } & Failure);
+
+export interface Resolver {
+	/** @throws RegistryError only where the API cannot be asked */
+	resolve(reference: FleetReference, caller: Caller): Promise<Resolution>;
+	/** Drops what is remembered for a caller: its credentials turned out to be invalid, so that the answers were an anonymous caller's. */
+	forget(reference: FleetReference, caller: Caller): void;
+	readonly counts: CacheCounts & { size: number };
+}
+
+declare module 'fastify' {
+	interface FastifyInstance {
+		resolver: Resolver;
+	}
+}
+
+/** Slugs to releases: one OData query through an LRU cache, a second one only to explain a failure. */
+export default fp(
+	async (app: FastifyInstance, config: Config) => {
+		const cache = new LoadingCache<Resolution>({
+			max: config.RESOLUTION_CACHE_SIZE,
+			onStale: (error) => app.log.warn({ error: (error as Error).message }, 'the balena API is unavailable: resolving from what is remembered'),
+		});
+
+		async function ask(reference: FleetReference, caller: Caller): Promise<Resolution> {
+			const candidates = parse(parseReleases, await app.api.query('release', releaseQuery(reference), caller));
+			const match = matchRelease(candidates, reference.release);
+			switch (match.kind) {
+				case 'one': {
+					const image = pickImage(reference, match.release);
+					return 'code' in image
+						? { kind: 'failure', ...image }
+						: { kind: 'image', repository: image.repository, digest: image.digest, version: versionOf(match.release) };
+				}
+				case 'ambiguous':
+					return { kind: 'failure', ...ambiguousCommit(reference, match.releases) };
+				case 'none': {
+					const fleet = parse(parseFleet, await app.api.query('application', explanationQuery(reference), caller));
+					return { kind: 'failure', ...explainNoRelease(reference, fleet, caller.kind === 'anonymous') };
+				}
+			}
+		}
+
+		app.decorate('resolver', {
+			resolve: (reference, caller) =>
+				cache.get(cacheKey(reference, caller), async () => {
+					const value = await ask(reference, caller);
+					if (value.kind === 'image') {
+						return { value, freshMs: config.RESOLUTION_TTL, staleMs: config.STALE_TTL };
+					}
+					// A failure told to credentials may be an anonymous caller's answer to a key that is about to become valid: never kept.
+					return { value, freshMs: caller.kind === 'anonymous' ? config.RESOLUTION_FAILURE_TTL : 0 };
+				}),
+			forget: (reference, caller) => cache.forget(cacheKey(reference, caller)),
+			get counts() {
+				return { ...cache.counts, size: cache.size };
+			},
+		});
+	},
+	{ name: 'resolver', dependencies: ['api'] },
+);
+
+/** Injective: no part can hold the separator. */
+function cacheKey({ slug, release, service }: FleetReference, caller: Caller): string {
+	return [caller.fingerprint, slug, release?.text ?? '', service ?? ''].join(' ');
+}
+
+function parse<T>(parser: (rows: unknown) => T, rows: unknown): T {
+	try {
+		return parser(rows);
+	} catch (error) {
+		throw error instanceof ZodError ? upstreamError('API', new Error('the answer of the OData API has an unexpected form', { cause: error })) : error;
+	}
+}

@@ -1,0 +1,81 @@
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { RegistryError } from '../src/errors.ts';
+import type { Caller } from '../src/balena/caller.ts';
+import { parseReference } from '../src/balena/reference.ts';
+import type { Config } from '../src/config.ts';
+import { asksToPull, pullScope } from '../src/registry/scope.ts';
+import { formatToken, type Grant } from '../src/registry/token.ts';
+import { parseTokenForm, parseTokenQuery, type TokenRequest } from '../src/registry/token-request.ts';
+import { TOKEN_PATH } from './challenge.ts';
+import { sendJson } from './json.ts';
+
+/** Most names in one request for a token, which all have to be resolved. */
+const MAX_NAMES = 8;
+const MAX_FORM_BYTES = 64 * 1024;
+/** What the token spec and the clients take as the shortest life of a token, in seconds. */
+const MIN_EXPIRES_IN = 60;
+
+/** The token endpoint: friendly names in, a token for the repositories behind them out. */
+export default async function tokenEndpoint(app: FastifyInstance, _config: Config): Promise<void> {
+	app.addContentTypeParser('application/x-www-form-urlencoded', { parseAs: 'string', bodyLimit: MAX_FORM_BYTES }, (_request, body, done) => {
+		done(null, new URLSearchParams(body as string));
+	});
+
+	app.get(TOKEN_PATH, async (request, reply) => issueToken(parseTokenQuery(queryOf(request), request.headers.authorization), reply));
+	app.post(TOKEN_PATH, async (request, reply) => {
+		const form = request.body instanceof URLSearchParams ? request.body : new URLSearchParams();
+		return issueToken(parseTokenForm(form, request.headers.authorization), reply);
+	});
+
+	async function issueToken({ caller, scopes }: TokenRequest, reply: FastifyReply): Promise<FastifyReply> {
+		const names = [...new Set(scopes.filter(asksToPull).map((scope) => scope.name))];
+		if (names.length > MAX_NAMES) {
+			throw new RegistryError('UNSUPPORTED', `a token is for at most ${MAX_NAMES} names`, { status: 400 });
+		}
+		const grants = new Map(await Promise.all(names.map(async (name) => [name, await grantFor(name, caller)] as const)));
+		const repositories = [...grants.values()].flatMap((grant) => (grant.kind === 'image' ? [grant.repository] : []));
+		try {
+			const upstream = await app.tokens.get(repositories, caller);
+			const token = formatToken({ upstream: upstream.text, grants, sealed: undefined });
+			const now = Date.now();
+			return sendJson(reply.header('cache-control', 'no-store'), {
+				token,
+				access_token: token,
+				expires_in: Math.max(MIN_EXPIRES_IN, Math.floor(((upstream.expiresAt ?? now) - now) / 1000)),
+				issued_at: new Date(now).toISOString(),
+				scope: names.map(pullScope).join(' '),
+			});
+		} catch (error) {
+			if (error instanceof RegistryError && error.code === 'UNAUTHORIZED') {
+				forgetAll(names, caller);
+			}
+			throw error;
+		}
+	}
+
+	async function grantFor(name: string, caller: Caller): Promise<Grant> {
+		const reference = parseReference(name);
+		switch (reference.kind) {
+			case 'repository':
+				return { kind: 'image', repository: reference.repository, version: '' };
+			case 'invalid':
+				return { kind: 'failure', code: 'NAME_INVALID', message: reference.message };
+			case 'fleet':
+				return app.resolver.resolve(reference, caller);
+		}
+	}
+
+	function forgetAll(names: string[], caller: Caller): void {
+		for (const reference of names.map(parseReference)) {
+			if (reference.kind === 'fleet') {
+				app.resolver.forget(reference, caller);
+			}
+		}
+	}
+}
+
+function queryOf(request: FastifyRequest): URLSearchParams {
+	const url = request.raw.url ?? '';
+	const at = url.indexOf('?');
+	return new URLSearchParams(at < 0 ? '' : url.slice(at + 1));
+}

@@ -1,0 +1,46 @@
+import Fastify, { type FastifyInstance, type FastifyServerOptions } from 'fastify';
+import api from '../plugins/api.ts';
+import challenge from '../plugins/challenge.ts';
+import errors, { asRegistryError, sendError } from '../plugins/errors.ts';
+import ping from '../plugins/ping.ts';
+import pull from '../plugins/pull.ts';
+import rateLimit from '../plugins/rate-limit.ts';
+import registry from '../plugins/registry.ts';
+import resolver from '../plugins/resolver.ts';
+import tokenEndpoint from '../plugins/token-endpoint.ts';
+import tokens from '../plugins/tokens.ts';
+import type { Config } from './config.ts';
+
+/**
+ * Puts the service together, in the order in which a request meets it: first what every request needs, then the upstreams, then the routes. A plugin that is
+ * missing one it depends on fails the start.
+ *
+ * @param config what `parseConfig` returned
+ * @param options for Fastify itself: the logger, and TLS
+ * @returns the service, ready but not listening; `close()` ends its upstream connections
+ */
+export async function buildApp(config: Config, options: Pick<FastifyServerOptions, 'loggerInstance' | 'logger'> = {}): Promise<FastifyInstance> {
+	const app = Fastify({
+		...options,
+		trustProxy: config.TRUST_PROXY,
+		// HEAD has routes of its own: Fastify's would run the GET handler and drain the stream.
+		exposeHeadRoutes: false,
+		bodyLimit: 64 * 1024,
+		frameworkErrors: (error, request, reply) => sendError(asRegistryError(error), request, reply),
+	});
+
+	await app.register(errors);
+	await app.register(rateLimit, config);
+
+	await app.register(api, config);
+	await app.register(registry, config);
+	await app.register(challenge, config);
+	await app.register(resolver, config);
+	await app.register(tokens, config);
+
+	await app.register(ping);
+	await app.register(tokenEndpoint, config);
+	await app.register(pull, config);
+
+	return app;
+}

@@ -1,0 +1,116 @@
+import type { ErrorCode } from '../errors.ts';
+import type { FleetReference } from './reference.ts';
+import { versionOf, type Fleet, type Image, type MatchedRelease, type ReleaseRow } from './release.ts';
+
+/** Why a reference cannot be pulled: one sentence that says what is wrong and what would work. */
+export interface Failure {
+	code: ErrorCode;
+	message: string;
+}
+
+const MAX_LISTED = 8;
+
+/** The same words whether the fleet does not exist or is hidden from the caller, so that they tell nobody which. */
+export function noSuchFleet(slug: string, isAnonymous: boolean): Failure {
+	return {
+		code: 'NAME_UNKNOWN',
+		message: isAnonymous
+			? `there is no public fleet ${slug}; if it is private, log in first, with any user name and a balena API key as the password`
+			: `there is no fleet ${slug} that this login may pull from; check the name, and whether the API key's user has access to it`,
+	};
+}
+
+/** Several commits begin with the hex digits that were typed. */
+export function ambiguousCommit({ slug, release }: FleetReference, candidates: MatchedRelease[]): Failure {
+	const commits = candidates.slice(0, MAX_LISTED).map((row) => `${row.commit} (${versionOf(row)})`);
+	return { code: 'NAME_UNKNOWN', message: `${slug} has several releases whose commit begins with ${release?.text ?? ''}: ${commits.join(', ')}` };
+}
+
+/** A release with several services was named without one of them, or with one that it does not have. */
+export function chooseService({ slug, release, service }: FleetReference, matched: MatchedRelease): Failure {
+	const names = matched.images.map((image) => image.service).sort();
+	if (names.length === 0) {
+		return { code: 'NAME_UNKNOWN', message: `release ${versionOf(matched)} of ${slug} has no image to pull` };
+	}
+	const example = `${slug}/${release?.text ?? 'latest'}/${names[0]!.toLowerCase()}`;
+	const what = service === undefined ? `release ${versionOf(matched)} of ${slug} has several services` : `release ${versionOf(matched)} of ${slug} has no service ${service}; it has`;
+	return { code: 'NAME_UNKNOWN', message: `${what}: ${listed(names)}; pull one of them, as in ${example}` };
+}
+
+/** @returns the image that a reference means among a release's, or why none can be picked. */
+export function pickImage(reference: FleetReference, matched: MatchedRelease): Image | Failure {
+	const { service } = reference;
+	// Repository names are lower case, service names need not be.
+	const images = service === undefined ? matched.images : matched.images.filter((image) => image.service.toLowerCase() === service);
+	return images.length === 1 ? images[0]! : chooseService(reference, matched);
+}
+
+/**
+ * Explains why no release matched.
+ *
+ * @param fleet what `explanationQuery` found, undefined where the fleet is not there for this caller
+ */
+export function explainNoRelease(reference: FleetReference, fleet: Fleet | undefined, isAnonymous: boolean): Failure {
+	const { slug, release } = reference;
+	if (fleet === undefined) {
+		return noSuchFleet(slug, isAnonymous);
+	}
+	const final = fleet.releases.filter((row) => row.isFinal && row.status === 'success');
+	if (release === undefined) {
+		return { code: 'NAME_UNKNOWN', message: `${slug} has no release to pull yet${suggestion(slug, final, undefined)}` };
+	}
+	const { text, versions, commit } = release;
+	const named = fleet.releases.filter((row) => versions.includes(row.semver) || versions.includes(row.rawVersion) || (commit !== undefined && row.commit.startsWith(commit)));
+	const draft = named.find((row) => row.status === 'success' && !row.isFinal);
+	if (draft !== undefined) {
+		return { code: 'NAME_UNKNOWN', message: `release ${text} of ${slug} is a draft; pull it by its whole version, as in ${slug}/${tagOf(draft)}` };
+	}
+	const unfinished = named.find((row) => row.status !== 'success');
+	if (unfinished !== undefined) {
+		return { code: 'NAME_UNKNOWN', message: `release ${text} of ${slug} ${unfinished.status === 'running' ? 'is still building' : `did not build (its status is "${unfinished.status}")`}${suggestion(slug, final, text)}` };
+	}
+	return { code: 'NAME_UNKNOWN', message: `${slug} has no release ${text}${suggestion(slug, final, text)}` };
+}
+
+function suggestion(slug: string, final: ReleaseRow[], wanted: string | undefined): string {
+	const versions = [...new Set(final.map((row) => row.semver))];
+	const [latest] = versions;
+	if (latest === undefined) {
+		return wanted === undefined ? '' : `; ${slug} has no finished release yet`;
+	}
+	const closest = wanted === undefined ? undefined : closestVersion(wanted, versions);
+	return closest === undefined || closest === latest ? `; its latest is ${latest}` : `; its latest is ${latest}, and ${closest} exists`;
+}
+
+/**
+ * @param versions `major.minor.patch`, highest first
+ * @returns the version nearest to the wanted one: of the same major and minor if there is one, else of the same major. Undefined where nothing is near.
+ */
+export function closestVersion(wanted: string, versions: string[]): string | undefined {
+	const parts = numbers(wanted);
+	if (parts === undefined) {
+		return undefined;
+	}
+	for (let shared = 2; shared >= 1; shared--) {
+		const near = versions.filter((version) => numbers(version)?.slice(0, shared).every((part, i) => part === parts[i]) ?? false);
+		if (near.length > 0) {
+			const distance = (version: string): number => Math.abs((numbers(version)?.[shared] ?? 0) - (parts[shared] ?? 0));
+			return near.reduce((best, version) => (distance(version) < distance(best) ? version : best));
+		}
+	}
+	return undefined;
+}
+
+function numbers(version: string): number[] | undefined {
+	const match = /^v?(\d{1,9})(?:\.(\d{1,9}))?(?:\.(\d{1,9}))?/.exec(version);
+	return match === null ? undefined : match.slice(1).map((part) => Number(part ?? 0));
+}
+
+function listed(names: string[]): string {
+	return names.length > MAX_LISTED ? `${names.slice(0, MAX_LISTED).join(', ')} and ${names.length - MAX_LISTED} more` : names.join(', ');
+}
+
+/** A raw version with "+" cannot be typed in an image name; its commit can. */
+function tagOf(release: ReleaseRow): string {
+	return release.rawVersion.includes('+') || release.rawVersion === '' ? release.commit : release.rawVersion;
+}

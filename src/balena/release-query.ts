@@ -1,0 +1,89 @@
+import type { FleetReference, Release } from './reference.ts';
+
+/*
+ * The two queries that are asked of the balena API's OData, as options for `sdk.pine.get`. Texts of the caller appear in them as values
+ * only: the SDK quotes them.
+ */
+
+/** Enough for every revision of a version that matters (they come highest first) and to show that a commit prefix is ambiguous. */
+const MAX_MATCHES = 10;
+/** From how many of a fleet's releases its closest versions are picked. */
+const MAX_NEIGHBOURS = 100;
+
+const HIGHEST_FIRST = [{ semver_major: 'desc' }, { semver_minor: 'desc' }, { semver_patch: 'desc' }, { revision: 'desc' }, { id: 'asc' }];
+
+const SUCCESSFUL = { status: 'success' };
+
+/**
+ * The one query of a resolution: every successful release that a reference can mean, with its images.
+ *
+ * @returns options for the resource `release`; `matchRelease` picks from the rows
+ */
+export function releaseQuery({ slug, release }: Pick<FleetReference, 'slug' | 'release'>): Record<string, unknown> {
+	return {
+		$top: MAX_MATCHES,
+		$select: ['id', 'commit', 'semver', 'semver_major', 'semver_minor', 'raw_version', 'is_final', 'status'],
+		$expand: {
+			release_image: {
+				$select: ['id'],
+				$expand: {
+					image: {
+						$select: ['id', 'is_stored_at__image_location', 'content_hash'],
+						$expand: { is_a_build_of__service: { $select: ['service_name'] } },
+					},
+				},
+			},
+		},
+		$filter: release === undefined ? { ...SUCCESSFUL, should_be_running_on__application: withSlug(slug) } : { ...SUCCESSFUL, belongs_to__application: withSlug(slug), $or: formsOf(release) },
+		$orderby: HIGHEST_FIRST,
+	};
+}
+
+/**
+ * The query that explains why the first one matched nothing: whether the fleet is visible to the caller, and what it has instead.
+ *
+ * @returns options for the resource `application`
+ */
+export function explanationQuery({ slug, release }: Pick<FleetReference, 'slug' | 'release'>): Record<string, unknown> {
+	const pullable = { ...SUCCESSFUL, is_final: true };
+	return {
+		$top: 1,
+		$select: ['id'],
+		$filter: { slug },
+		$expand: {
+			should_be_running__release: { $select: ['id', 'semver', 'raw_version', 'is_final', 'status', 'commit'] },
+			owns__release: {
+				$top: MAX_NEIGHBOURS,
+				$select: ['id', 'commit', 'semver', 'raw_version', 'is_final', 'status'],
+				$filter: release === undefined ? pullable : { $or: [pullable, ...namesOf(release)] },
+				$orderby: HIGHEST_FIRST,
+			},
+		},
+	};
+}
+
+function withSlug(slug: string): Record<string, unknown> {
+	return { $any: { $alias: 'a', $expr: { a: { slug } } } };
+}
+
+/** All forms in which a successful release can be named. */
+function formsOf(release: Release): Record<string, unknown>[] {
+	const forms: Record<string, unknown>[] = release.versions.flatMap((version) => [{ semver: version, is_final: true }, { raw_version: version }]);
+	if (release.commit !== undefined) {
+		forms.push({ commit: { $startswith: release.commit } });
+	}
+	if (release.series !== undefined) {
+		const { major, minor } = release.series;
+		forms.push({ is_final: true, semver_major: major, ...(minor === undefined ? {} : { semver_minor: minor }) });
+	}
+	return forms;
+}
+
+/** The same names on releases that cannot be pulled under them: failed, still building, or a draft named by its plain version. */
+function namesOf(release: Release): Record<string, unknown>[] {
+	const names: Record<string, unknown>[] = release.versions.flatMap((version) => [{ semver: version }, { raw_version: version }]);
+	if (release.commit !== undefined) {
+		names.push({ commit: { $startswith: release.commit } });
+	}
+	return names;
+}

@@ -1,0 +1,49 @@
+import { Agent, setGlobalDispatcher, type Dispatcher } from 'undici';
+
+/** The part of balena-sdk that is used: one OData query, with credentials a call. */
+export interface Pine {
+	get(query: { resource: string; options: Record<string, unknown>; passthrough: Record<string, unknown> }): Promise<unknown>;
+}
+
+/** Largest answer of the API, in bytes. A resolution's is a few KB; the largest fleet's list some 100 KB. */
+const MAX_ANSWER_BYTES = 4 * 1024 * 1024;
+
+/**
+ * Loads balena-sdk, which costs some 150 ms and 20 MB, and so is not imported with the rest.
+ *
+ * @param apiUrl origin of the balena API
+ * @param timeoutMs the longest wait for one answer
+ */
+export async function loadPine(apiUrl: string, timeoutMs: number): Promise<Pine> {
+	// The SDK uses the global fetch; its connections are tuned and its answers bounded here because it offers no other place.
+	setGlobalDispatcher(new Agent({ connections: 64, maxResponseSize: MAX_ANSWER_BYTES, headersTimeout: timeoutMs, bodyTimeout: timeoutMs }).compose(plainAnswersOnly));
+	const { getSdk } = await import('balena-sdk');
+	// dataDirectory: false, or the SDK reads and writes a login of its own in the home directory.
+	const { pine } = getSdk({ apiUrl: `${apiUrl}/`, dataDirectory: false, apiVersion: 'v7' } as Parameters<typeof getSdk>[0]);
+	return pine as unknown as Pine;
+}
+
+/**
+ * Refuses redirects and compressed answers: the first could lead credentials and requests elsewhere, the second could unpack to any size. The API does
+ * neither to a client that asks for plain answers.
+ */
+function plainAnswersOnly(dispatch: Dispatcher.Dispatch): Dispatcher.Dispatch {
+	return (options, handler) =>
+		dispatch(
+			{ ...options, headers: { ...(options.headers as Record<string, string>), 'accept-encoding': 'identity' } },
+			{
+				onRequestStart: (...event) => handler.onRequestStart?.(...event),
+				onRequestUpgrade: (...event) => handler.onRequestUpgrade?.(...event),
+				onResponseStart: (controller, status, headers, message) => {
+					const encoding = headers['content-encoding'] ?? 'identity';
+					if ((status >= 300 && status < 400) || encoding !== 'identity') {
+						throw new Error(`unexpected answer of the balena API: status ${status}, content-encoding ${String(encoding)}`);
+					}
+					handler.onResponseStart?.(controller, status, headers, message);
+				},
+				onResponseData: (...event) => handler.onResponseData?.(...event),
+				onResponseEnd: (...event) => handler.onResponseEnd?.(...event),
+				onResponseError: (...event) => handler.onResponseError?.(...event),
+			},
+		);
+}

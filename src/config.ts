@@ -1,0 +1,137 @@
+import { z } from 'zod';
+
+/*
+ * Every setting of the service: one schema is its type, its validation and its defaults. `.env.example` has the same list for people.
+ * Durations are in seconds where a person sets them, and in milliseconds (the names end in Ms) once they are parsed.
+ */
+
+const MAX_SECONDS = 7 * 24 * 3600;
+
+const whole = (min: number, max: number) =>
+	z
+		.string()
+		.regex(/^\d{1,15}$/)
+		.transform(Number)
+		.refine((n) => n >= min && n <= max)
+		.meta({ accepts: `a whole number from ${min} to ${max}` });
+
+const seconds = (min = 0) =>
+	z
+		.string()
+		.regex(/^\d{1,7}(\.\d{1,3})?$/)
+		.transform((text) => Number(text) * 1000)
+		.refine((ms) => ms >= min * 1000 && ms <= MAX_SECONDS * 1000)
+		.meta({ accepts: `seconds, from ${min} to ${MAX_SECONDS}` });
+
+const oneOf = <const T extends readonly [string, ...string[]]>(...values: T) => z.enum(values).meta({ accepts: `one of ${values.join(', ')}` });
+
+const host = z
+	.string()
+	.regex(/^[a-zA-Z0-9](?:[a-zA-Z0-9.-]{0,252}[a-zA-Z0-9])?(?::\d{1,5})?$/)
+	.meta({ accepts: 'a host name, with a port if it needs one' });
+
+/** An origin: nothing but scheme, host and port, because paths are this service's own business. */
+const origin = z
+	.string()
+	.refine((text) => URL.canParse(text) && /^https?:$/.test(new URL(text).protocol) && `${new URL(text).origin}/` === new URL(text).href)
+	.transform((text) => new URL(text).origin)
+	.meta({ accepts: 'an http or https URL without a path, such as https://registry.example.com' });
+
+const ADDRESS = /^(?:loopback|linklocal|uniquelocal|[0-9a-fA-F.:]+(?:\/\d{1,3})?)$/;
+
+/** Addresses or networks, as proxy-addr takes them. A number of hops is refused: Fastify would silently trust none. */
+const trustProxy = z
+	.string()
+	.transform((text): boolean | string[] => (text === 'true' ? true : text === 'false' ? false : text.split(',').map((part) => part.trim())))
+	.refine((value) => typeof value === 'boolean' || value.every((part) => ADDRESS.test(part) && !/^\d+$/.test(part)))
+	.meta({ accepts: 'true, false, or addresses and networks of the proxies in front, such as 10.0.0.0/8,loopback (a number of hops is not possible)' });
+
+
+
+const schema = z.object({
+	/** Port to listen on. */
+	PROXY_PORT: whole(0, 65535).prefault('80'),
+	/** Address to listen on. */
+	PROXY_HOST: z.string().min(1).prefault('::').meta({ accepts: 'an address to listen on' }),
+	/** Domain of the balena installation; gives API_URL and REGISTRY_URL where those are not set. */
+	DNS_TLD: host.optional(),
+	REGISTRY2_HOST: host.optional(),
+	REGISTRY_URL: origin.optional(),
+	API_HOST: host.optional(),
+	API_URL: origin.optional(),
+	/** How clients see this service, where it cannot be told from their requests. */
+	PUBLIC_URL: origin.optional(),
+	TRUST_PROXY: trustProxy.prefault('false'),
+	LOG_LEVEL: oneOf('fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent').prefault('info'),
+	LOG_FORMAT: oneOf('auto', 'json', 'pretty').prefault('auto'),
+	/** Requests that one client address may make in a window; 0 for no limit. */
+	RATE_LIMIT_MAX: whole(0, 1e9).prefault('6000'),
+	RATE_LIMIT_WINDOW: seconds(1).prefault('60'),
+	/** How many resolved references are remembered, and for how long: found ones, and failures. */
+	RESOLUTION_CACHE_SIZE: whole(1, 1e7).prefault('10000'),
+	RESOLUTION_TTL: seconds().prefault('60'),
+	RESOLUTION_FAILURE_TTL: seconds().prefault('10'),
+	/** For how much longer found references and anonymous tokens may be used while the API does not answer. */
+	STALE_TTL: seconds().prefault('3600'),
+	/** How many anonymous tokens of the API are remembered, and for how long at the most. */
+	TOKEN_CACHE_SIZE: whole(1, 1e6).prefault('2000'),
+	TOKEN_TTL: seconds().prefault('120'),
+	/** Waits for the API: its whole answer. For the registry: to connect, for the first byte of an answer, and between two pieces of its body. */
+	API_TIMEOUT: seconds(0.001).prefault('15'),
+	REGISTRY_CONNECT_TIMEOUT: seconds(0.001).prefault('10'),
+	REGISTRY_HEADERS_TIMEOUT: seconds(0.001).prefault('25'),
+	REGISTRY_BODY_TIMEOUT: seconds(0.001).prefault('60'),
+	/** Connections to the registry, requests to the API at once, and how many more may wait for one. */
+	REGISTRY_CONNECTIONS: whole(1, 10_000).prefault('256'),
+	API_CONCURRENCY: whole(1, 10_000).prefault('32'),
+	API_QUEUE: whole(0, 1e6).prefault('1000'),
+	/** How long running downloads may go on after SIGTERM. */
+	SHUTDOWN_TIMEOUT: seconds().prefault('30'),
+});
+
+type Parsed = z.output<typeof schema>;
+
+export interface Config extends Omit<Parsed, 'API_URL' | 'REGISTRY_URL'> {
+	API_URL: string;
+	REGISTRY_URL: string;
+}
+
+/** A setting that cannot be used; its message is one line that names the variable, the value and what is accepted. */
+export class ConfigError extends Error {}
+
+const SECRETS = new Set(['TOKEN_SECRET', 'REDIS_URL']);
+const DEFAULT_DOMAIN = 'balena-cloud.com';
+
+/**
+ * Reads the configuration from environment variables. Empty ones count as absent, as compose files produce them.
+ *
+ * @throws ConfigError for the first invalid value
+ */
+export function parseConfig(env: Record<string, string | undefined>): Config {
+	const given = Object.fromEntries(Object.entries(env).filter(([name, value]) => name in schema.shape && value !== undefined && value.trim() !== ''));
+	const result = schema.safeParse(given);
+	if (!result.success) {
+		const name = String(result.error.issues[0]?.path[0]) as keyof typeof schema.shape;
+		const value = SECRETS.has(name) ? 'is set to a value that' : `is "${given[name] ?? ''}", which`;
+		throw new ConfigError(`${name} ${value} cannot be used; accepted: ${accepts(schema.shape[name])}`);
+	}
+	const parsed = result.data;
+	const domain = parsed.DNS_TLD ?? DEFAULT_DOMAIN;
+	return {
+		...parsed,
+		// The order of the proxy before this one: the URL, then the domain, then the host alone.
+		REGISTRY_URL: parsed.REGISTRY_URL ?? `https://${parsed.DNS_TLD === undefined && parsed.REGISTRY2_HOST !== undefined ? parsed.REGISTRY2_HOST : `registry2.${domain}`}`,
+		API_URL: parsed.API_URL ?? `https://${parsed.API_HOST ?? `api.${domain}`}`,
+	};
+}
+
+/** What a setting accepts, in words: the `accepts` of its schema, below wrappers such as "optional". */
+function accepts(type: z.ZodType): string {
+	for (let at: unknown = type; at instanceof z.ZodType; at = (at.def as unknown as { innerType?: unknown }).innerType) {
+		const words = at.meta()?.['accepts'];
+		if (typeof words === 'string') {
+			return words;
+		}
+	}
+	return 'another value';
+}

@@ -1,0 +1,66 @@
+import { RegistryError, type ErrorBody } from '../errors.ts';
+import { headerText } from './headers.ts';
+
+export interface ErrorResponse {
+	status: number;
+	/** HTTP/1.1 reason phrase; undefined for the status's own. */
+	reason: string | undefined;
+	headers: Record<string, string>;
+	body: ErrorBody;
+}
+
+/** These print "not found" for a 404 and nothing else, but show reason phrase and message of a 403. */
+const HIDES_404 = /containerd|buildkit/i;
+
+/**
+ * The answer to an error, so that its sentence reaches the person: the body's `message`, which most clients print, and for those that do not,
+ * the reason phrase and a `Warning` header (RFC 7234 section 5.5), which containers/image, regclient and containerd 2.4 print.
+ *
+ * @param userAgent decides only how a sentence for people travels, never what is allowed
+ */
+export function errorResponse(error: RegistryError, userAgent: string | undefined): ErrorResponse {
+	if (!error.forPeople) {
+		return { status: error.statusCode, reason: undefined, headers: error.headers, body: error.body };
+	}
+	const sentence = headerText(error.message);
+	const hidden = error.statusCode === 404 && HIDES_404.test(userAgent ?? '');
+	const shown = hidden ? new RegistryError('DENIED', error.message, { headers: error.headers }) : error;
+	return {
+		status: shown.statusCode,
+		reason: sentence,
+		headers: { ...shown.headers, warning: `299 - "${sentence.replace(/["\\]/g, "'")}"` },
+		body: shown.body,
+	};
+}
+
+/**
+ * What to tell the client for an error answer of the upstream registry. Its body is not passed on: it names the repository behind the friendly name.
+ *
+ * @param status the upstream's
+ * @param what the thing asked for, and how it is called
+ * @param retryAfter the upstream's header, if it is a plain number of seconds
+ */
+export function upstreamStatusError(status: number, what: { kind: string; name: string; item: string }, retryAfter: string | undefined): RegistryError {
+	const headers: Record<string, string> = retryAfter !== undefined && /^\d{1,6}$/.test(retryAfter) ? { 'retry-after': retryAfter } : {};
+	switch (status) {
+		case 403:
+			return new RegistryError('DENIED', `the registry does not allow this access to ${what.name}`);
+		case 404:
+			switch (what.kind) {
+				case 'manifest':
+					return new RegistryError('MANIFEST_UNKNOWN', `${what.name} has no manifest ${what.item}`);
+				case 'blob':
+					return new RegistryError('BLOB_UNKNOWN', `${what.name} has no blob ${what.item}`);
+				default:
+					return new RegistryError('NAME_UNKNOWN', `the registry has nothing like this for ${what.name}`);
+			}
+		case 429:
+			return new RegistryError('TOOMANYREQUESTS', 'the registry answers that there are too many requests; try again later', { headers });
+		case 503:
+			return new RegistryError('UNAVAILABLE', 'the registry is not available at the moment; try again later', { headers });
+		default:
+			return status >= 500
+				? new RegistryError('UNAVAILABLE', 'the registry failed to answer; try again later', { status: 502 })
+				: new RegistryError('UNSUPPORTED', `the registry refused the request (${status})`, { status });
+	}
+}
