@@ -1,0 +1,22 @@
+import type { Upstream } from './describe.ts';
+import type { KeyHolder } from './keys.ts';
+
+/*
+ * What tests can change while the stand-in runs. It is shared by all test files of a run: change only `acme/changing`, or a stand-in of your own.
+ */
+
+/** @param target raw version of the release that the fleet shall track */
+export async function changeFleet(upstream: Upstream, slug: string, change: { isPublic?: boolean; target?: string }): Promise<void> {
+	await post(upstream, '/test/fleet', { slug, ...change });
+}
+
+export async function addKey(upstream: Upstream, holder: KeyHolder): Promise<void> {
+	await post(upstream, '/test/key', holder);
+}
+
+async function post({ apiUrl }: Upstream, path: string, body: object): Promise<void> {
+	const response = await fetch(`${apiUrl}${path}`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) });
+	if (response.status !== 204) {
+		throw new Error(`the sample upstream answered ${response.status} to ${path}: ${await response.text()}`);
+	}
+}

@@ -1,0 +1,92 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { debuglog } from 'node:util';
+import { startApi } from './api.ts';
+import { describe, type Upstream } from './describe.ts';
+import { startDockerRegistry } from './docker-registry.ts';
+import { serveEmbeddedRegistry } from './embedded-registry.ts';
+import { repositoryOf, sampleFleets, type SampleFleet } from './fleets.ts';
+import { buildImage, type RepositoryContent } from './image.ts';
+import { listen } from './listen.ts';
+import { pushAll } from './push.ts';
+import { seed } from './seed.ts';
+import { createTokenSigner, type TokenSigner } from './tokens.ts';
+
+/*
+ * The process in which the stand-in runs. It is one of its own because PineJS keeps its state in its module, writes to the console and needs memory,
+ * and because a process that ends takes everything with it. `index.ts` starts it and reads one message; it ends with its parent.
+ */
+
+export interface MainOptions {
+	registry: 'embedded' | 'docker-registry';
+	/** Where the registry keeps its storage; by default a directory that is removed at the end. */
+	directory?: string;
+	apiPort?: number;
+	registryPort?: number;
+	/** Adds `acme/large`, whose layer is 100 MB, or as many MB as are said. */
+	large?: boolean | number;
+}
+
+export type MainMessage = { upstream: Upstream } | { error: string };
+
+const ISSUER = 'api.balena.example';
+const SERVICE = 'registry2.balena.example';
+
+async function start({ registry, directory, apiPort, registryPort, large = false }: MainOptions): Promise<Upstream> {
+	const apiServer = await listen(apiPort);
+	const realm = `${apiServer.url}/auth/v1/token`;
+	const signer = createTokenSigner(ISSUER, SERVICE);
+	const fleets = sampleFleets({ withLarge: large !== false });
+	const images = buildImages(fleets, typeof large === 'number' ? large : undefined);
+
+	const startRegistry = async (): Promise<string> => {
+		if (registry === 'embedded') {
+			const embedded = await listen(registryPort);
+			serveEmbeddedRegistry(embedded.server, images, realm, signer);
+			return embedded.url;
+		}
+		return await startAndFill(directory ?? temporaryDirectory(), realm, signer, images);
+	};
+	const [api, registryUrl] = await Promise.all([startApi(apiServer.server, signer), startRegistry()]);
+	await seed(api.odata.sql, fleets, images, SERVICE);
+	return describe(fleets, images, { apiUrl: apiServer.url, registryUrl, service: SERVICE, registry });
+}
+
+/** Releases that are still building have no image yet. */
+function buildImages(fleets: SampleFleet[], largeMegabytes: number | undefined): Map<string, RepositoryContent> {
+	const images = new Map<string, RepositoryContent>();
+	for (const { slug, releases } of fleets) {
+		for (const { rawVersion, services, packaging } of releases.filter(({ status }) => status !== 'running')) {
+			for (const service of services) {
+				images.set(repositoryOf(slug, rawVersion, service), buildImage(`${slug} ${rawVersion} ${service}`, packaging, largeMegabytes));
+			}
+		}
+	}
+	return images;
+}
+
+async function startAndFill(directory: string, realm: string, signer: TokenSigner, images: Map<string, RepositoryContent>): Promise<string> {
+	const { url } = await startDockerRegistry(directory, realm, signer);
+	await pushAll(url, images, (name) => signer.sign([{ type: 'repository', name, actions: ['pull', 'push'] }]));
+	return url;
+}
+
+function temporaryDirectory(): string {
+	const directory = mkdtempSync(join(tmpdir(), 'sample-upstream-'));
+	process.on('exit', () => rmSync(directory, { recursive: true, force: true }));
+	return directory;
+}
+
+// PineJS reports every refused query at length: shown with NODE_DEBUG=upstream only.
+const log = debuglog('upstream');
+Object.assign(console, { log, info: log, warn: log, error: log });
+
+// The parent is gone, or has closed the channel: the registry and the directory go with this process.
+process.on('disconnect', () => process.exit());
+
+const send = (message: MainMessage): void => void process.send!(message);
+start(JSON.parse(process.argv[2]!) as MainOptions).then(
+	(upstream) => send({ upstream }),
+	(error: unknown) => send({ error: error instanceof Error ? (error.stack ?? error.message) : String(error) }),
+);
