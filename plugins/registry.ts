@@ -2,7 +2,7 @@ import replyFrom from '@fastify/reply-from';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import fp from 'fastify-plugin';
 import type { IncomingHttpHeaders } from 'node:http';
-import { Agent, type Dispatcher } from 'undici';
+import { Agent, request as httpRequest, type Dispatcher } from 'undici';
 import { RegistryError, upstreamError } from '../src/errors.ts';
 import type { Config } from '../src/config.ts';
 import { parseChallenge } from '../src/registry/challenge.ts';
@@ -22,14 +22,22 @@ export interface Forwarding {
 	query?: Record<string, string>;
 	/** The token that the upstream registry is shown. */
 	token: string;
+	/** Called with an answer that is passed on, before it is. */
+	onAnswer?: (status: number, headers: IncomingHttpHeaders) => void;
 }
 
 declare module 'fastify' {
 	interface FastifyInstance {
-		registry: { dispatcher: Dispatcher };
+		registry: {
+			dispatcher: Dispatcher;
+			/** @returns the tags of an upstream repository. @throws RegistryError where the registry refuses or does not answer */
+			tags(forwarding: Forwarding, request: FastifyRequest): Promise<string[]>;
+		};
 	}
 	interface FastifyRequest {
 		forwarding: Forwarding | null;
+		/** @returns the error for an answer of the upstream registry that is neither a success nor a redirect; it knows this client's own challenge */
+		refusal(forwarding: Forwarding, status: number, headers: IncomingHttpHeaders): Promise<RegistryError>;
 	}
 	interface FastifyReply {
 		/** Streams the upstream registry's answer to the client. Whatever is not a success or a redirect becomes an error of this proxy's. */
@@ -58,7 +66,23 @@ export default fp(
 			bodyTimeout: config.REGISTRY_BODY_TIMEOUT,
 		});
 		app.addHook('onClose', async () => agent.destroy());
-		app.decorate('registry', { dispatcher: agent });
+		app.decorate('registry', { dispatcher: agent, tags });
+
+		async function tags(forwarding: Forwarding, request: FastifyRequest): Promise<string[]> {
+			const { statusCode, headers, body } = await httpRequest(config.REGISTRY_URL + forwarding.path, {
+				dispatcher: agent,
+				signal: request.signal,
+				headers: { authorization: `Bearer ${forwarding.token}`, 'x-request-id': request.id },
+			}).catch((error: unknown) => {
+				throw upstreamError('registry', error);
+			});
+			if (statusCode !== 200) {
+				await body.dump();
+				throw await refusal(request, forwarding, statusCode, headers);
+			}
+			const list = (await body.json().catch(() => undefined)) as { tags?: unknown } | null | undefined;
+			return Array.isArray(list?.tags) ? list.tags.filter((tag) => typeof tag === 'string') : [];
+		}
 
 		// An agent of one's own, because reply-from's does not verify certificates; it is recognised by its `request`.
 		await app.register(replyFrom, {
@@ -78,6 +102,9 @@ export default fp(
 		};
 
 		app.decorateRequest('forwarding', null);
+		app.decorateRequest('refusal', async function (forwarding, status, headers) {
+			return refusal(this, forwarding, status, headers);
+		});
 		app.decorateReply('forward', function (forwarding) {
 			this.request.forwarding = forwarding;
 			return this.from(forwarding.path, options as never);
@@ -112,7 +139,9 @@ function responseHeaders(headers: IncomingHttpHeaders, request: FastifyRequest, 
 
 /** Streams a success, a redirect, "not modified" or "range not satisfiable"; turns anything else into an error. */
 async function answer(reply: FastifyReply, { statusCode, headers, stream }: UpstreamResponse): Promise<void> {
+	const forwarding = reply.request.forwarding!;
 	if (statusCode < 400 || statusCode === 416) {
+		forwarding.onAnswer?.(statusCode, headers);
 		reply.send(stream);
 		return;
 	}
@@ -121,11 +150,10 @@ async function answer(reply: FastifyReply, { statusCode, headers, stream }: Upst
 	for (const name of Object.keys(reply.getHeaders())) {
 		reply.removeHeader(name);
 	}
-	reply.send(await refusal(statusCode, headers, reply.request));
+	reply.send(await refusal(reply.request, forwarding, statusCode, headers));
 }
 
-async function refusal(status: number, headers: IncomingHttpHeaders, request: FastifyRequest): Promise<RegistryError> {
-	const { kind, name, item } = request.forwarding!;
+async function refusal(request: FastifyRequest, { kind, name, item }: Forwarding, status: number, headers: IncomingHttpHeaders): Promise<RegistryError> {
 	if (status !== 401) {
 		return upstreamStatusError(status, { kind, name: name ?? 'the registry', item }, headers['retry-after']);
 	}

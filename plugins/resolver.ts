@@ -5,8 +5,8 @@ import { upstreamError } from '../src/errors.ts';
 import type { Caller } from '../src/balena/caller.ts';
 import { ambiguousCommit, explainNoRelease, pickImage, type Failure } from '../src/balena/explain.ts';
 import type { FleetReference } from '../src/balena/reference.ts';
-import { explanationQuery, releaseQuery } from '../src/balena/release-query.ts';
-import { matchRelease, parseFleet, parseReleases, versionOf } from '../src/balena/release.ts';
+import { explanationQuery, releaseQuery, versionsQuery } from '../src/balena/release-query.ts';
+import { matchRelease, parseFleet, parseReleases, parseVersions, versionOf } from '../src/balena/release.ts';
 import { LoadingCache, type CacheCounts } from '../src/cache.ts';
 import type { Config } from '../src/config.ts';
 
@@ -16,6 +16,8 @@ export type Resolution = { kind: 'image'; repository: string; digest: string | u
 export interface Resolver {
 	/** @throws RegistryError only where the API cannot be asked */
 	resolve(reference: FleetReference, caller: Caller): Promise<Resolution>;
+	/** @returns the versions of a fleet's pullable releases; undefined where the fleet is not there for the caller. @throws RegistryError likewise */
+	versions(slug: string, caller: Caller): Promise<string[] | undefined>;
 	/** Drops what is remembered for a caller: its credentials turned out to be invalid, so that the answers were an anonymous caller's. */
 	forget(reference: FleetReference, caller: Caller): void;
 	readonly counts: CacheCounts & { size: number };
@@ -27,6 +29,9 @@ declare module 'fastify' {
 	}
 }
 
+/** A list of versions can be some 10 KB. */
+const MAX_VERSION_LISTS = 500;
+
 /** Slugs to releases: one OData query through an LRU cache, a second one only to explain a failure. */
 export default fp(
 	async (app: FastifyInstance, config: Config) => {
@@ -34,6 +39,8 @@ export default fp(
 			max: config.RESOLUTION_CACHE_SIZE,
 			onStale: (error) => app.log.warn({ error: (error as Error).message }, 'the balena API is unavailable: resolving from what is remembered'),
 		});
+
+		const versions = new LoadingCache<string[] | undefined>({ max: Math.min(config.RESOLUTION_CACHE_SIZE, MAX_VERSION_LISTS) });
 
 		async function ask(reference: FleetReference, caller: Caller): Promise<Resolution> {
 			const candidates = parse(parseReleases, await app.api.query('release', releaseQuery(reference), caller));
@@ -63,6 +70,11 @@ export default fp(
 					}
 					// A failure told to credentials may be an anonymous caller's answer to a key that is about to become valid: never kept.
 					return { value, freshMs: caller.kind === 'anonymous' ? config.RESOLUTION_FAILURE_TTL : 0 };
+				}),
+			versions: (slug, caller) =>
+				versions.get(`${caller.fingerprint} ${slug}`, async () => {
+					const value = parse(parseVersions, await app.api.query('application', versionsQuery(slug), caller));
+					return { value, freshMs: value === undefined ? 0 : config.RESOLUTION_TTL };
 				}),
 			forget: (reference, caller) => cache.forget(cacheKey(reference, caller)),
 			get counts() {

@@ -1,11 +1,16 @@
+import { randomUUID } from 'node:crypto';
 import Fastify, { type FastifyInstance, type FastifyServerOptions } from 'fastify';
 import api from '../plugins/api.ts';
+import bearer from '../plugins/bearer.ts';
+import blobs from '../plugins/blobs.ts';
 import challenge from '../plugins/challenge.ts';
 import errors, { asRegistryError, sendError } from '../plugins/errors.ts';
+import manifests from '../plugins/manifests.ts';
 import ping from '../plugins/ping.ts';
 import pull from '../plugins/pull.ts';
 import rateLimit from '../plugins/rate-limit.ts';
 import registry from '../plugins/registry.ts';
+import requestLog from '../plugins/request-log.ts';
 import resolver from '../plugins/resolver.ts';
 import tokenEndpoint from '../plugins/token-endpoint.ts';
 import tokens from '../plugins/tokens.ts';
@@ -26,9 +31,12 @@ export async function buildApp(config: Config, options: Pick<FastifyServerOption
 		// HEAD has routes of its own: Fastify's would run the GET handler and drain the stream.
 		exposeHeadRoutes: false,
 		bodyLimit: 64 * 1024,
+		disableRequestLogging: true,
+		genReqId: ({ headers }) => requestId(headers['x-request-id']),
 		frameworkErrors: (error, request, reply) => sendError(asRegistryError(error), request, reply),
 	});
 
+	await app.register(requestLog);
 	await app.register(errors);
 	await app.register(rateLimit, config);
 
@@ -37,10 +45,18 @@ export async function buildApp(config: Config, options: Pick<FastifyServerOption
 	await app.register(challenge, config);
 	await app.register(resolver, config);
 	await app.register(tokens, config);
+	await app.register(bearer, config);
+	await app.register(manifests, config);
+	await app.register(blobs, config);
 
 	await app.register(ping);
 	await app.register(tokenEndpoint, config);
 	await app.register(pull, config);
 
 	return app;
+}
+
+/** The id that the request came with, so that its traces can be joined, or a new one. */
+function requestId(given: string | string[] | undefined): string {
+	return typeof given === 'string' && /^[A-Za-z0-9._-]{1,64}$/.test(given) ? given : randomUUID();
 }

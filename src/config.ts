@@ -76,6 +76,14 @@ const schema = z.object({
 	/** How many anonymous tokens of the API are remembered, and for how long at the most. */
 	TOKEN_CACHE_SIZE: whole(1, 1e6).prefault('2000'),
 	TOKEN_TTL: seconds().prefault('120'),
+	/** For how long a token that the registry accepted for a repository is known to be; never beyond its own expiry. 0 asks the registry each time. */
+	AUTHORIZATION_TTL: seconds().prefault('120'),
+	/** Bytes of manifests that are remembered; 0 for none. */
+	MANIFEST_CACHE_BYTES: whole(0, 1e12).prefault('67108864'),
+	/** For how long a tag's manifest is remembered; one named by its digest never changes. */
+	MANIFEST_TAG_TTL: seconds().prefault('60'),
+	/** For how long a blob's redirect is remembered at the most; never for more than half of the life its URL tells. 0 for not at all. */
+	REDIRECT_TTL: seconds().prefault('60'),
 	/** Waits for the API: its whole answer. For the registry: to connect, for the first byte of an answer, and between two pieces of its body. */
 	API_TIMEOUT: seconds(0.001).prefault('15'),
 	REGISTRY_CONNECT_TIMEOUT: seconds(0.001).prefault('10'),

@@ -87,3 +87,23 @@ function namesOf(release: Release): Record<string, unknown>[] {
 	}
 	return names;
 }
+
+/** Most versions that are listed of one fleet. */
+const MAX_VERSIONS = 2000;
+
+/** @returns options for the resource `application`: the versions of a fleet's pullable releases, of all revisions. `parseVersions` reads the rows. */
+export function versionsQuery(slug: string): Record<string, unknown> {
+	return {
+		$top: 1,
+		$select: ['id'],
+		$filter: { slug },
+		$expand: {
+			owns__release: {
+				$top: MAX_VERSIONS,
+				$select: ['semver'],
+				$filter: { ...SUCCESSFUL, is_final: true },
+				$orderby: HIGHEST_FIRST,
+			},
+		},
+	};
+}

@@ -131,3 +131,11 @@ export function matchRelease(candidates: MatchedRelease[], release: Release | un
 function first(releases: MatchedRelease[]): Match {
 	return releases[0] === undefined ? { kind: 'none' } : { kind: 'one', release: releases[0] };
 }
+
+const versionsRow = z.object({ owns__release: z.array(z.object({ semver: text })) });
+
+/** @returns a fleet's versions, without repetitions; undefined where the fleet is not there for the caller. @throws ZodError likewise */
+export function parseVersions(rows: unknown): string[] | undefined {
+	const [row] = z.array(versionsRow).parse(rows);
+	return row && [...new Set(row.owns__release.map((release) => release.semver))];
+}

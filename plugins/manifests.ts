@@ -1,0 +1,135 @@
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import fp from 'fastify-plugin';
+import { LRUCache } from 'lru-cache';
+import type { IncomingHttpHeaders } from 'node:http';
+import { request as httpRequest } from 'undici';
+import { upstreamError } from '../src/errors.ts';
+import { LoadingCache } from '../src/cache.ts';
+import type { Config } from '../src/config.ts';
+import { isDigest } from '../src/registry/digest.ts';
+import { isAcceptable, matchesEtag, MAX_MANIFEST_BYTES, verifyDigest, type Manifest } from '../src/registry/manifest.ts';
+import type { KnownToken } from './bearer.ts';
+import type { Forwarding } from './registry.ts';
+
+declare module 'fastify' {
+	interface FastifyInstance {
+		manifests: {
+			/** Answers a manifest request: from memory for a token that the registry has accepted for the repository, else from the registry. */
+			send(forwarding: Forwarding, repository: string, token: KnownToken, request: FastifyRequest, reply: FastifyReply): FastifyReply | Promise<FastifyReply>;
+			readonly counts: { hits: number; misses: number; stale: number; size: number };
+		};
+	}
+}
+
+/** What one request to the upstream registry brought, for all who asked for the same at the same time with the same token. */
+type Fetched = { kind: 'manifest'; manifest: Manifest } | { kind: 'refused'; status: number; headers: IncomingHttpHeaders } | { kind: 'unfit' };
+
+/** Manifests, which are content-addressed and small: remembered by digest, and for a short time by tag. */
+export default fp(
+	async (app: FastifyInstance, config: Config) => {
+		const counts = { hits: 0, misses: 0, stale: 0 };
+		const remembered =
+			config.MANIFEST_CACHE_BYTES === 0
+				? undefined
+				: new LRUCache<string, Manifest>({ maxSize: config.MANIFEST_CACHE_BYTES, sizeCalculation: ({ bytes }, key) => bytes.length + key.length + 500 });
+		const running = new LoadingCache<Fetched>({ max: 1 });
+
+		function recall(forwarding: Forwarding, repository: string, accept: string | undefined): Manifest | undefined {
+			if (!isDigest(forwarding.item)) {
+				return remembered?.get(tagKey(repository, forwarding.item, accept));
+			}
+			const manifest = remembered?.get(digestKey(repository, forwarding.item));
+			return manifest !== undefined && isAcceptable(accept, manifest.mediaType) ? manifest : undefined;
+		}
+
+		function remember(manifest: Manifest, forwarding: Forwarding, repository: string, accept: string | undefined): void {
+			remembered?.set(digestKey(repository, manifest.digest), manifest);
+			if (!isDigest(forwarding.item) && config.MANIFEST_TAG_TTL > 0) {
+				remembered?.set(tagKey(repository, forwarding.item, accept), manifest, { ttl: config.MANIFEST_TAG_TTL });
+			}
+		}
+
+		async function fetchManifest(forwarding: Forwarding, repository: string, accept: string | undefined, requestId: string): Promise<Fetched> {
+			try {
+				const { statusCode, headers, body } = await httpRequest(config.REGISTRY_URL + forwarding.path, {
+					dispatcher: app.registry.dispatcher,
+					headers: { authorization: `Bearer ${forwarding.token}`, 'x-request-id': requestId, ...(accept === undefined ? {} : { accept }) },
+				});
+				if (statusCode >= 400) {
+					await body.dump();
+					return { kind: 'refused', status: statusCode, headers };
+				}
+				const digest = String(headers['docker-content-digest'] ?? '');
+				if (statusCode !== 200 || !(Number(headers['content-length']) <= MAX_MANIFEST_BYTES) || !isDigest(digest)) {
+					await body.dump();
+					return { kind: 'unfit' };
+				}
+				const bytes = Buffer.from(await body.arrayBuffer());
+				const isWhatItSays = verifyDigest(bytes, digest) && (!isDigest(forwarding.item) || verifyDigest(bytes, forwarding.item));
+				const manifest: Manifest = { bytes, mediaType: String(headers['content-type'] ?? 'application/octet-stream'), digest };
+				if (isWhatItSays) {
+					remember(manifest, forwarding, repository, accept);
+				}
+				return isWhatItSays ? { kind: 'manifest', manifest } : { kind: 'unfit' };
+			} catch (error) {
+				throw upstreamError('registry', error);
+			}
+		}
+
+		async function sendFetched(forwarding: Forwarding, repository: string, token: KnownToken, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
+			counts.misses++;
+			request.facts.cache = 'miss';
+			const { accept } = request.headers;
+			const fetched = (await running.get(JSON.stringify([token.fingerprint, forwarding.path, accept]), async () => ({
+				value: await fetchManifest(forwarding, repository, accept, request.id),
+				freshMs: 0,
+			})));
+			switch (fetched.kind) {
+				case 'manifest':
+					token.accept(repository);
+					return sendManifest(fetched.manifest, request, reply);
+				case 'refused':
+					throw await request.refusal(forwarding, fetched.status, fetched.headers);
+				case 'unfit':
+					return reply.forward(forwarding);
+			}
+		}
+
+		app.decorate('manifests', {
+			send: (forwarding, repository, token, request, reply) => {
+				// A part of a manifest is asked for by nobody we know; the registry may answer it.
+				if (remembered === undefined || request.headers.range !== undefined) {
+					return reply.forward(forwarding);
+				}
+				const manifest = token.isAccepted(repository) ? recall(forwarding, repository, request.headers.accept) : undefined;
+				if (manifest === undefined) {
+					return sendFetched(forwarding, repository, token, request, reply);
+				}
+				counts.hits++;
+				request.facts.cache = 'hit';
+				return sendManifest(manifest, request, reply);
+			},
+			get counts() {
+				return { ...counts, size: remembered?.size ?? 0 };
+			},
+		});
+	},
+	{ name: 'manifests', dependencies: ['registry', 'bearer'] },
+);
+
+function sendManifest({ bytes, mediaType, digest }: Manifest, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+	reply.headers({ 'content-type': mediaType, 'docker-content-digest': digest, etag: `"${digest}"` });
+	if (matchesEtag(request.headers['if-none-match'], digest)) {
+		return reply.code(304).send();
+	}
+	return request.method === 'HEAD' ? reply.header('content-length', bytes.length).send() : reply.send(bytes);
+}
+
+function digestKey(repository: string, digest: string): string {
+	return `${repository} ${digest}`;
+}
+
+/** A registry may answer one tag with different manifests, by what the client accepts. */
+function tagKey(repository: string, tag: string, accept: string | undefined): string {
+	return `${repository} ${tag} ${accept ?? ''}`;
+}
