@@ -38,7 +38,7 @@ export default fp(
 			const { facts, raw } = request;
 			request.log.info(
 				{
-					client: request.ip,
+					client: request.ip.replace(/^::ffff:/, ''),
 					method: request.method,
 					...facts,
 					...(facts.kind === 'other' ? { path: pathOf(raw.url) } : {}),
