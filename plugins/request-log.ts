@@ -13,24 +13,26 @@ export interface Facts {
 	repository?: string;
 	/** Whether the answer came from memory. */
 	cache?: 'hit' | 'miss';
+	/** Which limit refused the request. */
+	limit?: 'address' | 'login' | 'page';
 }
 
 declare module 'fastify' {
 	interface FastifyRequest {
 		facts: Facts;
+		/** What the connection had sent when the request came. */
+		bytesBefore: number;
 	}
 }
 
 /** One log line a request, when its answer is out or its client gone. Neither headers nor queries are in it: they carry credentials. */
 export default fp(
 	async (app: FastifyInstance) => {
-		const startBytes = Symbol('bytes written before this request');
-		type Counted = FastifyRequest & { [startBytes]?: number };
-
 		app.decorateRequest('facts');
+		app.decorateRequest('bytesBefore', 0);
 		app.addHook('onRequest', async (request, reply) => {
 			request.facts = { kind: 'other' };
-			(request as Counted)[startBytes] = request.raw.socket.bytesWritten;
+			request.bytesBefore = request.raw.socket.bytesWritten;
 			reply.header('x-request-id', request.id);
 		});
 
@@ -43,7 +45,7 @@ export default fp(
 					...facts,
 					...(facts.kind === 'other' ? { path: pathOf(raw.url) } : {}),
 					status: reply.statusCode,
-					bytes: raw.socket.bytesWritten - ((request as Counted)[startBytes] ?? 0),
+					bytes: bytesSent(request),
 					ms: Math.round(reply.elapsedTime * 10) / 10,
 					...(reply.raw.writableFinished ? {} : { aborted: true }),
 					agent: request.headers['user-agent'],
@@ -54,6 +56,11 @@ export default fp(
 	},
 	{ name: 'request-log' },
 );
+
+/** @returns how many bytes of the answer went to the client, headers included: of a download that broke off, what was sent of it */
+export function bytesSent({ raw, bytesBefore }: FastifyRequest): number {
+	return raw.socket.bytesWritten - bytesBefore;
+}
 
 /** The beginning of a path that means nothing here, without its query. */
 function pathOf(url = ''): string {

@@ -1,12 +1,14 @@
 import { randomUUID } from 'node:crypto';
-import Fastify, { type FastifyInstance, type FastifyServerOptions } from 'fastify';
+import Fastify, { LogController, type FastifyInstance, type FastifyServerOptions } from 'fastify';
 import api from '../plugins/api.ts';
 import bearer from '../plugins/bearer.ts';
 import blobs from '../plugins/blobs.ts';
+import certificate, { readCertificate } from '../plugins/certificate.ts';
 import challenge from '../plugins/challenge.ts';
 import errors, { asRegistryError, sendError } from '../plugins/errors.ts';
+import health from '../plugins/health.ts';
 import manifests from '../plugins/manifests.ts';
-import ping from '../plugins/ping.ts';
+import metrics from '../plugins/metrics.ts';
 import pull from '../plugins/pull.ts';
 import rateLimit from '../plugins/rate-limit.ts';
 import registry from '../plugins/registry.ts';
@@ -27,18 +29,21 @@ import type { Config } from './config.ts';
 export async function buildApp(config: Config, options: Pick<FastifyServerOptions, 'loggerInstance' | 'logger'> = {}): Promise<FastifyInstance> {
 	const app = Fastify({
 		...options,
+		https: readCertificate(config) ?? null,
 		trustProxy: config.TRUST_PROXY,
 		// HEAD has routes of its own: Fastify's would run the GET handler and drain the stream.
 		exposeHeadRoutes: false,
 		bodyLimit: 64 * 1024,
-		disableRequestLogging: true,
+		logController: new LogController({ disableRequestLogging: true }),
 		genReqId: ({ headers }) => requestId(headers['x-request-id']),
 		frameworkErrors: (error, request, reply) => sendError(asRegistryError(error), request, reply),
 	});
 
+	await app.register(certificate, config);
 	await app.register(requestLog);
 	await app.register(errors);
 	await app.register(rateLimit, config);
+	await app.register(health, config);
 
 	await app.register(api, config);
 	await app.register(registry, config);
@@ -48,8 +53,8 @@ export async function buildApp(config: Config, options: Pick<FastifyServerOption
 	await app.register(bearer, config);
 	await app.register(manifests, config);
 	await app.register(blobs, config);
+	await app.register(metrics, config);
 
-	await app.register(ping);
 	await app.register(tokenEndpoint, config);
 	await app.register(pull, config);
 

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { z } from 'zod';
 
 /*
@@ -48,6 +49,17 @@ const trustProxy = z
 
 
 
+const file = z
+	.string()
+	.refine((path) => {
+		try {
+			return readFileSync(path).length > 0;
+		} catch {
+			return false;
+		}
+	})
+	.meta({ accepts: 'the path of a readable file' });
+
 const schema = z.object({
 	/** Port to listen on. */
 	PROXY_PORT: whole(0, 65535).prefault('80'),
@@ -93,6 +105,13 @@ const schema = z.object({
 	REGISTRY_CONNECTIONS: whole(1, 10_000).prefault('256'),
 	API_CONCURRENCY: whole(1, 10_000).prefault('32'),
 	API_QUEUE: whole(0, 1e6).prefault('1000'),
+	/** Port of the Prometheus metrics; none unless it is set. */
+	METRICS_PORT: whole(0, 65535).optional(),
+	/** Certificate and key in PEM files, for TLS without a balancer in front; read again when they change. */
+	TLS_CERT: file.optional(),
+	TLS_KEY: file.optional(),
+	/** How long to go on answering after SIGTERM, with readiness off, so that balancers look elsewhere first. */
+	SHUTDOWN_DELAY: seconds().prefault('0'),
 	/** How long running downloads may go on after SIGTERM. */
 	SHUTDOWN_TIMEOUT: seconds().prefault('30'),
 });
@@ -124,6 +143,9 @@ export function parseConfig(env: Record<string, string | undefined>): Config {
 		throw new ConfigError(`${name} ${value} cannot be used; accepted: ${accepts(schema.shape[name])}`);
 	}
 	const parsed = result.data;
+	if ((parsed.TLS_CERT === undefined) !== (parsed.TLS_KEY === undefined)) {
+		throw new ConfigError(`${parsed.TLS_CERT === undefined ? 'TLS_KEY is set but TLS_CERT' : 'TLS_CERT is set but TLS_KEY'} is not; accepted: both, or neither`);
+	}
 	const domain = parsed.DNS_TLD ?? DEFAULT_DOMAIN;
 	return {
 		...parsed,

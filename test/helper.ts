@@ -45,7 +45,7 @@ export function basic(key: string, user = 'u'): string {
 
 /** Asks the proxy for a token as Docker does. @returns the whole answer, parsed */
 export async function requestToken(proxy: Pick<Proxy, 'url'>, names: string[], authorization?: string): Promise<{ status: number; body: any; headers: Headers }> {
-	const query = new URLSearchParams(names.map((name) => ['scope', `repository:${name}:pull`]));
+	const query = new URLSearchParams(names.map((name): [string, string] => ['scope', `repository:${name}:pull`]));
 	const response = await fetch(`${proxy.url}/auth/v1/token?${query}`, { headers: authorization === undefined ? {} : { authorization } });
 	return { status: response.status, body: await response.json(), headers: response.headers };
 }

@@ -1,0 +1,80 @@
+import type { FastifyInstance } from 'fastify';
+import fp from 'fastify-plugin';
+import { request as httpRequest } from 'undici';
+import { LoadingCache } from '../src/cache.ts';
+import type { Config } from '../src/config.ts';
+import { sendJson } from './json.ts';
+
+/** Whether the upstreams answer, and in a few words why not. */
+export interface UpstreamHealth {
+	api: string;
+	registry: string;
+}
+
+declare module 'fastify' {
+	interface FastifyInstance {
+		health: {
+			draining: boolean;
+			/** Asks both upstreams; what it learns is remembered for a few seconds. Never throws. */
+			upstreams(): Promise<UpstreamHealth>;
+		};
+	}
+}
+
+const FRESH_MS = 5000;
+const TIMEOUT_MS = 5000;
+const OK = 'ok';
+
+/** Liveness (`/ping`: the process answers, whatever its upstreams do) and readiness (`/ready`: it is worth sending requests here). */
+export default fp(
+	async (app: FastifyInstance, config: Config) => {
+		const checks = new LoadingCache<string>({ max: 2 });
+		const check = (url: string): Promise<string> => checks.get(url, async () => ({ value: await reach(url), freshMs: FRESH_MS }));
+
+		app.decorate('health', {
+			draining: false,
+			async upstreams() {
+				const [api, registry] = await Promise.all([check(`${config.API_URL}/ping`), check(`${config.REGISTRY_URL}/v2/`)]);
+				return { api, registry };
+			},
+		});
+
+		app.addHook('onRequest', async (request) => {
+			if (request.routeOptions.config.isHealth === true) {
+				request.facts.kind = 'health';
+			}
+		});
+
+		const options = { method: ['GET', 'HEAD'], config: { rateLimit: false, isHealth: true } };
+		app.route({ ...options, url: '/ping', handler: async (_request, reply) => reply.type('text/plain').send('pong') });
+		app.route({
+			...options,
+			url: '/ready',
+			handler: async (_request, reply) => {
+				const { draining } = app.health;
+				const upstreams = await app.health.upstreams();
+				const isReady = !draining && upstreams.api === OK && upstreams.registry === OK;
+				return sendJson(reply.code(isReady ? 200 : 503).header('cache-control', 'no-store'), { ready: isReady, draining, ...upstreams });
+			},
+		});
+	},
+	{ name: 'health', dependencies: ['request-log'] },
+);
+
+declare module 'fastify' {
+	interface FastifyContextConfig {
+		isHealth?: boolean;
+	}
+}
+
+/** Any answer below 500 will do: that the registry refuses an anonymous request is what it should do. */
+async function reach(url: string): Promise<string> {
+	try {
+		const { statusCode, body } = await httpRequest(url, { signal: AbortSignal.timeout(TIMEOUT_MS) });
+		await body.dump();
+		return statusCode < 500 ? OK : `answers with status ${statusCode}`;
+	} catch (error) {
+		const code = (error as NodeJS.ErrnoException).code ?? (error as Error).name;
+		return code === 'TimeoutError' ? 'does not answer in time' : `cannot be reached (${code})`;
+	}
+}
