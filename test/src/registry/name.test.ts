@@ -1,0 +1,93 @@
+import { describe } from 'node:test';
+import { isName, isRepository } from '../../../src/registry/name.ts';
+import { table } from '../table.ts';
+
+describe('isName: distribution-spec names, as docker and skopeo check them too', () => {
+	table(
+		[
+			['org/app', true],
+			['org/app/2.4.1', true],
+			['org/app/2.4.1-1648554962021', true],
+			['org/app/0123456789abcdef0123456789abcdef01234567/svc', true],
+			['org/app/v2.4.2', true],
+			['org', true],
+			['0/1/2', true],
+			['a.b_c__d-e--f---g', true],
+			['a--b', true],
+			['a__b', true],
+			['a/b/c/d/e/f/g/h', true],
+			[`org/${'a'.repeat(251)}`, true],
+			// Refused by docker and skopeo, but let through by ctr.
+			['org/app/2.3.8+rev1', false],
+			['Org/app', false],
+			['org/aPp', false],
+			['a___b', false],
+			['a_-b', false],
+			['a-_b', false],
+			['a._b', false],
+			['1..0', false],
+			['.a', false],
+			['_a', false],
+			['-a', false],
+			['a.', false],
+			['a_', false],
+			['a-', false],
+			['a/.b', false],
+			['a/b-/c', false],
+			[`org/${'a'.repeat(252)}`, false],
+			// Not even names.
+			['', false],
+			['/', false],
+			['/a', false],
+			['a/', false],
+			['a//b', false],
+			['..', false],
+			['a/../b', false],
+			['a/./b', false],
+			['a b', false],
+			['a\n', false],
+			['\na', false],
+			['a\r\nb', false],
+			['a\0', false],
+			['a%2fb', false],
+			['a:b', false],
+			['a@b', false],
+			['a?b', false],
+			['a#b', false],
+			['a\\b', false],
+			['ä/b', false],
+			['a/ſ', false],
+			['١/b', false],
+			['__proto__', false],
+		],
+		isName,
+	);
+});
+
+describe('isRepository: v2/ and a hash of the balena API', () => {
+	table(
+		[
+			[`v2/${'0'.repeat(32)}`, true],
+			['v2/0123456789abcdef0123456789abcdef', true],
+			[`v2/${'f'.repeat(64)}`, true],
+			[`v2/${'0'.repeat(31)}`, false],
+			[`v2/${'0'.repeat(65)}`, false],
+			[`v2/${'0'.repeat(31)}g`, false],
+			[`v2/${'0'.repeat(31)}A`, false],
+			[`v1/${'0'.repeat(32)}`, false],
+			[`V2/${'0'.repeat(32)}`, false],
+			[`v2/${'0'.repeat(32)}/x`, false],
+			[`v2/${'0'.repeat(32)}/`, false],
+			[`/v2/${'0'.repeat(32)}`, false],
+			[`x/v2/${'0'.repeat(32)}`, false],
+			[`v2/${'0'.repeat(32)}\n`, false],
+			[`v2//${'0'.repeat(32)}`, false],
+			[`v2/../${'0'.repeat(32)}`, false],
+			[`v2/${'0'.repeat(32)}?`, false],
+			['v2/', false],
+			['org/app', false],
+			['', false],
+		],
+		isRepository,
+	);
+});
