@@ -46,7 +46,7 @@ export function parseRegistryRequest(url: string): RegistryRequest {
 	// The last two components say what is asked for; a name may itself contain "manifests" or "blobs".
 	const lastSlash = path.lastIndexOf('/');
 	const verbSlash = path.lastIndexOf('/', lastSlash - 1);
-	const verb = path.slice(verbSlash + 1, lastSlash);
+	const verb = path.startsWith('/v2/') ? path.slice(verbSlash + 1, lastSlash) : '';
 	const last = path.slice(lastSlash + 1);
 	const nameOf = (): string => parseName(path.slice('/v2/'.length, Math.max(verbSlash, '/v2/'.length)));
 
