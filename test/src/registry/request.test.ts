@@ -1,0 +1,191 @@
+import { describe } from 'node:test';
+import { parseRegistryRequest } from '../../../src/registry/request.ts';
+import { outcome, table } from '../table.ts';
+
+const SHA256 = `sha256:${'0123456789abcdef'.repeat(4)}`;
+const SHA512 = `sha512:${'0123456789abcdef'.repeat(8)}`;
+const COMMIT = '0123456789abcdef0123456789abcdef01234567';
+
+const tag = (name: string, text: string) => ({ kind: 'manifest', name, reference: { kind: 'tag', text } });
+const tags = (name: string, page: object = {}) => ({ kind: 'tags', name, page });
+
+const parse = (url: string) => outcome(() => parseRegistryRequest(url));
+
+describe('parseRegistryRequest: the endpoints of a pull', () => {
+	table(
+		[
+			['/v2/', { kind: 'ping' }],
+			['/v2', { kind: 'ping' }],
+			['/v2/?ns=docker.io', { kind: 'ping' }],
+			['/v2/_catalog', { kind: 'catalog', page: {} }],
+			['/v2/_catalog?n=10&last=org%2Fapp', '400 TAG_INVALID'],
+			['/v2/org/app/manifests/latest', tag('org/app', 'latest')],
+			['/v2/org/app/2.4.1/manifests/latest', tag('org/app/2.4.1', 'latest')],
+			[`/v2/org/app/${COMMIT}/svc/manifests/latest`, tag(`org/app/${COMMIT}/svc`, 'latest')],
+			[`/v2/org/app/manifests/${SHA256}`, { kind: 'manifest', name: 'org/app', reference: { kind: 'digest', text: SHA256 } }],
+			[`/v2/org/app/manifests/${SHA512}`, { kind: 'manifest', name: 'org/app', reference: { kind: 'digest', text: SHA512 } }],
+			[`/v2/org/app/manifests/${SHA256.replace(':', '-')}`, { kind: 'manifest', name: 'org/app', reference: { kind: 'fallback-tag', text: SHA256.replace(':', '-') } }],
+			[`/v2/org/app/manifests/${SHA256.replace(':', '-')}.sig`, { kind: 'manifest', name: 'org/app', reference: { kind: 'fallback-tag', text: `${SHA256.replace(':', '-')}.sig` } }],
+			[`/v2/org/app/blobs/${SHA256}`, { kind: 'blob', name: 'org/app', digest: SHA256 }],
+			[`/v2/org/app/blobs/${SHA512}`, { kind: 'blob', name: 'org/app', digest: SHA512 }],
+			['/v2/org/app/tags/list', tags('org/app')],
+			[`/v2/org/app/referrers/${SHA256}`, { kind: 'referrers', name: 'org/app', digest: SHA256 }],
+			[
+				`/v2/org/app/referrers/${SHA256}?artifactType=application%2Fvnd.oci.image.config.v1%2Bjson`,
+				{ kind: 'referrers', name: 'org/app', digest: SHA256, artifactType: 'application/vnd.oci.image.config.v1+json' },
+			],
+			[`/v2/v2/${'0'.repeat(32)}/manifests/latest`, tag(`v2/${'0'.repeat(32)}`, 'latest')],
+			// A mirror's query changes nothing.
+			['/v2/org/app/manifests/latest?ns=bh.cr', tag('org/app', 'latest')],
+			// One component is a name for a registry, if not for a fleet.
+			['/v2/app/manifests/latest', tag('app', 'latest')],
+		],
+		parse,
+	);
+});
+
+describe('parseRegistryRequest: names that look like endpoints', () => {
+	table(
+		[
+			['/v2/manifests/blobs/manifests/tags', tag('manifests/blobs', 'tags')],
+			['/v2/org/tags/list/tags/list', tags('org/tags/list')],
+			[`/v2/blobs/blobs/blobs/${SHA256}`, { kind: 'blob', name: 'blobs/blobs', digest: SHA256 }],
+			['/v2/v2/v2/manifests/v2', tag('v2/v2', 'v2')],
+			['/v2/_catalog/manifests/latest', '400 NAME_INVALID'],
+		],
+		parse,
+	);
+});
+
+describe('parseRegistryRequest: escapes are decoded once', () => {
+	table(
+		[
+			[`/v2/org/app/manifests/${SHA256.replace(':', '%3A')}`, { kind: 'manifest', name: 'org/app', reference: { kind: 'digest', text: SHA256 } }],
+			[`/v2/org/app/blobs/${SHA256.replace(':', '%3a')}`, { kind: 'blob', name: 'org/app', digest: SHA256 }],
+			['/v2/org%2Fapp/manifests/latest', tag('org/app', 'latest')],
+			['/v2/%6Frg/app/manifests/latest', tag('org/app', 'latest')],
+			['/v2/org%252Fapp/manifests/latest', '400 NAME_INVALID'],
+			['/v2/%2e%2e/app/manifests/latest', '400 NAME_INVALID'],
+			['/v2/org/app/manifests/%2e%2e', '400 TAG_INVALID'],
+			['/v2/org/app/manifests/..%2f..%2fx', '404 UNSUPPORTED'],
+			['/v2/org/app/manifests/latest%0d%0ax-evil:%201', '400 DIGEST_INVALID'],
+			['/v2/org/app/manifests/latest%0a', '400 TAG_INVALID'],
+			['/v2/org/app/manifests/%00', '400 TAG_INVALID'],
+			['/v2/org/app/manifests/%', '400 NAME_INVALID'],
+			['/v2/org/app/manifests/%zz', '400 NAME_INVALID'],
+			['/v2/org/app/manifests/%ff', '400 NAME_INVALID'],
+			['/v2/org/app/manifests/%ed%a0%80', '400 NAME_INVALID'],
+			['/v2/org/app/manifests/latest%3Fx', '400 TAG_INVALID'],
+		],
+		parse,
+	);
+});
+
+describe('parseRegistryRequest: names that are none', () => {
+	table(
+		[
+			['/v2/Org/app/manifests/latest', '400 NAME_INVALID'],
+			['/v2/org/app/2.3.8+rev1/manifests/latest', '400 NAME_INVALID'],
+			['/v2/org//app/manifests/latest', '400 NAME_INVALID'],
+			['/v2//org/app/manifests/latest', '400 NAME_INVALID'],
+			['/v2/org/app//manifests/latest', '400 NAME_INVALID'],
+			['/v2/../app/manifests/latest', '400 NAME_INVALID'],
+			['/v2/org/../app/manifests/latest', '400 NAME_INVALID'],
+			['/v2/org/./app/manifests/latest', '400 NAME_INVALID'],
+			['/v2/org/app;x/manifests/latest', '400 NAME_INVALID'],
+			['/v2/org/app\\x/manifests/latest', '400 NAME_INVALID'],
+			['/v2/__proto__/app/manifests/latest', '400 NAME_INVALID'],
+			['/v2/manifests/latest', '400 NAME_INVALID'],
+			['/v2//manifests/latest', '400 NAME_INVALID'],
+			['/v2/tags/list', '400 NAME_INVALID'],
+			[`/v2/${'a'.repeat(255)}/manifests/latest`, tag('a'.repeat(255), 'latest')],
+			[`/v2/${'a'.repeat(256)}/manifests/latest`, '400 NAME_INVALID'],
+			[`/v2/${'a'.repeat(1024)}/manifests/latest`, '414 NAME_INVALID'],
+			[`/v2/org/app/manifests/latest?ns=${'a'.repeat(2000)}`, tag('org/app', 'latest')],
+		],
+		parse,
+	);
+});
+
+describe('parseRegistryRequest: tags and digests that are none', () => {
+	table(
+		[
+			[`/v2/org/app/manifests/${'a'.repeat(128)}`, tag('org/app', 'a'.repeat(128))],
+			[`/v2/org/app/manifests/${'a'.repeat(129)}`, '400 TAG_INVALID'],
+			['/v2/org/app/manifests/_A.b-C', tag('org/app', '_A.b-C')],
+			['/v2/org/app/manifests/', '400 TAG_INVALID'],
+			['/v2/org/app/manifests/.a', '400 TAG_INVALID'],
+			['/v2/org/app/manifests/-a', '400 TAG_INVALID'],
+			['/v2/org/app/manifests/2.4.0+rev1', '400 TAG_INVALID'],
+			['/v2/org/app/manifests/..', '400 TAG_INVALID'],
+			['/v2/org/app/manifests/sha256:0', '400 DIGEST_INVALID'],
+			[`/v2/org/app/manifests/${SHA256.toUpperCase()}`, '400 DIGEST_INVALID'],
+			['/v2/org/app/manifests/org:latest', '400 DIGEST_INVALID'],
+			['/v2/org/app/blobs/latest', '400 DIGEST_INVALID'],
+			['/v2/org/app/blobs/', '400 DIGEST_INVALID'],
+			[`/v2/org/app/blobs/${SHA256}0`, '400 DIGEST_INVALID'],
+			[`/v2/org/app/blobs/${SHA256}%0a`, '400 DIGEST_INVALID'],
+			['/v2/org/app/referrers/latest', '400 DIGEST_INVALID'],
+			[`/v2/org/app/referrers/${SHA256}?artifactType=`, '400 MANIFEST_INVALID'],
+			[`/v2/org/app/referrers/${SHA256}?artifactType=x`, '400 MANIFEST_INVALID'],
+			[`/v2/org/app/referrers/${SHA256}?artifactType=a/b%0d%0ax`, '400 MANIFEST_INVALID'],
+			[`/v2/org/app/referrers/${SHA256}?artifactType=a/${'b'.repeat(200)}`, '400 MANIFEST_INVALID'],
+		],
+		parse,
+	);
+});
+
+describe('parseRegistryRequest: pages', () => {
+	table(
+		[
+			['/v2/org/app/tags/list?n=10', tags('org/app', { n: 10 })],
+			['/v2/org/app/tags/list?n=0', tags('org/app', { n: 0 })],
+			['/v2/org/app/tags/list?n=10000', tags('org/app', { n: 10_000 })],
+			['/v2/org/app/tags/list?n=999999999', tags('org/app', { n: 10_000 })],
+			['/v2/org/app/tags/list?last=2.4.0', tags('org/app', { last: '2.4.0' })],
+			['/v2/org/app/tags/list?n=5&last=2.4.0', tags('org/app', { n: 5, last: '2.4.0' })],
+			['/v2/org/app/tags/list?last=', tags('org/app')],
+			['/v2/_catalog?n=5', { kind: 'catalog', page: { n: 5 } }],
+			['/v2/org/app/tags/list?n=', '400 PAGINATION_NUMBER_INVALID'],
+			['/v2/org/app/tags/list?n=-1', '400 PAGINATION_NUMBER_INVALID'],
+			['/v2/org/app/tags/list?n=1.5', '400 PAGINATION_NUMBER_INVALID'],
+			['/v2/org/app/tags/list?n=1e3', '400 PAGINATION_NUMBER_INVALID'],
+			['/v2/org/app/tags/list?n=0x10', '400 PAGINATION_NUMBER_INVALID'],
+			['/v2/org/app/tags/list?n=9999999999', '400 PAGINATION_NUMBER_INVALID'],
+			['/v2/org/app/tags/list?n=many', '400 PAGINATION_NUMBER_INVALID'],
+			['/v2/org/app/tags/list?last=a/b', '400 TAG_INVALID'],
+			['/v2/org/app/tags/list?last=%0d%0ax-evil:1', '400 TAG_INVALID'],
+		],
+		parse,
+	);
+});
+
+describe('parseRegistryRequest: addresses that are not there', () => {
+	table(
+		[
+			['/v2/x', '404 UNSUPPORTED'],
+			['/v2/org/app', '404 UNSUPPORTED'],
+			['/v2/org/app/', '404 UNSUPPORTED'],
+			['/v2/org/app/manifests', '404 UNSUPPORTED'],
+			['/v2/org/app/manifests/latest/', '404 UNSUPPORTED'],
+			['/v2/org/app/manifests/latest/x', '404 UNSUPPORTED'],
+			['/v2/org/app/tags', '404 UNSUPPORTED'],
+			['/v2/org/app/tags/', '404 UNSUPPORTED'],
+			['/v2/org/app/tags/list/', '404 UNSUPPORTED'],
+			['/v2/org/app/tags/lists', '404 UNSUPPORTED'],
+			['/v2/org/app/blobs/uploads/', '404 UNSUPPORTED'],
+			['/v2/org/app/Manifests/latest', '404 UNSUPPORTED'],
+			['/v2/org/app/constructor/latest', '404 UNSUPPORTED'],
+			['/v2/_catalog/', '404 UNSUPPORTED'],
+			['//', '404 UNSUPPORTED'],
+			['/', '404 UNSUPPORTED'],
+			['', '404 UNSUPPORTED'],
+			['*', '404 UNSUPPORTED'],
+			['/v3/org/app/manifests/latest', '404 UNSUPPORTED'],
+			['/v2x/org/app/manifests/latest', '404 UNSUPPORTED'],
+			['abcdorg/app/manifests/latest', '404 UNSUPPORTED'],
+			['http://elsewhere/v2/org/app/manifests/latest', '404 UNSUPPORTED'],
+		],
+		parse,
+	);
+});
