@@ -3,14 +3,14 @@ import fp from 'fastify-plugin';
 import { LRUCache } from 'lru-cache';
 import type { Config } from '../src/config.ts';
 import { redirectLife } from '../src/registry/redirect.ts';
-import type { KnownToken } from './bearer.ts';
+import type { Place } from './locate.ts';
 import type { Forwarding } from './registry.ts';
 
 declare module 'fastify' {
 	interface FastifyInstance {
 		blobs: {
 			/** Answers a blob request: streamed from the registry, or redirected to where the registry said, for a token that it accepted. */
-			send(forwarding: Forwarding, repository: string, token: KnownToken, request: FastifyRequest, reply: FastifyReply): FastifyReply;
+			send(forwarding: Forwarding, place: Place, request: FastifyRequest, reply: FastifyReply): FastifyReply;
 			readonly counts: { hits: number; misses: number; stale: number; size: number };
 		};
 	}
@@ -28,7 +28,7 @@ export default fp(
 		const redirects = new LRUCache<string, { status: number; location: string }>({ max: MAX_REDIRECTS });
 
 		app.decorate('blobs', {
-			send: (forwarding, repository, token, request, reply) => {
+			send: (forwarding, { repository, token }, request, reply) => {
 				// A signed URL is bound to its method.
 				const key = `${request.method} ${repository} ${forwarding.item}`;
 				const redirect = token.isAccepted(repository) ? redirects.get(key) : undefined;

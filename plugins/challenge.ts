@@ -1,11 +1,12 @@
 import type { FastifyInstance } from 'fastify';
 import fp from 'fastify-plugin';
 import { request as httpRequest, type Dispatcher } from 'undici';
-import { upstreamError } from '../src/errors.ts';
+import { RegistryError, upstreamError } from '../src/errors.ts';
 import { LoadingCache } from '../src/cache.ts';
 import type { Config } from '../src/config.ts';
 import { formatChallenge, parseChallenge, type Challenge } from '../src/registry/challenge.ts';
 import { publicOrigin } from '../src/registry/origin.ts';
+import { pullScope } from '../src/registry/scope.ts';
 
 /** Path of this proxy's token endpoint: the one that the balena API has as well. */
 export const TOKEN_PATH = '/auth/v1/token';
@@ -22,6 +23,8 @@ declare module 'fastify' {
 		publicOrigin(): string;
 		/** @returns a `WWW-Authenticate` value that sends the client to this proxy's own token endpoint */
 		challenge(parameters?: Omit<Challenge, 'realm' | 'service'>): Promise<string>;
+		/** @returns the 401 for a request without a token, or (with an `error` of RFC 6750) with one that will not do */
+		unauthorized(name: string | undefined, error: 'invalid_token' | 'insufficient_scope' | undefined): Promise<RegistryError>;
 	}
 }
 
@@ -44,6 +47,11 @@ export default fp(
 		});
 		app.decorateRequest('challenge', async function (parameters = {}) {
 			return formatChallenge({ realm: `${this.publicOrigin()}${TOKEN_PATH}`, service: await service(), ...parameters });
+		});
+		app.decorateRequest('unauthorized', async function (name, error) {
+			const challenge = await this.challenge({ scope: name === undefined ? undefined : pullScope(name), error });
+			const message = error === undefined ? 'authentication required' : name === undefined ? 'the token is not valid' : `the token does not allow pulling ${name}, or is not valid any more`;
+			return new RegistryError('UNAUTHORIZED', message, { headers: { 'www-authenticate': challenge } });
 		});
 	},
 	{ name: 'challenge', dependencies: ['registry'] },

@@ -8,14 +8,14 @@ import { LoadingCache } from '../src/cache.ts';
 import type { Config } from '../src/config.ts';
 import { isDigest } from '../src/registry/digest.ts';
 import { isAcceptable, matchesEtag, MAX_MANIFEST_BYTES, verifyDigest, type Manifest } from '../src/registry/manifest.ts';
-import type { KnownToken } from './bearer.ts';
+import type { Place } from './locate.ts';
 import type { Forwarding } from './registry.ts';
 
 declare module 'fastify' {
 	interface FastifyInstance {
 		manifests: {
 			/** Answers a manifest request: from memory for a token that the registry has accepted for the repository, else from the registry. */
-			send(forwarding: Forwarding, repository: string, token: KnownToken, request: FastifyRequest, reply: FastifyReply): FastifyReply | Promise<FastifyReply>;
+			send(forwarding: Forwarding, place: Place, request: FastifyRequest, reply: FastifyReply): FastifyReply | Promise<FastifyReply>;
 			readonly counts: { hits: number; misses: number; stale: number; size: number };
 		};
 	}
@@ -76,7 +76,7 @@ export default fp(
 			}
 		}
 
-		async function sendFetched(forwarding: Forwarding, repository: string, token: KnownToken, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
+		async function sendFetched(forwarding: Forwarding, { repository, token }: Place, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
 			counts.misses++;
 			request.facts.cache = 'miss';
 			const { accept } = request.headers;
@@ -87,6 +87,7 @@ export default fp(
 			switch (fetched.kind) {
 				case 'manifest':
 					token.accept(repository);
+					forwarding.onManifest?.(fetched.manifest);
 					return sendManifest(fetched.manifest, request, reply);
 				case 'refused':
 					throw await request.refusal(forwarding, fetched.status, fetched.headers);
@@ -96,17 +97,19 @@ export default fp(
 		}
 
 		app.decorate('manifests', {
-			send: (forwarding, repository, token, request, reply) => {
+			send: (forwarding, place, request, reply) => {
+				const { repository, token } = place;
 				// A part of a manifest is asked for by nobody we know; the registry may answer it.
 				if (remembered === undefined || request.headers.range !== undefined) {
 					return reply.forward(forwarding);
 				}
 				const manifest = token.isAccepted(repository) ? recall(forwarding, repository, request.headers.accept) : undefined;
 				if (manifest === undefined) {
-					return sendFetched(forwarding, repository, token, request, reply);
+					return sendFetched(forwarding, place, request, reply);
 				}
 				counts.hits++;
 				request.facts.cache = 'hit';
+				forwarding.onManifest?.(manifest);
 				return sendManifest(manifest, request, reply);
 			},
 			get counts() {

@@ -8,6 +8,7 @@ import type { Config } from '../src/config.ts';
 import { parseChallenge } from '../src/registry/challenge.ts';
 import { upstreamStatusError } from '../src/registry/error-response.ts';
 import { forwardedRequestHeaders, forwardedResponseHeaders, rewriteLocation } from '../src/registry/headers.ts';
+import type { Manifest } from '../src/registry/manifest.ts';
 import { pullScope } from '../src/registry/scope.ts';
 
 /** What a forwarded request asks for, in the client's words and in the upstream registry's. */
@@ -22,7 +23,9 @@ export interface Forwarding {
 	query?: Record<string, string>;
 	/** The token that the upstream registry is shown. */
 	token: string;
-	/** Called with an answer that is passed on, before it is. */
+	/** Called with a manifest that is served from memory or kept in it. */
+	onManifest?: (manifest: Manifest) => void;
+	/** Called with an answer that is streamed, before it is. */
 	onAnswer?: (status: number, headers: IncomingHttpHeaders) => void;
 }
 

@@ -4,8 +4,8 @@ import { ZodError } from 'zod';
 import { upstreamError } from '../src/errors.ts';
 import type { Caller } from '../src/balena/caller.ts';
 import { ambiguousCommit, explainNoRelease, pickImage, type Failure } from '../src/balena/explain.ts';
-import type { FleetReference } from '../src/balena/reference.ts';
-import { explanationQuery, releaseQuery, versionsQuery } from '../src/balena/release-query.ts';
+import type { ReleaseReference } from '../src/balena/reference.ts';
+import { explanationQuery, recentReleasesQuery, releaseOfDigestQuery, releaseQuery, versionsQuery } from '../src/balena/release-query.ts';
 import { matchRelease, parseFleet, parseReleases, parseVersions, versionOf } from '../src/balena/release.ts';
 import { LoadingCache, type CacheCounts } from '../src/cache.ts';
 import type { Config } from '../src/config.ts';
@@ -15,11 +15,15 @@ export type Resolution = { kind: 'image'; repository: string; digest: string | u
 
 export interface Resolver {
 	/** @throws RegistryError only where the API cannot be asked */
-	resolve(reference: FleetReference, caller: Caller): Promise<Resolution>;
+	resolve(reference: ReleaseReference, caller: Caller): Promise<Resolution>;
 	/** @returns the versions of a fleet's pullable releases; undefined where the fleet is not there for the caller. @throws RegistryError likewise */
 	versions(slug: string, caller: Caller): Promise<string[] | undefined>;
+	/** @returns the repositories of a fleet's highest releases. @throws RegistryError likewise */
+	repositories(slug: string, caller: Caller): Promise<string[]>;
+	/** @returns the repository of a fleet's image with this manifest digest; undefined where the API knows none. @throws RegistryError likewise */
+	repositoryOf(slug: string, digest: string, caller: Caller): Promise<string | undefined>;
 	/** Drops what is remembered for a caller: its credentials turned out to be invalid, so that the answers were an anonymous caller's. */
-	forget(reference: FleetReference, caller: Caller): void;
+	forget(reference: ReleaseReference, caller: Caller): void;
 	readonly counts: CacheCounts & { size: number };
 }
 
@@ -32,6 +36,9 @@ declare module 'fastify' {
 /** A list of versions can be some 10 KB. */
 const MAX_VERSION_LISTS = 500;
 
+/** In how many repositories a digest is looked for: each is a scope of one token and a request to the registry. */
+const MAX_REPOSITORIES = 24;
+
 /** Slugs to releases: one OData query through an LRU cache, a second one only to explain a failure. */
 export default fp(
 	async (app: FastifyInstance, config: Config) => {
@@ -42,7 +49,7 @@ export default fp(
 
 		const versions = new LoadingCache<string[] | undefined>({ max: Math.min(config.RESOLUTION_CACHE_SIZE, MAX_VERSION_LISTS) });
 
-		async function ask(reference: FleetReference, caller: Caller): Promise<Resolution> {
+		async function ask(reference: ReleaseReference, caller: Caller): Promise<Resolution> {
 			const candidates = parse(parseReleases, await app.api.query('release', releaseQuery(reference), caller));
 			const match = matchRelease(candidates, reference.release);
 			switch (match.kind) {
@@ -76,6 +83,14 @@ export default fp(
 					const value = parse(parseVersions, await app.api.query('application', versionsQuery(slug), caller));
 					return { value, freshMs: value === undefined ? 0 : config.RESOLUTION_TTL };
 				}),
+			repositories: async (slug, caller) => {
+				const releases = parse(parseReleases, await app.api.query('release', recentReleasesQuery(slug), caller));
+				return [...new Set(releases.flatMap(({ images }) => images.map(({ repository }) => repository)))].slice(0, MAX_REPOSITORIES);
+			},
+			repositoryOf: async (slug, digest, caller) => {
+				const [release] = parse(parseReleases, await app.api.query('release', releaseOfDigestQuery(slug, digest), caller));
+				return release?.images.find((image) => image.digest === digest)?.repository;
+			},
 			forget: (reference, caller) => cache.forget(cacheKey(reference, caller)),
 			get counts() {
 				return { ...cache.counts, size: cache.size };
@@ -86,7 +101,7 @@ export default fp(
 );
 
 /** Injective: no part can hold the separator. */
-function cacheKey({ slug, release, service }: FleetReference, caller: Caller): string {
+function cacheKey({ slug, release, service }: ReleaseReference, caller: Caller): string {
 	return [caller.fingerprint, slug, release?.text ?? '', service ?? ''].join(' ');
 }
 

@@ -1,11 +1,12 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { RegistryError } from '../src/errors.ts';
 import type { Caller } from '../src/balena/caller.ts';
-import { parseReference } from '../src/balena/reference.ts';
+import { isBareFleet, parseReference, type FleetReference } from '../src/balena/reference.ts';
 import type { Config } from '../src/config.ts';
 import { asksToPull, pullScope } from '../src/registry/scope.ts';
 import { formatToken, type Grant } from '../src/registry/token.ts';
 import { parseTokenForm, parseTokenQuery, type TokenRequest } from '../src/registry/token-request.ts';
+import { SEALED_LIFE_MS } from './acting.ts';
 import { TOKEN_PATH } from './challenge.ts';
 import { sendJson } from './json.ts';
 
@@ -16,7 +17,7 @@ const MAX_FORM_BYTES = 64 * 1024;
 const MIN_EXPIRES_IN = 60;
 
 /** The token endpoint: friendly names in, a token for the repositories behind them out. */
-export default async function tokenEndpoint(app: FastifyInstance, _config: Config): Promise<void> {
+export default async function tokenEndpoint(app: FastifyInstance, config: Config): Promise<void> {
 	app.addContentTypeParser('application/x-www-form-urlencoded', { parseAs: 'string', bodyLimit: MAX_FORM_BYTES }, (_request, body, done) => {
 		done(null, new URLSearchParams(body as string));
 	});
@@ -37,12 +38,14 @@ export default async function tokenEndpoint(app: FastifyInstance, _config: Confi
 		const repositories = [...grants.values()].flatMap((grant) => (grant.kind === 'image' ? [grant.repository] : []));
 		try {
 			const upstream = await app.tokens.get(repositories, caller);
-			const token = formatToken({ upstream: upstream.text, grants, sealed: undefined });
+			const sealed = app.acting.seal(caller, [...grants].flatMap(([name, grant]) => (grant.kind !== 'failure' && isBareFleet(parseReference(name)) ? [name] : [])));
+			const token = formatToken({ upstream: upstream.text, grants, sealed });
 			const now = Date.now();
+			const expiresAt = Math.min(upstream.expiresAt ?? now, sealed === undefined ? Infinity : now + SEALED_LIFE_MS);
 			return sendJson(reply.header('cache-control', 'no-store'), {
 				token,
 				access_token: token,
-				expires_in: Math.max(MIN_EXPIRES_IN, Math.floor(((upstream.expiresAt ?? now) - now) / 1000)),
+				expires_in: Math.max(MIN_EXPIRES_IN, Math.floor((expiresAt - now) / 1000)),
 				issued_at: new Date(now).toISOString(),
 				scope: names.map(pullScope).join(' '),
 			});
@@ -62,8 +65,14 @@ export default async function tokenEndpoint(app: FastifyInstance, _config: Confi
 			case 'invalid':
 				return { kind: 'failure', code: 'NAME_INVALID', message: reference.message };
 			case 'fleet':
-				return app.resolver.resolve(reference, caller);
+				return config.TAGS === 'release' && isBareFleet(reference) ? fleetGrant(reference, caller) : app.resolver.resolve(reference, caller);
 		}
+	}
+
+	/** With TAGS=release, a bare fleet can be pulled from even where no release is tracked, or where that one has several services. */
+	async function fleetGrant(reference: FleetReference, caller: Caller): Promise<Grant> {
+		const tracked = await app.resolver.resolve(reference, caller);
+		return tracked.kind === 'image' || (await app.resolver.versions(reference.slug, caller)) !== undefined ? { kind: 'fleet' } : tracked;
 	}
 
 	function forgetAll(names: string[], caller: Caller): void {

@@ -1,12 +1,15 @@
 import { randomUUID } from 'node:crypto';
 import Fastify, { LogController, type FastifyInstance, type FastifyServerOptions } from 'fastify';
+import acting from '../plugins/acting.ts';
 import api from '../plugins/api.ts';
 import bearer from '../plugins/bearer.ts';
 import blobs from '../plugins/blobs.ts';
 import certificate, { readCertificate } from '../plugins/certificate.ts';
 import challenge from '../plugins/challenge.ts';
 import errors, { asRegistryError, sendError } from '../plugins/errors.ts';
+import fleetContent from '../plugins/fleet-content.ts';
 import health from '../plugins/health.ts';
+import locate from '../plugins/locate.ts';
 import manifests from '../plugins/manifests.ts';
 import metrics from '../plugins/metrics.ts';
 import pull from '../plugins/pull.ts';
@@ -51,6 +54,9 @@ export async function buildApp(config: Config, options: Pick<FastifyServerOption
 	await app.register(resolver, config);
 	await app.register(tokens, config);
 	await app.register(bearer, config);
+	await app.register(acting, config);
+	await app.register(fleetContent, config);
+	await app.register(locate, config);
 	await app.register(manifests, config);
 	await app.register(blobs, config);
 	await app.register(metrics, config);

@@ -76,6 +76,10 @@ const schema = z.object({
 	TRUST_PROXY: trustProxy.prefault('false'),
 	LOG_LEVEL: oneOf('fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent').prefault('info'),
 	LOG_FORMAT: oneOf('auto', 'json', 'pretty').prefault('auto'),
+	/** What a tag behind `<org>/<fleet>` means: nothing, or a release. See docs/tags.md. */
+	TAGS: oneOf('ignore', 'release').prefault('ignore'),
+	/** Key for credentials that travel sealed in tokens; the same for all replicas. */
+	TOKEN_SECRET: z.string().min(32).meta({ accepts: 'at least 32 characters, hard to guess, such as the output of "openssl rand -base64 32"' }).optional(),
 	/** Requests that one client address may make in a window; 0 for no limit. */
 	RATE_LIMIT_MAX: whole(0, 1e9).prefault('6000'),
 	RATE_LIMIT_WINDOW: seconds(1).prefault('60'),

@@ -1,5 +1,5 @@
 import type { ErrorCode } from '../errors.ts';
-import type { FleetReference } from './reference.ts';
+import type { ReleaseReference } from './reference.ts';
 import { versionOf, type Fleet, type Image, type MatchedRelease, type ReleaseRow } from './release.ts';
 
 /** Why a reference cannot be pulled: one sentence that says what is wrong and what would work. */
@@ -21,13 +21,13 @@ export function noSuchFleet(slug: string, isAnonymous: boolean): Failure {
 }
 
 /** Several commits begin with the hex digits that were typed. */
-export function ambiguousCommit({ slug, release }: FleetReference, candidates: MatchedRelease[]): Failure {
+export function ambiguousCommit({ slug, release }: ReleaseReference, candidates: MatchedRelease[]): Failure {
 	const commits = candidates.slice(0, MAX_LISTED).map((row) => `${row.commit} (${versionOf(row)})`);
 	return { code: 'NAME_UNKNOWN', message: `${slug} has several releases whose commit begins with ${release?.text ?? ''}: ${commits.join(', ')}` };
 }
 
 /** A release with several services was named without one of them, or with one that it does not have. */
-export function chooseService({ slug, release, service }: FleetReference, matched: MatchedRelease): Failure {
+export function chooseService({ slug, release, service }: ReleaseReference, matched: MatchedRelease): Failure {
 	const names = matched.images.map((image) => image.service).sort();
 	if (names.length === 0) {
 		return { code: 'NAME_UNKNOWN', message: `release ${versionOf(matched)} of ${slug} has no image to pull` };
@@ -38,7 +38,7 @@ export function chooseService({ slug, release, service }: FleetReference, matche
 }
 
 /** @returns the image that a reference means among a release's, or why none can be picked. */
-export function pickImage(reference: FleetReference, matched: MatchedRelease): Image | Failure {
+export function pickImage(reference: ReleaseReference, matched: MatchedRelease): Image | Failure {
 	const { service } = reference;
 	// Repository names are lower case, service names need not be.
 	const images = service === undefined ? matched.images : matched.images.filter((image) => image.service.toLowerCase() === service);
@@ -50,14 +50,14 @@ export function pickImage(reference: FleetReference, matched: MatchedRelease): I
  *
  * @param fleet what `explanationQuery` found, undefined where the fleet is not there for this caller
  */
-export function explainNoRelease(reference: FleetReference, fleet: Fleet | undefined, isAnonymous: boolean): Failure {
+export function explainNoRelease(reference: ReleaseReference, fleet: Fleet | undefined, isAnonymous: boolean): Failure {
 	const { slug, release } = reference;
 	if (fleet === undefined) {
 		return noSuchFleet(slug, isAnonymous);
 	}
 	const final = fleet.releases.filter((row) => row.isFinal && row.status === 'success');
 	if (release === undefined) {
-		return { code: 'NAME_UNKNOWN', message: `${slug} has no release to pull yet${suggestion(slug, final, undefined)}` };
+		return { code: 'NAME_UNKNOWN', message: `${slug} has no release to pull yet${suggestion(final, undefined)}` };
 	}
 	const { text, versions, commit } = release;
 	const named = fleet.releases.filter((row) => versions.includes(row.semver) || versions.includes(row.rawVersion) || (commit !== undefined && row.commit.startsWith(commit)));
@@ -67,16 +67,16 @@ export function explainNoRelease(reference: FleetReference, fleet: Fleet | undef
 	}
 	const unfinished = named.find((row) => row.status !== 'success');
 	if (unfinished !== undefined) {
-		return { code: 'NAME_UNKNOWN', message: `release ${text} of ${slug} ${unfinished.status === 'running' ? 'is still building' : `did not build (its status is "${unfinished.status}")`}${suggestion(slug, final, text)}` };
+		return { code: 'NAME_UNKNOWN', message: `release ${text} of ${slug} ${unfinished.status === 'running' ? 'is still building' : `did not build (its status is "${unfinished.status}")`}${suggestion(final, text)}` };
 	}
-	return { code: 'NAME_UNKNOWN', message: `${slug} has no release ${text}${suggestion(slug, final, text)}` };
+	return { code: 'NAME_UNKNOWN', message: `${slug} has no release ${text}${suggestion(final, text)}` };
 }
 
-function suggestion(slug: string, final: ReleaseRow[], wanted: string | undefined): string {
+function suggestion(final: ReleaseRow[], wanted: string | undefined): string {
 	const versions = [...new Set(final.map((row) => row.semver))];
 	const [latest] = versions;
 	if (latest === undefined) {
-		return wanted === undefined ? '' : `; ${slug} has no finished release yet`;
+		return wanted === undefined ? '' : `; it has no finished release yet`;
 	}
 	const closest = wanted === undefined ? undefined : closestVersion(wanted, versions);
 	return closest === undefined || closest === latest ? `; its latest is ${latest}` : `; its latest is ${latest}, and ${closest} exists`;

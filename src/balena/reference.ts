@@ -7,14 +7,20 @@ export type Reference =
 	| FleetReference
 	| { kind: 'invalid'; message: string };
 
-export interface FleetReference {
-	kind: 'fleet';
+/** A release of a fleet, and perhaps one of its services. */
+export interface ReleaseReference {
 	/** `<org>/<fleet>`, in lower case as the API stores it. */
 	slug: string;
 	/** Undefined for the release that the fleet tracks. */
 	release: Release | undefined;
 	/** Which service of a release with several; undefined where none was named. */
 	service: string | undefined;
+}
+
+export interface FleetReference extends ReleaseReference {
+	kind: 'fleet';
+	/** Whether nothing followed the slug: then `release` is undefined because nothing was said, not because `latest` was. */
+	isBare: boolean;
 }
 
 /** The forms of a release, in the text that was typed. Which of the forms it can be is decided by its shape alone. */
@@ -51,6 +57,7 @@ export function parseReference(name: string): Reference {
 	return {
 		kind: 'fleet',
 		slug: `${org}/${fleet}`,
+		isBare: release === undefined,
 		release: release === undefined || TRACKED.has(release) ? undefined : parseRelease(release),
 		service,
 	};
@@ -71,4 +78,9 @@ export function parseRelease(text: string): Release {
 /** @returns whether a text is one of the words for the release that the fleet tracks. */
 export function isTracked(text: string): boolean {
 	return TRACKED.has(text);
+}
+
+/** @returns whether a name was `<org>/<fleet>` and no more, so that a tag is all that can say which release. `<org>/<fleet>/latest` says it already. */
+export function isBareFleet(reference: Reference): reference is FleetReference {
+	return reference.kind === 'fleet' && reference.isBare;
 }

@@ -1,7 +1,7 @@
-import type { FleetReference, Release } from './reference.ts';
+import type { Release, ReleaseReference } from './reference.ts';
 
 /*
- * The two queries that are asked of the balena API's OData, as options for `sdk.pine.get`. Texts of the caller appear in them as values
+ * The queries that are asked of the balena API's OData, as options for `sdk.pine.get`. Texts of the caller appear in them as values
  * only: the SDK quotes them.
  */
 
@@ -14,26 +14,30 @@ const HIGHEST_FIRST = [{ semver_major: 'desc' }, { semver_minor: 'desc' }, { sem
 
 const SUCCESSFUL = { status: 'success' };
 
+const RELEASE_FIELDS = ['id', 'commit', 'semver', 'semver_major', 'semver_minor', 'raw_version', 'is_final', 'status'];
+
+const IMAGES = {
+	release_image: {
+		$select: ['id'],
+		$expand: {
+			image: {
+				$select: ['id', 'is_stored_at__image_location', 'content_hash'],
+				$expand: { is_a_build_of__service: { $select: ['service_name'] } },
+			},
+		},
+	},
+};
+
 /**
  * The one query of a resolution: every successful release that a reference can mean, with its images.
  *
  * @returns options for the resource `release`; `matchRelease` picks from the rows
  */
-export function releaseQuery({ slug, release }: Pick<FleetReference, 'slug' | 'release'>): Record<string, unknown> {
+export function releaseQuery({ slug, release }: Pick<ReleaseReference, 'slug' | 'release'>): Record<string, unknown> {
 	return {
 		$top: MAX_MATCHES,
-		$select: ['id', 'commit', 'semver', 'semver_major', 'semver_minor', 'raw_version', 'is_final', 'status'],
-		$expand: {
-			release_image: {
-				$select: ['id'],
-				$expand: {
-					image: {
-						$select: ['id', 'is_stored_at__image_location', 'content_hash'],
-						$expand: { is_a_build_of__service: { $select: ['service_name'] } },
-					},
-				},
-			},
-		},
+		$select: RELEASE_FIELDS,
+		$expand: IMAGES,
 		$filter: release === undefined ? { ...SUCCESSFUL, should_be_running_on__application: withSlug(slug) } : { ...SUCCESSFUL, belongs_to__application: withSlug(slug), $or: formsOf(release) },
 		$orderby: HIGHEST_FIRST,
 	};
@@ -44,7 +48,7 @@ export function releaseQuery({ slug, release }: Pick<FleetReference, 'slug' | 'r
  *
  * @returns options for the resource `application`
  */
-export function explanationQuery({ slug, release }: Pick<FleetReference, 'slug' | 'release'>): Record<string, unknown> {
+export function explanationQuery({ slug, release }: Pick<ReleaseReference, 'slug' | 'release'>): Record<string, unknown> {
 	const pullable = { ...SUCCESSFUL, is_final: true };
 	return {
 		$top: 1,
@@ -106,4 +110,18 @@ export function versionsQuery(slug: string): Record<string, unknown> {
 			},
 		},
 	};
+}
+
+/** In how many of a fleet's releases a digest is looked for. */
+const MAX_SEARCHED = 20;
+
+/** @returns options for the resource `release`: a fleet's highest releases with their images. `parseReleases` reads the rows. */
+export function recentReleasesQuery(slug: string): Record<string, unknown> {
+	return { $top: MAX_SEARCHED, $select: RELEASE_FIELDS, $expand: IMAGES, $filter: { ...SUCCESSFUL, is_final: true, belongs_to__application: withSlug(slug) }, $orderby: HIGHEST_FIRST };
+}
+
+/** @returns options for the resource `release`: the releases of a fleet that have an image with a manifest digest. `parseReleases` reads the rows. */
+export function releaseOfDigestQuery(slug: string, digest: string): Record<string, unknown> {
+	const hasDigest = { $any: { $alias: 'ri', $expr: { ri: { image: { $any: { $alias: 'i', $expr: { i: { content_hash: digest } } } } } } } };
+	return { $top: 1, $select: RELEASE_FIELDS, $expand: IMAGES, $filter: { ...SUCCESSFUL, belongs_to__application: withSlug(slug), release_image: hasDigest }, $orderby: HIGHEST_FIRST };
 }

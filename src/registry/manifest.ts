@@ -1,4 +1,5 @@
 import { hash } from 'node:crypto';
+import { isDigest } from './digest.ts';
 
 /** A manifest as it is kept in memory: its bytes, and the headers that describe them. */
 export interface Manifest {
@@ -30,4 +31,21 @@ export function isAcceptable(accept: string | undefined, mediaType: string): boo
 /** @returns whether an `If-None-Match` value names the manifest: RFC 9110 section 13.1.2. Registries use the digest as the entity tag. */
 export function matchesEtag(ifNoneMatch: string | undefined, digest: string): boolean {
 	return ifNoneMatch !== undefined && (ifNoneMatch.trim() === '*' || ifNoneMatch.includes(`"${digest}"`));
+}
+
+const MAX_DIGESTS = 1000;
+
+/**
+ * What a manifest or an index refers to: OCI image-spec, "Image Manifest" and "Image Index", and their Docker forebears.
+ *
+ * @returns its own digest and those of its config, layers and children; only its own where it is not legible
+ */
+export function digestsIn({ bytes, digest }: Manifest): string[] {
+	try {
+		const { config, layers, manifests } = JSON.parse(bytes.toString()) as Record<string, unknown>;
+		const descriptors = [config, layers, manifests].flat().slice(0, MAX_DIGESTS) as ({ digest?: unknown } | null | undefined)[];
+		return [digest, ...descriptors.flatMap((descriptor) => (typeof descriptor?.digest === 'string' && isDigest(descriptor.digest) ? [descriptor.digest] : []))];
+	} catch {
+		return [digest];
+	}
 }
