@@ -1,11 +1,11 @@
 import type { Server } from 'node:http';
 import express from 'express';
 import { startDatabase } from './database.ts';
-import { authenticate, createKeyRing, type KeyHolder } from './keys.ts';
+import { authenticate, createKeyRing, type KeyHolder, type KeyRing } from './keys.ts';
 import { mountOData, type OData } from './odata.ts';
 import { setPublic, setTarget } from './seed.ts';
 import { tokenEndpoint } from './token.ts';
-import type { TokenSigner } from './tokens.ts';
+import type { Access, SignOptions, TokenSigner } from './tokens.ts';
 
 /**
  * Puts the stand-in for the balena API behind a server: OData, tokens, `whoami`, and what tests may change while it runs.
@@ -38,13 +38,13 @@ export async function startApi(server: Server, signer: TokenSigner): Promise<{ o
 			res.status(401).end();
 		}
 	});
-	mountControl(app, odata, (holder) => keys.set(holder.key, holder));
+	mountControl(app, odata, keys, signer);
 	server.on('request', app);
 	return { odata, close: () => database.close() };
 }
 
 /** What `control.ts` calls. The real API has nothing of the kind. */
-function mountControl(app: express.Express, { sql }: OData, addKey: (holder: KeyHolder) => void): void {
+function mountControl(app: express.Express, { sql }: OData, keys: KeyRing, signer: TokenSigner): void {
 	app.post('/test/fleet', (req, res, next) => {
 		const { slug, isPublic, target } = req.body as { slug: string; isPublic?: boolean; target?: string };
 		const change = async (): Promise<void> => {
@@ -55,10 +55,15 @@ function mountControl(app: express.Express, { sql }: OData, addKey: (holder: Key
 				await setTarget(sql, slug, target);
 			}
 		};
-		change().then(() => res.status(204).end(), next);
+		change().then(() => res.json({}), next);
 	});
 	app.post('/test/key', (req, res) => {
-		addKey(req.body as KeyHolder);
-		res.status(204).end();
+		const holder = req.body as KeyHolder;
+		keys.set(holder.key, holder);
+		res.json({});
+	});
+	app.post('/test/token', (req, res, next) => {
+		const { access, ...options } = req.body as { access: Access[] } & SignOptions;
+		signer.sign(access, options).then((token) => res.json({ token }), next);
 	});
 }

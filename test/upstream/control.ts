@@ -1,5 +1,6 @@
 import type { Upstream } from './describe.ts';
 import type { KeyHolder } from './keys.ts';
+import type { Access, SignOptions } from './tokens.ts';
 
 /*
  * What tests can change while the stand-in runs. It is shared by all test files of a run: change only `acme/changing`, or a stand-in of your own.
@@ -14,9 +15,18 @@ export async function addKey(upstream: Upstream, holder: KeyHolder): Promise<voi
 	await post(upstream, '/test/key', holder);
 }
 
-async function post({ apiUrl }: Upstream, path: string, body: object): Promise<void> {
+/**
+ * Mints a token that the registry trusts, for what the token endpoint would never issue: one that is expired (beyond the minute by which clocks may
+ * differ), one for another registry, one that may push.
+ */
+export async function mintToken(upstream: Upstream, access: Access[], options: SignOptions = {}): Promise<string> {
+	return ((await post(upstream, '/test/token', { access, ...options })) as { token: string }).token;
+}
+
+async function post({ apiUrl }: Upstream, path: string, body: object): Promise<unknown> {
 	const response = await fetch(`${apiUrl}${path}`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) });
-	if (response.status !== 204) {
+	if (response.status !== 200) {
 		throw new Error(`the sample upstream answered ${response.status} to ${path}: ${await response.text()}`);
 	}
+	return await response.json();
 }

@@ -37,7 +37,7 @@ async function createEmptyDatabase(): Promise<PGlite> {
 		return await PGlite.create({ loadDataDir: new Blob([new Uint8Array(dump)]) });
 	}
 	const db = await PGlite.create();
-	writeAtomically(dumpFile, Buffer.from(await (await db.dumpDataDir('gzip')).arrayBuffer()));
+	keepInCache(dumpFile, Buffer.from(await (await db.dumpDataDir('gzip')).arrayBuffer()));
 	return db;
 }
 
@@ -49,10 +49,14 @@ function readIfThere(file: string): Buffer | undefined {
 	}
 }
 
-/** Several processes may start at once: none may see half a file. */
-function writeAtomically(file: string, content: Buffer): void {
-	mkdirSync(CACHE_DIRECTORY, { recursive: true });
+/** Several processes may start at once: none may see half a file. Where nothing can be written, every start takes its time. */
+export function keepInCache(file: string, content: Buffer): void {
 	const unfinished = `${file}.${process.pid}`;
-	writeFileSync(unfinished, content);
-	renameSync(unfinished, file);
+	try {
+		mkdirSync(CACHE_DIRECTORY, { recursive: true });
+		writeFileSync(unfinished, content);
+		renameSync(unfinished, file);
+	} catch (error) {
+		console.error('cannot keep', file, error);
+	}
 }

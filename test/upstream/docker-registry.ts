@@ -1,4 +1,4 @@
-import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
@@ -9,10 +9,8 @@ import type { TokenSigner } from './tokens.ts';
 const PROGRAM = 'docker-registry';
 const START_ATTEMPTS = 5;
 
-/** What is missing on this machine for running the real registry; undefined when nothing is. */
-export function missingForDockerRegistry(): string | undefined {
-	return [PROGRAM, 'openssl'].find((command) => spawnSync(command, ['--version'], { stdio: 'ignore' }).error !== undefined);
-}
+/** The commands without which the real registry cannot be run. */
+export const DOCKER_REGISTRY_NEEDS = [PROGRAM, 'openssl'];
 
 /**
  * Starts Debian's `docker-registry` on a free port of 127.0.0.1, with token authentication and storage in `directory`.

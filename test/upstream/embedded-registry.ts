@@ -18,6 +18,9 @@ interface Answer {
 const LEEWAY = 60;
 const JSON_TYPE = 'application/json; charset=utf-8';
 const INDEX_TYPE = 'application/vnd.oci.image.index.v1+json';
+const PULL = ['pull'];
+/** What a token has to grant for a method; for others: to pull and to push. */
+const ACTIONS: Record<string, string[]> = { GET: PULL, HEAD: PULL, DELETE: ['delete'] };
 const PATH = /^\/v2\/([a-z0-9]+(?:[._/-]+[a-z0-9]+)*)\/(?:(manifests|blobs|referrers)\/([^/]+)|(tags)\/list)$/;
 
 /** @param realm URL of the token endpoint for its challenges */
@@ -37,16 +40,16 @@ async function answer(req: IncomingMessage, repositories: ReadonlyMap<string, Re
 	if (!isPing && name === undefined) {
 		return { status: 404, headers: { 'content-type': 'text/plain; charset=utf-8' }, body: Buffer.from('404 page not found\n') };
 	}
-	const isRead = req.method === 'GET' || req.method === 'HEAD';
-	const refusal = await authorize(req.headers.authorization, name, isRead ? ['pull'] : ['pull', 'push'], realm, signer);
+	const actions = ACTIONS[req.method ?? ''] ?? ['pull', 'push'];
+	const refusal = await authorize(req.headers.authorization, name, actions, realm, signer);
 	if (refusal !== undefined) {
 		return refusal;
 	}
-	if (!isRead) {
+	if (actions !== PULL) {
 		return problem(405, 'UNSUPPORTED', 'The operation is unsupported.');
 	}
 	if (name === undefined) {
-		return { status: 200, body: {} };
+		return { status: 200, headers: { 'content-type': JSON_TYPE }, body: Buffer.from('{}') };
 	}
 	const repository = repositories.get(name);
 	if (tags !== undefined) {

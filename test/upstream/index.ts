@@ -6,7 +6,7 @@ import type { MainMessage, MainOptions } from './main.ts';
 
 export type { Upstream, UpstreamFleet, UpstreamImage, UpstreamRelease } from './describe.ts';
 export type { ImageSummary } from './image.ts';
-export { missingForDockerRegistry } from './docker-registry.ts';
+export { DOCKER_REGISTRY_NEEDS } from './docker-registry.ts';
 
 export type UpstreamOptions = Partial<MainOptions>;
 

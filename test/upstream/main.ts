@@ -84,6 +84,9 @@ Object.assign(console, { log, info: log, warn: log, error: log });
 
 // The parent is gone, or has closed the channel: the registry and the directory go with this process.
 process.on('disconnect', () => process.exit());
+process.on('SIGTERM', () => process.exit());
+// Ctrl-C reaches this process together with its parent, which may still need it while it stops.
+process.on('SIGINT', () => undefined);
 
 const send = (message: MainMessage): void => void process.send!(message);
 start(JSON.parse(process.argv[2]!) as MainOptions).then(

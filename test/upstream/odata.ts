@@ -1,7 +1,8 @@
-import { copyFileSync, existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type * as Pine from '@balena/pinejs';
 import type { Express, RequestHandler } from 'express';
-import { CACHE_DIRECTORY, type Database } from './database.ts';
+import { CACHE_DIRECTORY, keepInCache, type Database } from './database.ts';
 import { bearer, type KeyHolder, type KeyRing } from './keys.ts';
 
 /** The version of the balena API that is served. */
@@ -74,12 +75,11 @@ export async function mountOData(app: Express, database: Database, keys: KeyRing
 }
 
 /** PineJS keeps what it compiles in a file that its environment names, by default in the current directory. */
-async function loadPine(): Promise<typeof import('@balena/pinejs')> {
+async function loadPine(): Promise<typeof Pine> {
 	const cacheFile = join(CACHE_DIRECTORY, 'pinejs.json');
 	const shipped = new URL('../../.pinejs-cache.json', import.meta.resolve('@balena/pinejs'));
 	if (!existsSync(cacheFile) && existsSync(shipped)) {
-		mkdirSync(CACHE_DIRECTORY, { recursive: true });
-		copyFileSync(shipped, cacheFile);
+		keepInCache(cacheFile, readFileSync(shipped));
 	}
 	process.env.PINEJS_CACHE_FILE = cacheFile;
 	return await import('@balena/pinejs');

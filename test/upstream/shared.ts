@@ -1,4 +1,5 @@
-import { startUpstream, missingForDockerRegistry, type Upstream } from './index.ts';
+import { DOCKER_REGISTRY_NEEDS, startUpstream, type Upstream } from './index.ts';
+import { isInstalled } from './tools.ts';
 
 /** Where `global-setup.ts` leaves the stand-in that all test files of a run share. */
 export const SHARED_VARIABLE = 'TEST_UPSTREAM';
@@ -17,5 +18,5 @@ export async function sharedUpstream(): Promise<Upstream> {
 
 /** The real registry where it is installed, else the embedded one. */
 export function availableRegistry(): Upstream['registry'] {
-	return missingForDockerRegistry() === undefined ? 'docker-registry' : 'embedded';
+	return DOCKER_REGISTRY_NEEDS.every(isInstalled) ? 'docker-registry' : 'embedded';
 }

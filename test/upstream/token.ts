@@ -26,7 +26,7 @@ export function tokenEndpoint(odata: OData, keys: KeyRing, signer: TokenSigner):
 				access.push(await grant(odata, name, actions.split(','), holder));
 			}
 		}
-		res.json({ token: await signer.sign(access, holder?.subject) });
+		res.json({ token: await signer.sign(access, { subject: holder?.subject }) });
 	};
 	return (req, res, next) => void handle(req, res, next).catch(next);
 }

@@ -17,8 +17,15 @@ export interface TokenSigner {
 	issuer: string;
 	/** The registry's name: `aud` of every token and `service` of every challenge. */
 	service: string;
-	/** @param lifetime seconds, from now */
-	sign(access: Access[], subject?: string, lifetime?: number): Promise<string>;
+	sign(access: Access[], options?: SignOptions): Promise<string>;
+}
+
+export interface SignOptions {
+	subject?: string | undefined;
+	/** Seconds, from now. */
+	lifetime?: number | undefined;
+	/** Another registry than the signer's own. */
+	audience?: string | undefined;
 }
 
 /** The balena API's tokens are good for four hours. */
@@ -34,9 +41,9 @@ export function createTokenSigner(issuer: string, service: string): TokenSigner 
 		keyId,
 		issuer,
 		service,
-		async sign(access, subject = '', lifetime = TOKEN_LIFETIME) {
+		async sign(access, { subject = '', lifetime = TOKEN_LIFETIME, audience = service } = {}) {
 			const now = Math.floor(Date.now() / 1000);
-			return await new SignJWT({ jti: randomUUID(), nbf: now - 10, access: access.map((entry) => ({ ...entry })), iat: now, exp: now + lifetime, aud: service, iss: issuer, sub: subject })
+			return await new SignJWT({ jti: randomUUID(), nbf: now - 10, access: access.map((entry) => ({ ...entry })), iat: now, exp: now + lifetime, aud: audience, iss: issuer, sub: subject })
 				.setProtectedHeader({ alg: 'ES256', typ: 'JWT', kid: keyId })
 				.sign(privateKey);
 		},

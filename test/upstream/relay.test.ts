@@ -1,0 +1,95 @@
+import assert from 'node:assert/strict';
+import { createServer } from 'node:http';
+import { once } from 'node:events';
+import type { AddressInfo } from 'node:net';
+import { after, before, test } from 'node:test';
+import { startRelay, type Fault, type Relay } from './relay.ts';
+
+const BODY = 'x'.repeat(100_000);
+
+const target = createServer((req, res) => {
+	const chunks: Buffer[] = [];
+	req.on('data', (chunk: Buffer) => chunks.push(chunk));
+	req.on('end', () => res.writeHead(203, { 'x-asked': `${req.method} ${req.url} ${req.headers.host} ${Buffer.concat(chunks).toString()}`, 'set-cookie': ['a=1', 'b=2'] }).end(BODY));
+});
+let targetHost: string;
+let relay: Relay;
+before(async () => {
+	await once(target.listen(0, '127.0.0.1'), 'listening');
+	targetHost = `127.0.0.1:${(target.address() as AddressInfo).port}`;
+	relay = await startRelay(`http://${targetHost}`);
+});
+after(async () => {
+	await relay.close();
+	target.close();
+});
+
+async function ask(fault: Fault): Promise<Response> {
+	relay.fault = () => fault;
+	return await fetch(`${relay.url}/path?a=%2F`, { method: 'POST', body: 'sent', signal: AbortSignal.timeout(10_000) });
+}
+
+test('everything is passed on, and recorded', async () => {
+	relay.requests = [];
+	const response = await ask(undefined);
+	assert.deepEqual([response.status, response.headers.get('x-asked'), response.headers.getSetCookie(), await response.text()], [203, `POST /path?a=%2F ${targetHost} sent`, ['a=1', 'b=2'], BODY]);
+	assert.deepEqual(relay.requests.map(({ method, url, body }) => ({ method, url, body })), [{ method: 'POST', url: '/path?a=%2F', body: 'sent' }]);
+});
+
+test('an answer in the target’s place', async () => {
+	const response = await ask({ status: 503, headers: { 'retry-after': '3' }, body: 'busy' });
+	assert.deepEqual([response.status, response.headers.get('retry-after'), await response.text()], [503, '3', 'busy']);
+});
+
+test('a delay, then the answer', async () => assert.equal((await ask({ delayMs: 1 })).status, 203));
+
+test('a reset connection', async () => {
+	await assert.rejects(ask('reset'), (error: Error) => (error.cause as NodeJS.ErrnoException).code === 'ECONNRESET');
+});
+
+test('no answer, until the client goes away', async () => {
+	relay.fault = () => 'hang';
+	relay.requests = [];
+	const client = new AbortController();
+	const asked = fetch(relay.url, { signal: client.signal });
+	const outcome = assert.rejects(asked, { name: 'AbortError' });
+	await until(() => relay.requests.length === 1);
+	assert.equal(relay.underWay, 1);
+	client.abort();
+	await outcome;
+	await until(() => relay.underWay === 0);
+});
+
+test('a body that ends early', async () => {
+	const response = await ask({ truncateAfterBytes: 1000 });
+	assert.equal(await received(response), 1000);
+});
+
+test('a body that stops coming', async () => {
+	const response = await ask({ hangAfterBytes: 1000 });
+	const reader = response.body!.getReader();
+	let length = 0;
+	while (length < 1000) {
+		length += (await reader.read()).value?.length ?? 0;
+	}
+	const next = await Promise.race([reader.read(), new Promise((resolve) => setTimeout(resolve, 50, 'nothing'))]);
+	assert.deepEqual([length, next], [1000, 'nothing']);
+	await reader.cancel();
+});
+
+/** How many bytes of a body come before it breaks. */
+async function received(response: Response): Promise<number> {
+	let length = 0;
+	await assert.rejects(async () => {
+		for await (const chunk of response.body!) {
+			length += chunk.length;
+		}
+	});
+	return length;
+}
+
+async function until(condition: () => boolean): Promise<void> {
+	while (!condition()) {
+		await new Promise((resolve) => setImmediate(resolve));
+	}
+}
