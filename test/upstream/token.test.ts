@@ -75,6 +75,12 @@ describe('the token endpoint resolves names, anonymously', () => {
 	for (const [name, actions] of Object.entries(echoed)) {
 		test(`${name} is echoed with ${actions.join() || 'nothing'}`, async () => assert.deepEqual(await access(name), echo(name, ...actions)));
 	}
+	for (const suffix of [':latest', `@sha256:${'0'.repeat(64)}`]) {
+		test(`acme/pinned${suffix} is acme/pinned`, async () => {
+			const claims = await askToken(`scope=repository:acme/pinned${suffix}:pull`);
+			assert.equal(claims.access[0]?.alias, 'acme/pinned');
+		});
+	}
 	for (const name of [`${BROWSER}/2.3.8+rev1`, 'Acme/Pinned', 'alone', 'acme/pinned/1.0.0/main/more']) {
 		test(`${name} is dropped`, async () => assert.deepEqual(await access(name), []));
 	}

@@ -3,8 +3,6 @@ import { authenticate, type KeyHolder, type KeyRing } from './keys.ts';
 import type { OData } from './odata.ts';
 import type { Access, TokenSigner } from './tokens.ts';
 
-/** What a scope may look like; others are dropped without a word. A tag or digest after the name is let through and forgotten. */
-const SCOPE = /^repository:([a-z0-9_-]+\/[a-z0-9_-]+(?:\/[a-z0-9_.-]+)?(?:\/[a-z0-9_-]+)?)(?::[a-z0-9]+|@sha256:[a-f0-9]+)?:((?:push|pull|,)+)$/;
 const TARGET_WORDS = ['latest', 'current', 'default', 'pinned'];
 
 /** `GET /auth/v1/token` of the balena API, with its oddities; nothing is cached. */
@@ -21,14 +19,32 @@ export function tokenEndpoint(odata: OData, keys: KeyRing, signer: TokenSigner):
 		const scopes = typeof scope === 'string' ? [scope] : Object.values(scope).map(String);
 		const access: Access[] = [];
 		for (const text of scopes) {
-			const [, name, actions] = SCOPE.exec(text) ?? [];
-			if (name !== undefined && actions !== undefined) {
-				access.push(await grant(odata, name, actions.split(','), holder));
+			const parsed = parseScope(text);
+			if (parsed !== undefined) {
+				access.push(await grant(odata, parsed.name, parsed.actions, holder));
 			}
 		}
 		res.json({ token: await signer.sign(access, { subject: holder?.subject }) });
 	};
 	return (req, res, next) => void handle(req, res, next).catch(next);
+}
+
+const PLAIN = /^[a-z0-9_-]+$/;
+const VERSION = /^[a-z0-9_.-]+$/;
+
+/**
+ * @returns undefined for what the API drops without a word: other types and actions, upper case, `+`, and names of other than two to four parts. A tag
+ * or a digest after the name is let through and forgotten.
+ */
+function parseScope(text: string): { name: string; actions: string[] } | undefined {
+	const [type, named = '', ...rest] = text.split(':');
+	const actions = rest.pop()?.split(',') ?? [];
+	const name = named.replace(/@sha256$/, '');
+	const [org = '', fleet = '', version, service, ...more] = name.split('/');
+	const isName = PLAIN.test(org) && PLAIN.test(fleet) && (version === undefined || VERSION.test(version)) && (service === undefined || PLAIN.test(service)) && more.length === 0;
+	const isTagOrNothing = rest.length === 0 || (rest.length === 1 && /^[a-z0-9]+$/.test(rest[0]!));
+	const areActions = actions.length > 0 && actions.every((action) => ['pull', 'push', ''].includes(action));
+	return type === 'repository' && isName && isTagOrNothing && areActions ? { name, actions } : undefined;
 }
 
 async function grant(odata: OData, name: string, requested: string[], holder: KeyHolder | undefined): Promise<Access> {
