@@ -140,15 +140,16 @@ function responseHeaders(headers: IncomingHttpHeaders, request: FastifyRequest, 
 	return forwarded;
 }
 
-/** Streams a success, a redirect, "not modified" or "range not satisfiable"; turns anything else into an error. */
+/** Streams a success, a redirect or "not modified"; turns anything else into an error. */
 async function answer(reply: FastifyReply, { statusCode, headers, stream }: UpstreamResponse): Promise<void> {
 	const forwarding = reply.request.forwarding!;
-	if (statusCode < 400 || statusCode === 416) {
+	if (statusCode < 400) {
 		forwarding.onAnswer?.(statusCode, headers);
 		reply.send(stream);
 		return;
 	}
-	await stream.dump();
+	// What is left of it does not matter, not even that distribution 2.8 announces more than it sends with a 416.
+	await stream.dump().catch(() => undefined);
 	// The upstream's headers describe the upstream's body.
 	for (const name of Object.keys(reply.getHeaders())) {
 		reply.removeHeader(name);
@@ -158,7 +159,7 @@ async function answer(reply: FastifyReply, { statusCode, headers, stream }: Upst
 
 async function refusal(request: FastifyRequest, { kind, name, item }: Forwarding, status: number, headers: IncomingHttpHeaders): Promise<RegistryError> {
 	if (status !== 401) {
-		return upstreamStatusError(status, { kind, name: name ?? 'the registry', item }, headers['retry-after']);
+		return upstreamStatusError(status, { kind, name: name ?? 'the registry', item }, headers);
 	}
 	const { error = 'invalid_token', errorDescription } = parseChallenge(headers['www-authenticate']) ?? {};
 	try {

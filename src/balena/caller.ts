@@ -53,8 +53,11 @@ export function parseCaller(authorization: string | undefined): Caller | undefin
 	}
 }
 
-/** @returns the caller of the OAuth2 password form, which carries user name and password as parameters. */
+/** @returns the caller of the OAuth2 password form, which carries user name and password as parameters. RFC 7617: a user name holds no colon. */
 export function callerWithPassword(username: string, password: string): Caller | undefined {
+	if (username.includes(':')) {
+		return undefined;
+	}
 	return username === '' && password === '' ? ANONYMOUS : fromUserAndPassword(`${username}:${password}`);
 }
 
@@ -77,7 +80,11 @@ function isSecret(text: string): boolean {
 	return HEADER_VALUE.test(text) && !text.includes(' ');
 }
 
-function credentials(authorization: string, secret: string, account: string): Caller {
+function credentials(authorization: string, secret: string, account: string): Caller | undefined {
+	// A form's can be longer than any header may be.
+	if (authorization.length > MAX_AUTHORIZATION_LENGTH) {
+		return undefined;
+	}
 	// The whole header, not only the secret: the API may tell a device's key by the user name beside it.
 	const fingerprint = createHmac('sha256', fingerprintKey).update(authorization).digest('base64url');
 	return { kind: 'credentials', authorization, secret, fingerprint, account };

@@ -1,3 +1,4 @@
+import type { IncomingHttpHeaders } from 'node:http';
 import { RegistryError, type ErrorBody } from '../errors.ts';
 import { headerText } from './headers.ts';
 
@@ -38,10 +39,10 @@ export function errorResponse(error: RegistryError, userAgent: string | undefine
  *
  * @param status the upstream's
  * @param what the thing asked for, and how it is called
- * @param retryAfter the upstream's header, if it is a plain number of seconds
+ * @param upstream its headers, of which `Retry-After` (a plain number of seconds) and `Content-Range` matter to the client
  */
-export function upstreamStatusError(status: number, what: { kind: string; name: string; item: string }, retryAfter: string | undefined): RegistryError {
-	const headers: Record<string, string> = retryAfter !== undefined && /^\d{1,6}$/.test(retryAfter) ? { 'retry-after': retryAfter } : {};
+export function upstreamStatusError(status: number, what: { kind: string; name: string; item: string }, upstream: IncomingHttpHeaders): RegistryError {
+	const headers = /^\d{1,6}$/.test(upstream['retry-after'] ?? '') ? pick(upstream, 'retry-after') : {};
 	switch (status) {
 		case 403:
 			return new RegistryError('DENIED', `the registry does not allow this access to ${what.name}`);
@@ -54,6 +55,8 @@ export function upstreamStatusError(status: number, what: { kind: string; name: 
 				default:
 					return new RegistryError('NAME_UNKNOWN', `the registry has nothing like this for ${what.name}`);
 			}
+		case 416:
+			return new RegistryError('UNSUPPORTED', `${what.item} does not have the range that was asked for`, { status, headers: pick(upstream, 'content-range') });
 		case 429:
 			return new RegistryError('TOOMANYREQUESTS', 'the registry answers that there are too many requests; try again later', { headers });
 		case 503:
@@ -63,4 +66,9 @@ export function upstreamStatusError(status: number, what: { kind: string; name: 
 				? new RegistryError('UNAVAILABLE', 'the registry failed to answer; try again later', { status: 502 })
 				: new RegistryError('UNSUPPORTED', `the registry refused the request (${status})`, { status });
 	}
+}
+
+function pick(headers: IncomingHttpHeaders, name: string): Record<string, string> {
+	const value = headers[name];
+	return typeof value === 'string' ? { [name]: value } : {};
 }

@@ -104,7 +104,8 @@ function aliasGrants(jwt: string): Map<string, Grant> {
 function toEntry(grant: Grant): GrantEntry {
 	switch (grant.kind) {
 		case 'image':
-			return [grant.repository, grant.version];
+			// The version is for the log alone; one that cannot be read back would make the whole token illegible.
+			return [grant.repository, VERSION.test(grant.version) ? grant.version : ''];
 		case 'fleet':
 			return 'fleet';
 		case 'failure':
@@ -126,9 +127,12 @@ function fromEntry(entry: unknown): Grant | undefined {
 		return undefined;
 	}
 	const { code, message } = entry;
-	return typeof code === 'string' && Object.hasOwn(STATUS_OF_CODE, code) && typeof message === 'string' && message.length <= MAX_MESSAGE_LENGTH
-		? { kind: 'failure', code: code as ErrorCode, message }
-		: undefined;
+	return isCodeOfName(code) && typeof message === 'string' && message.length <= MAX_MESSAGE_LENGTH ? { kind: 'failure', code, message } : undefined;
+}
+
+/** A name can only fail by the client's doing: a forged token must not have this proxy answer, or log, that something broke. */
+function isCodeOfName(code: unknown): code is ErrorCode {
+	return typeof code === 'string' && Object.hasOwn(STATUS_OF_CODE, code) && STATUS_OF_CODE[code as ErrorCode] < 500;
 }
 
 function parseJson(base64url: string): Record<string, unknown> | undefined {
