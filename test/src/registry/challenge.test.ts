@@ -5,7 +5,7 @@ import { table } from '../table.ts';
 const BALENA = { realm: 'https://api.balena-cloud.com/auth/v1/token', service: 'registry2.balena-cloud.com' };
 
 describe('parseChallenge: the first Bearer challenge with a realm', () => {
-	table<string | string[] | undefined, unknown>(
+	table<string | string[] | undefined>(
 		[
 			[undefined, undefined],
 			['', undefined],
