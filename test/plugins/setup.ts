@@ -37,6 +37,9 @@ export const CACHES_OFF = {
 	REDIRECT_TTL: '0',
 };
 
+/** The two ways in which the service has to behave the same. */
+export const CACHE_MODES: Record<string, Record<string, string>> = { 'every cache on': {}, 'every cache off': CACHES_OFF };
+
 export interface Question {
 	method?: string;
 	headers?: Record<string, string | string[]>;
