@@ -1,5 +1,6 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import fp from 'fastify-plugin';
+import { plainAddress } from '../src/client-address.ts';
 
 /** What became known of a request while it was answered: for its log line and its metrics. */
 export interface Facts {
@@ -40,7 +41,7 @@ export default fp(
 			const { facts, raw } = request;
 			request.log.info(
 				{
-					client: request.ip.replace(/^::ffff:/, ''),
+					client: plainAddress(request.ip),
 					method: request.method,
 					...facts,
 					...(facts.kind === 'other' ? { path: pathOf(raw.url) } : {}),

@@ -34,6 +34,7 @@ export default async function tokenEndpoint(app: FastifyInstance, config: Config
 		if (names.length > MAX_NAMES) {
 			throw new RegistryError('UNSUPPORTED', `a token is for at most ${MAX_NAMES} names`, { status: 400 });
 		}
+		await app.loginLimit.check(request, caller);
 		const grants = new Map(await Promise.all(names.map(async (name) => [name, await grantFor(name, caller)] as const)));
 		const repositories = [...grants.values()].flatMap((grant) => (grant.kind === 'image' ? [grant.repository] : []));
 		try {
@@ -52,6 +53,7 @@ export default async function tokenEndpoint(app: FastifyInstance, config: Config
 		} catch (error) {
 			if (error instanceof RegistryError && error.code === 'UNAUTHORIZED') {
 				forgetAll(names, caller);
+				await app.loginLimit.countFailure(request, caller);
 			}
 			throw error;
 		}

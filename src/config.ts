@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { isIP } from 'node:net';
 import { z } from 'zod';
 
 /*
@@ -20,7 +21,8 @@ const seconds = (min = 0) =>
 	z
 		.string()
 		.regex(/^\d{1,7}(\.\d{1,3})?$/)
-		.transform((text) => Number(text) * 1000)
+		// Timers want whole milliseconds, and 1.001 * 1000 is a little less than 1001.
+		.transform((text) => Math.round(Number(text) * 1000))
 		.refine((ms) => ms >= min * 1000 && ms <= MAX_SECONDS * 1000)
 		.meta({ accepts: `seconds, from ${min} to ${MAX_SECONDS}` });
 
@@ -29,7 +31,11 @@ const oneOf = <const T extends readonly [string, ...string[]]>(...values: T) => 
 const host = z
 	.string()
 	.regex(/^[a-zA-Z0-9](?:[a-zA-Z0-9.-]{0,252}[a-zA-Z0-9])?(?::\d{1,5})?$/)
+	.refine((text) => URL.canParse(`https://${text}`))
 	.meta({ accepts: 'a host name, with a port if it needs one' });
+
+/** A host that can have another name before it, which an address cannot. */
+const domain = host.refine((text) => URL.canParse(`https://api.${text}`)).meta({ accepts: 'a domain name, such as example.com' });
 
 /** An origin: nothing but scheme, host and port, because paths are this service's own business. */
 const origin = z
@@ -38,16 +44,22 @@ const origin = z
 	.transform((text) => new URL(text).origin)
 	.meta({ accepts: 'an http or https URL without a path, such as https://registry.example.com' });
 
-const ADDRESS = /^(?:loopback|linklocal|uniquelocal|[0-9a-fA-F.:]+(?:\/\d{1,3})?)$/;
+const NAMED_NETWORKS = new Set(['loopback', 'linklocal', 'uniquelocal']);
 
 /** Addresses or networks, as proxy-addr takes them. A number of hops is refused: Fastify would silently trust none. */
 const trustProxy = z
 	.string()
 	.transform((text): boolean | string[] => (text === 'true' ? true : text === 'false' ? false : text.split(',').map((part) => part.trim())))
-	.refine((value) => typeof value === 'boolean' || value.every((part) => ADDRESS.test(part) && !/^\d+$/.test(part)))
+	.refine((value) => typeof value === 'boolean' || value.every((part) => NAMED_NETWORKS.has(part) || isNetwork(part)))
 	.meta({ accepts: 'true, false, or addresses and networks of the proxies in front, such as 10.0.0.0/8,loopback (a number of hops is not possible)' });
 
 
+
+const addresses = z
+	.string()
+	.transform((text) => text.split(',').map((part) => part.trim()).filter((part) => part !== ''))
+	.refine((parts) => parts.every(isNetwork))
+	.meta({ accepts: 'addresses or networks, separated by commas, such as 192.0.2.7,10.0.0.0/8' });
 
 const file = z
 	.string()
@@ -60,13 +72,19 @@ const file = z
 	})
 	.meta({ accepts: 'the path of a readable file' });
 
+function isNetwork(text: string): boolean {
+	const [address = '', bits, ...rest] = text.split('/');
+	const width = isIP(address) === 6 ? 128 : 32;
+	return isIP(address) !== 0 && rest.length === 0 && (bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= width));
+}
+
 const schema = z.object({
 	/** Port to listen on. */
 	PROXY_PORT: whole(0, 65535).prefault('80'),
 	/** Address to listen on. */
 	PROXY_HOST: z.string().min(1).prefault('::').meta({ accepts: 'an address to listen on' }),
 	/** Domain of the balena installation; gives API_URL and REGISTRY_URL where those are not set. */
-	DNS_TLD: host.optional(),
+	DNS_TLD: domain.optional(),
 	REGISTRY2_HOST: host.optional(),
 	REGISTRY_URL: origin.optional(),
 	API_HOST: host.optional(),
@@ -83,6 +101,17 @@ const schema = z.object({
 	/** Requests that one client address may make in a window; 0 for no limit. */
 	RATE_LIMIT_MAX: whole(0, 1e9).prefault('6000'),
 	RATE_LIMIT_WINDOW: seconds(1).prefault('60'),
+	/** Addresses and networks without limits. */
+	RATE_LIMIT_ALLOW: addresses.prefault(''),
+	/** Failed logins with one pair of credentials in a window, ten times as many from one address; 0 for no limit. */
+	LOGIN_FAILURES_MAX: whole(0, 1e9).prefault('30'),
+	LOGIN_FAILURES_WINDOW: seconds(1).prefault('300'),
+	/** Redis or Valkey, so that all replicas count together. */
+	REDIS_URL: z
+		.string()
+		.refine((text) => URL.canParse(text) && /^rediss?:$/.test(new URL(text).protocol))
+		.meta({ accepts: 'a redis or rediss URL, such as redis://user:password@redis:6379/0' })
+		.optional(),
 	/** How many resolved references are remembered, and for how long: found ones, and failures. */
 	RESOLUTION_CACHE_SIZE: whole(1, 1e7).prefault('10000'),
 	RESOLUTION_TTL: seconds().prefault('60'),
@@ -139,11 +168,11 @@ const DEFAULT_DOMAIN = 'balena-cloud.com';
  * @throws ConfigError for the first invalid value
  */
 export function parseConfig(env: Record<string, string | undefined>): Config {
-	const given = Object.fromEntries(Object.entries(env).filter(([name, value]) => name in schema.shape && value !== undefined && value.trim() !== ''));
+	const given = Object.fromEntries(Object.entries(env).filter(([name, value]) => Object.hasOwn(schema.shape, name) && value !== undefined && value.trim() !== ''));
 	const result = schema.safeParse(given);
 	if (!result.success) {
 		const name = String(result.error.issues[0]?.path[0]) as keyof typeof schema.shape;
-		const value = SECRETS.has(name) ? 'is set to a value that' : `is "${given[name] ?? ''}", which`;
+		const value = SECRETS.has(name) ? 'is set to a value that' : `is ${JSON.stringify(given[name] ?? '')}, which`;
 		throw new ConfigError(`${name} ${value} cannot be used; accepted: ${accepts(schema.shape[name])}`);
 	}
 	const parsed = result.data;

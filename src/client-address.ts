@@ -1,0 +1,29 @@
+import { isIPv6 } from 'node:net';
+
+/**
+ * What stands for a client in limits: its IPv4 address, or its IPv6 network of 64 bits, because one machine may use all addresses of that.
+ *
+ * @param address as Node gives it; IPv4 in IPv6 notation (`::ffff:192.0.2.7`) counts as IPv4
+ */
+export function clientKey(address: string): string {
+	if (!address.includes(':')) {
+		return address;
+	}
+	const plain = plainAddress(address);
+	return isIPv6(plain) ? `${groups(plain).slice(0, 4).join(':')}::/64` : plain;
+}
+
+/** @returns an address without the IPv6 notation around IPv4, and without a zone */
+export function plainAddress(address: string): string {
+	return address.replace(/^::ffff:(?=\d+\.\d+\.\d+\.\d+$)/i, '').replace(/%.*$/, '');
+}
+
+/** The eight groups of an IPv6 address: RFC 4291 section 2.2. */
+function groups(address: string): string[] {
+	const [head = '', tail] = address.toLowerCase().split('::');
+	const split = (text: string): string[] => (text === '' ? [] : text.split(':'));
+	const before = split(head);
+	const after = tail === undefined ? [] : split(tail);
+	const zeros = tail === undefined ? 0 : Math.max(0, 8 - before.length - after.length);
+	return [...before, ...Array<string>(zeros).fill('0'), ...after].map((group) => group.replace(/^0+(?=.)/, ''));
+}
