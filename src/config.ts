@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { isIP } from 'node:net';
 import { z } from 'zod';
 
 /*
@@ -43,16 +44,22 @@ const origin = z
 	.transform((text) => new URL(text).origin)
 	.meta({ accepts: 'an http or https URL without a path, such as https://registry.example.com' });
 
-const ADDRESS = /^(?:loopback|linklocal|uniquelocal|[0-9a-fA-F.:]+(?:\/\d{1,3})?)$/;
+const NAMED_NETWORKS = new Set(['loopback', 'linklocal', 'uniquelocal']);
 
 /** Addresses or networks, as proxy-addr takes them. A number of hops is refused: Fastify would silently trust none. */
 const trustProxy = z
 	.string()
 	.transform((text): boolean | string[] => (text === 'true' ? true : text === 'false' ? false : text.split(',').map((part) => part.trim())))
-	.refine((value) => typeof value === 'boolean' || value.every((part) => ADDRESS.test(part) && !/^\d+$/.test(part)))
+	.refine((value) => typeof value === 'boolean' || value.every((part) => NAMED_NETWORKS.has(part) || isNetwork(part)))
 	.meta({ accepts: 'true, false, or addresses and networks of the proxies in front, such as 10.0.0.0/8,loopback (a number of hops is not possible)' });
 
 
+
+const addresses = z
+	.string()
+	.transform((text) => text.split(',').map((part) => part.trim()).filter((part) => part !== ''))
+	.refine((parts) => parts.every(isNetwork))
+	.meta({ accepts: 'addresses or networks, separated by commas, such as 192.0.2.7,10.0.0.0/8' });
 
 const file = z
 	.string()
@@ -64,6 +71,12 @@ const file = z
 		}
 	})
 	.meta({ accepts: 'the path of a readable file' });
+
+function isNetwork(text: string): boolean {
+	const [address = '', bits, ...rest] = text.split('/');
+	const width = isIP(address) === 6 ? 128 : 32;
+	return isIP(address) !== 0 && rest.length === 0 && (bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) >= 1 && Number(bits) <= width));
+}
 
 const schema = z.object({
 	/** Port to listen on. */
@@ -88,6 +101,17 @@ const schema = z.object({
 	/** Requests that one client address may make in a window; 0 for no limit. */
 	RATE_LIMIT_MAX: whole(0, 1e9).prefault('6000'),
 	RATE_LIMIT_WINDOW: seconds(1).prefault('60'),
+	/** Addresses and networks without limits. */
+	RATE_LIMIT_ALLOW: addresses.prefault(''),
+	/** Failed logins with one pair of credentials in a window, ten times as many from one address; 0 for no limit. */
+	LOGIN_FAILURES_MAX: whole(0, 1e9).prefault('30'),
+	LOGIN_FAILURES_WINDOW: seconds(1).prefault('300'),
+	/** Redis or Valkey, so that all replicas count together. */
+	REDIS_URL: z
+		.string()
+		.refine((text) => URL.canParse(text) && /^rediss?:$/.test(new URL(text).protocol))
+		.meta({ accepts: 'a redis or rediss URL, such as redis://user:password@redis:6379/0' })
+		.optional(),
 	/** How many resolved references are remembered, and for how long: found ones, and failures. */
 	RESOLUTION_CACHE_SIZE: whole(1, 1e7).prefault('10000'),
 	RESOLUTION_TTL: seconds().prefault('60'),
