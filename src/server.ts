@@ -1,12 +1,15 @@
 import closeWithGrace from 'close-with-grace';
 import type { FastifyInstance } from 'fastify';
 import { setTimeout as wait } from 'node:timers/promises';
-import { buildApp } from './app.ts';
 import { ConfigError, parseConfig, type Config } from './config.ts';
 import { describeConfig } from './describe-config.ts';
 import { createLogger } from './logger.ts';
+import { startTracing } from './tracing.ts';
 
 const config = orExit(() => parseConfig(process.env));
+const stopTracing = await startTracing(process.env);
+// After tracing has started, because that has to come before Fastify.
+const { buildApp } = await import('./app.ts');
 const app = await buildApp(config, { loggerInstance: createLogger(config) });
 
 closeWithGrace({ delay: config.SHUTDOWN_DELAY + config.SHUTDOWN_TIMEOUT, logger: false }, async ({ signal, err }) => {
@@ -18,6 +21,7 @@ closeWithGrace({ delay: config.SHUTDOWN_DELAY + config.SHUTDOWN_TIMEOUT, logger:
 		await wait(config.SHUTDOWN_DELAY);
 	}
 	await app.close();
+	await stopTracing?.();
 });
 
 await listen(app, config);
