@@ -39,11 +39,10 @@ export function forwardedResponseHeaders(headers: IncomingHttpHeaders): Incoming
  * itself. The scheme does not matter: a registry behind TLS termination may think it is plain http. Every other redirect is left as it is.
  */
 export function rewriteLocation(location: string, registryUrl: string, ownOrigin: string): string {
-	if (!URL.canParse(location)) {
-		return location;
-	}
-	const target = new URL(location);
-	return target.host === new URL(registryUrl).host ? `${ownOrigin}${target.pathname}${target.search}` : location;
+	const registry = new URL(registryUrl);
+	// "//host/path" (RFC 3986 section 4.2) leads there as well, and other relative ones to this proxy already.
+	const target = URL.parse(location.startsWith('//') ? `${registry.protocol}${location}` : location);
+	return target?.host === registry.host ? `${ownOrigin}${target.pathname}${target.search}` : location;
 }
 
 /** @returns a text as it may stand in a header or a reason phrase: printable ASCII, of bounded length. */
