@@ -24,6 +24,7 @@ const REDIRECTS = new Set([302, 303, 307, 308]);
 /** Blobs. Their bytes are never kept; the redirects to object storage are, briefly. */
 export default fp(
 	async (app: FastifyInstance, config: Config) => {
+		const isRemembering = config.REDIRECT_TTL > 0 && app.follow === undefined;
 		const counts = { hits: 0, misses: 0, stale: 0 };
 		const redirects = new LRUCache<string, { status: number; location: string }>({ max: MAX_REDIRECTS });
 
@@ -41,10 +42,11 @@ export default fp(
 				request.facts.cache = 'miss';
 				return reply.forward({
 					...forwarding,
+					follow: app.follow,
 					onAnswer: (status, { location }) => {
 						token.accept(repository);
 						// Redirects within the registry itself are relative or rewritten for each client, and so not kept.
-						if (REDIRECTS.has(status) && location !== undefined && location.length <= MAX_LOCATION_LENGTH && leadsElsewhere(location, config.REGISTRY_URL)) {
+						if (isRemembering && REDIRECTS.has(status) && location !== undefined && location.length <= MAX_LOCATION_LENGTH && leadsElsewhere(location, config.REGISTRY_URL)) {
 							const ttl = Math.floor(redirectLife(location, Date.now(), config.REDIRECT_TTL));
 							if (ttl > 0) {
 								redirects.set(key, { status, location }, { ttl });

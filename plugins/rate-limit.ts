@@ -2,11 +2,11 @@ import rateLimit from '@fastify/rate-limit';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import fp from 'fastify-plugin';
 import { Redis } from 'ioredis';
-import { BlockList, isIPv6 } from 'node:net';
 import { RegistryError } from '../src/errors.ts';
 import type { Caller } from '../src/balena/caller.ts';
-import { clientKey, plainAddress } from '../src/client-address.ts';
+import { clientKey } from '../src/client-address.ts';
 import type { Config } from '../src/config.ts';
+import { blockList, includesAddress } from '../src/networks.ts';
 
 declare module 'fastify' {
 	interface FastifyInstance {
@@ -40,10 +40,7 @@ const REDIS_COMPLAINT_MS = 30_000;
 export default fp(
 	async (app: FastifyInstance, config: Config) => {
 		const allowed = blockList(config.RATE_LIMIT_ALLOW);
-		const isAllowed = (request: FastifyRequest): boolean => {
-			const address = plainAddress(request.ip);
-			return allowed.check(address, isIPv6(address) ? 'ipv6' : 'ipv4');
-		};
+		const isAllowed = (request: FastifyRequest): boolean => includesAddress(allowed, request.ip);
 
 		await app.register(rateLimit, {
 			global: config.RATE_LIMIT_MAX > 0,
@@ -100,16 +97,6 @@ function isContent({ raw, headers }: FastifyRequest): boolean {
 
 function tooMany(message: string, retryAfterSeconds?: number): RegistryError {
 	return new RegistryError('TOOMANYREQUESTS', message, { forPeople: true, headers: retryAfterSeconds === undefined ? {} : { 'retry-after': String(Math.max(1, retryAfterSeconds)) } });
-}
-
-function blockList(entries: string[]): BlockList {
-	const list = new BlockList();
-	for (const entry of entries) {
-		const [address = '', bits] = entry.split('/');
-		const family = isIPv6(address) ? 'ipv6' : 'ipv4';
-		list.addSubnet(address, Number(bits ?? (family === 'ipv6' ? 128 : 32)), family);
-	}
-	return list;
 }
 
 function connectRedis(app: FastifyInstance, url: string): Redis {

@@ -23,6 +23,8 @@ export interface Forwarding {
 	query?: Record<string, string>;
 	/** The token that the upstream registry is shown. */
 	token: string;
+	/** Whether a redirect may be followed instead of passed on. */
+	follow?: FastifyInstance['follow'];
 	/** Called with a manifest that is served from memory or kept in it. */
 	onManifest?: (manifest: Manifest) => void;
 	/** Called with an answer that is streamed, before it is. */
@@ -39,6 +41,8 @@ declare module 'fastify' {
 	}
 	interface FastifyRequest {
 		forwarding: Forwarding | null;
+		/** This proxy's origin, as the client that is forwarded for sees it. */
+		ownOrigin: string;
 		/** @returns the error for an answer of the upstream registry that is neither a success nor a redirect; it knows this client's own challenge */
 		refusal(forwarding: Forwarding, status: number, headers: IncomingHttpHeaders): Promise<RegistryError>;
 	}
@@ -100,20 +104,27 @@ export default fp(
 			retryDelay: () => null,
 			rewriteRequestHeaders: requestHeaders,
 			rewriteHeaders: (headers: IncomingHttpHeaders, request: unknown) => responseHeaders(headers, request as FastifyRequest, config.REGISTRY_URL),
-			onResponse: (_request: unknown, reply: unknown, response: unknown) => void answer(reply as FastifyReply, response as UpstreamResponse),
+			onResponse: (_request: unknown, reply: unknown, response: unknown) => {
+				answer(reply as FastifyReply, response as UpstreamResponse).catch((error: unknown) => {
+					(reply as FastifyReply).send(error);
+				});
+			},
 			onError: (reply: unknown, { error }: { error: Error }) => void (reply as FastifyReply).send(upstreamError('registry', error)),
 		};
 
 		app.decorateRequest('forwarding', null);
+		app.decorateRequest('ownOrigin', '');
 		app.decorateRequest('refusal', async function (forwarding, status, headers) {
 			return refusal(this, forwarding, status, headers);
 		});
 		app.decorateReply('forward', function (forwarding) {
 			this.request.forwarding = forwarding;
+			// Here, because it throws for an invalid Host, and inside reply-from nobody would catch it.
+			this.request.ownOrigin = this.request.publicOrigin();
 			return this.from(forwarding.path, options as never);
 		});
 	},
-	{ name: 'registry' },
+	{ name: 'registry', dependencies: ['follow'] },
 );
 
 function withSignal(options: Dispatcher.RequestOptions): Dispatcher.RequestOptions {
@@ -135,26 +146,41 @@ function requestHeaders(request: unknown): Headers {
 function responseHeaders(headers: IncomingHttpHeaders, request: FastifyRequest, registryUrl: string): IncomingHttpHeaders {
 	const forwarded = forwardedResponseHeaders(headers);
 	if (forwarded.location !== undefined) {
-		forwarded.location = rewriteLocation(forwarded.location, registryUrl, request.publicOrigin());
+		forwarded.location = rewriteLocation(forwarded.location, registryUrl, request.ownOrigin);
 	}
 	return forwarded;
 }
 
 /** Streams a success, a redirect or "not modified"; turns anything else into an error. */
 async function answer(reply: FastifyReply, { statusCode, headers, stream }: UpstreamResponse): Promise<void> {
-	const forwarding = reply.request.forwarding!;
+	const { request } = reply;
+	const forwarding = request.forwarding!;
+	if (statusCode >= 300 && statusCode < 400 && headers.location !== undefined && forwarding.follow !== undefined) {
+		await discard(reply, stream);
+		const followed = await forwarding.follow(headers.location, request);
+		if (followed.statusCode < 400) {
+			reply.code(followed.statusCode).headers(forwardedResponseHeaders(followed.headers)).send(followed.body);
+			return;
+		}
+		await discard(reply, followed.body);
+		throw upstreamStatusError(followed.statusCode === 401 || followed.statusCode === 403 ? 502 : followed.statusCode, { ...forwarding, name: forwarding.name ?? '' }, followed.headers);
+	}
 	if (statusCode < 400) {
 		forwarding.onAnswer?.(statusCode, headers);
 		reply.send(stream);
 		return;
 	}
+	await discard(reply, stream);
+	throw await refusal(request, forwarding, statusCode, headers);
+}
+
+/** Drops an answer of the upstream's, with the headers that describe it. */
+async function discard(reply: FastifyReply, body: UpstreamResponse['stream']): Promise<void> {
 	// What is left of it does not matter, not even that distribution 2.8 announces more than it sends with a 416.
-	await stream.dump().catch(() => undefined);
-	// The upstream's headers describe the upstream's body.
+	await body.dump().catch(() => undefined);
 	for (const name of Object.keys(reply.getHeaders())) {
 		reply.removeHeader(name);
 	}
-	reply.send(await refusal(reply.request, forwarding, statusCode, headers));
 }
 
 async function refusal(request: FastifyRequest, { kind, name, item }: Forwarding, status: number, headers: IncomingHttpHeaders): Promise<RegistryError> {

@@ -8,6 +8,7 @@ import certificate, { readCertificate } from '../plugins/certificate.ts';
 import challenge from '../plugins/challenge.ts';
 import errors, { asRegistryError, sendError } from '../plugins/errors.ts';
 import fleetContent from '../plugins/fleet-content.ts';
+import follow from '../plugins/follow.ts';
 import health from '../plugins/health.ts';
 import locate from '../plugins/locate.ts';
 import manifests from '../plugins/manifests.ts';
@@ -49,6 +50,7 @@ export async function buildApp(config: Config, options: Pick<FastifyServerOption
 	await app.register(health, config);
 
 	await app.register(api, config);
+	await app.register(follow, config);
 	await app.register(registry, config);
 	await app.register(challenge, config);
 	await app.register(resolver, config);

@@ -129,6 +129,10 @@ const schema = z.object({
 	MANIFEST_TAG_TTL: seconds().prefault('60'),
 	/** For how long a blob's redirect is remembered at the most; never for more than half of the life its URL tells. 0 for not at all. */
 	REDIRECT_TTL: seconds().prefault('60'),
+	/** Whether to follow the registry's redirects of blobs and stream what is there, for clients that cannot reach it: off, only to https, or to http too. */
+	FOLLOW_REDIRECTS: oneOf('off', 'https', 'http').prefault('off'),
+	/** Addresses and networks of this machine (loopback, link-local) to which redirects may be followed all the same. */
+	FOLLOW_REDIRECTS_ALLOW: addresses.prefault(''),
 	/** Waits for the API: its whole answer. For the registry: to connect, for the first byte of an answer, and between two pieces of its body. */
 	API_TIMEOUT: seconds(0.001).prefault('15'),
 	REGISTRY_CONNECT_TIMEOUT: seconds(0.001).prefault('10'),

@@ -16,7 +16,7 @@ const MAX_ANSWER_BYTES = 4 * 1024 * 1024;
  */
 export async function loadPine(apiUrl: string, timeoutMs: number): Promise<Pine> {
 	// The SDK uses the global fetch; its connections are tuned and its answers bounded here because it offers no other place.
-	setGlobalDispatcher(new Agent({ connections: 64, maxResponseSize: MAX_ANSWER_BYTES, headersTimeout: timeoutMs, bodyTimeout: timeoutMs }).compose(plainAnswersOnly));
+	setGlobalDispatcher(new Agent({ connections: 64, maxResponseSize: MAX_ANSWER_BYTES, headersTimeout: timeoutMs, bodyTimeout: timeoutMs }).compose(plainAnswersOnly(apiUrl)));
 	const { getSdk } = await import('balena-sdk');
 	// dataDirectory: false, or the SDK reads and writes a login of its own in the home directory.
 	const { pine } = getSdk({ apiUrl: `${apiUrl}/`, dataDirectory: false, apiVersion: 'v7' } as Parameters<typeof getSdk>[0]);
@@ -24,26 +24,28 @@ export async function loadPine(apiUrl: string, timeoutMs: number): Promise<Pine>
 }
 
 /**
- * Refuses redirects and compressed answers: the first could lead credentials and requests elsewhere, the second could unpack to any size. The API does
- * neither to a client that asks for plain answers.
+ * Refuses redirects and compressed answers of the API: the first could lead credentials and requests elsewhere, the second could unpack to any size. The API does
+ * neither to a client that asks for plain answers. Whatever else uses the global fetch is left alone.
  */
-function plainAnswersOnly(dispatch: Dispatcher.Dispatch): Dispatcher.Dispatch {
-	return (options, handler) =>
-		dispatch(
-			{ ...options, headers: { ...(options.headers as Record<string, string>), 'accept-encoding': 'identity' } },
-			{
-				onRequestStart: (...event) => handler.onRequestStart?.(...event),
-				onRequestUpgrade: (...event) => handler.onRequestUpgrade?.(...event),
-				onResponseStart: (controller, status, headers, message) => {
-					const encoding = headers['content-encoding'] ?? 'identity';
-					if ((status >= 300 && status < 400) || encoding !== 'identity') {
-						throw new Error(`unexpected answer of the balena API: status ${status}, content-encoding ${String(encoding)}`);
-					}
-					handler.onResponseStart?.(controller, status, headers, message);
-				},
-				onResponseData: (...event) => handler.onResponseData?.(...event),
-				onResponseEnd: (...event) => handler.onResponseEnd?.(...event),
-				onResponseError: (...event) => handler.onResponseError?.(...event),
-			},
-		);
+function plainAnswersOnly(apiUrl: string): Dispatcher.DispatcherComposeInterceptor {
+	return (dispatch) => (options, handler) =>
+		String(options.origin) !== apiUrl
+			? dispatch(options, handler)
+			: dispatch(
+					{ ...options, headers: { ...(options.headers as Record<string, string>), 'accept-encoding': 'identity' } },
+					{
+						onRequestStart: (...event) => handler.onRequestStart?.(...event),
+						onRequestUpgrade: (...event) => handler.onRequestUpgrade?.(...event),
+						onResponseStart: (controller, status, headers, message) => {
+							const encoding = headers['content-encoding'] ?? 'identity';
+							if ((status >= 300 && status < 400) || encoding !== 'identity') {
+								throw new Error(`unexpected answer of the balena API: status ${status}, content-encoding ${String(encoding)}`);
+							}
+							handler.onResponseStart?.(controller, status, headers, message);
+						},
+						onResponseData: (...event) => handler.onResponseData?.(...event),
+						onResponseEnd: (...event) => handler.onResponseEnd?.(...event),
+						onResponseError: (...event) => handler.onResponseError?.(...event),
+					},
+				);
 }
