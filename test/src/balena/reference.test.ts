@@ -1,0 +1,120 @@
+import { describe } from 'node:test';
+import { isBareFleet, isTracked, parseReference, parseRelease } from '../../../src/balena/reference.ts';
+import { table } from '../table.ts';
+
+const COMMIT = '0123456789abcdef0123456789abcdef01234567';
+const REPOSITORY = `v2/${'0'.repeat(32)}`;
+
+/** What a name refers to, in short: the release is tested by `parseRelease`. */
+function show(name: string): unknown {
+	const reference = parseReference(name);
+	switch (reference.kind) {
+		case 'repository':
+			return { repository: reference.repository };
+		case 'invalid':
+			return 'invalid';
+		case 'fleet':
+			return { slug: reference.slug, release: reference.release?.text, service: reference.service, bare: isBareFleet(reference) };
+	}
+}
+
+describe('parseReference: <org>/<fleet>[/<release>[/<service>]]', () => {
+	table<string>(
+		[
+			['org/app', { slug: 'org/app', bare: true }],
+			['balenablocks/browser-aarch64', { slug: 'balenablocks/browser-aarch64', bare: true }],
+			['org_1/app_2-x', { slug: 'org_1/app_2-x', bare: true }],
+			// Words for the release that the fleet tracks.
+			['org/app/latest', { slug: 'org/app', bare: false }],
+			['org/app/current', { slug: 'org/app', bare: false }],
+			['org/app/default', { slug: 'org/app', bare: false }],
+			['org/app/pinned', { slug: 'org/app', bare: false }],
+			['org/app/latest/svc', { slug: 'org/app', service: 'svc', bare: false }],
+			['org/app/2.4.0', { slug: 'org/app', release: '2.4.0', bare: false }],
+			['org/app/2.4.1-1648554962021', { slug: 'org/app', release: '2.4.1-1648554962021', bare: false }],
+			['org/app/v2.4.2', { slug: 'org/app', release: 'v2.4.2', bare: false }],
+			[`org/app/${COMMIT}`, { slug: 'org/app', release: COMMIT, bare: false }],
+			[`org/app/${COMMIT}/svc`, { slug: 'org/app', release: COMMIT, service: 'svc', bare: false }],
+			['org/app/2.4.0/latest', { slug: 'org/app', release: '2.4.0', service: 'latest', bare: false }],
+			['org/app/anything', { slug: 'org/app', release: 'anything', bare: false }],
+			['latest/latest', { slug: 'latest/latest', bare: true }],
+			// The upstream's own names.
+			[REPOSITORY, { repository: REPOSITORY }],
+			['v2/0123', 'invalid'],
+			['v2/app', 'invalid'],
+			['v2/app/2.4.0', 'invalid'],
+			[`${REPOSITORY}/latest`, 'invalid'],
+			['v2x/app', { slug: 'v2x/app', bare: true }],
+			['org/v2', { slug: 'org/v2', bare: true }],
+			// Too few parts, too many, or not names.
+			['app', 'invalid'],
+			['org/app/2.4.0/svc/x', 'invalid'],
+			['', 'invalid'],
+			['/', 'invalid'],
+			['org/', 'invalid'],
+			['/app', 'invalid'],
+			['org//app', 'invalid'],
+			['org/app/', 'invalid'],
+			['Org/app', 'invalid'],
+			['org/app/2.3.8+rev1', 'invalid'],
+			['org/../app', 'invalid'],
+			['org/app/a b', 'invalid'],
+			["org/app' or 1 eq 1", 'invalid'],
+			['__proto__/app', 'invalid'],
+			['constructor/prototype', { slug: 'constructor/prototype', bare: true }],
+		],
+		show,
+	);
+});
+
+describe('parseRelease: the forms that a text can have', () => {
+	table<string>(
+		[
+			['2.4.0', { text: '2.4.0', versions: ['2.4.0'] }],
+			['2.4.1-1648554962021', { text: '2.4.1-1648554962021', versions: ['2.4.1-1648554962021'] }],
+			['v2.4.2', { text: 'v2.4.2', versions: ['v2.4.2', '2.4.2'] }],
+			['v2.4.1-1648554962021', { text: 'v2.4.1-1648554962021', versions: ['v2.4.1-1648554962021', '2.4.1-1648554962021'] }],
+			// The highest of a major or minor.
+			['2', { text: '2', versions: ['2'], series: { major: 2 } }],
+			['2.4', { text: '2.4', versions: ['2.4'], series: { major: 2, minor: 4 } }],
+			['0.0', { text: '0.0', versions: ['0.0'], series: { major: 0, minor: 0 } }],
+			['v2', { text: 'v2', versions: ['v2', '2'], series: { major: 2 } }],
+			['v2.4', { text: 'v2.4', versions: ['v2.4', '2.4'], series: { major: 2, minor: 4 } }],
+			['1234567890', { text: '1234567890', versions: ['1234567890'], commit: '1234567890' }],
+			// A commit, whole or its beginning.
+			[COMMIT, { text: COMMIT, versions: [COMMIT], commit: COMMIT }],
+			['abcdef0', { text: 'abcdef0', versions: ['abcdef0'], commit: 'abcdef0' }],
+			['abcdef', { text: 'abcdef', versions: ['abcdef'] }],
+			['a'.repeat(64), { text: 'a'.repeat(64), versions: ['a'.repeat(64)], commit: 'a'.repeat(64) }],
+			['a'.repeat(65), { text: 'a'.repeat(65), versions: ['a'.repeat(65)] }],
+			['ABCDEF0', { text: 'ABCDEF0', versions: ['ABCDEF0'] }],
+			// Seven digits can be both.
+			['2023101', { text: '2023101', versions: ['2023101'], commit: '2023101', series: { major: 2_023_101 } }],
+			// Neither.
+			['v', { text: 'v', versions: ['v'] }],
+			['vx', { text: 'vx', versions: ['vx'] }],
+			['version', { text: 'version', versions: ['version'] }],
+			['2.', { text: '2.', versions: ['2.'] }],
+			['2.x', { text: '2.x', versions: ['2.x'] }],
+			['-2', { text: '-2', versions: ['-2'] }],
+			['', { text: '', versions: [''] }],
+		],
+		parseRelease,
+	);
+});
+
+describe('isTracked', () => {
+	table<string>(
+		[
+			['latest', true],
+			['current', true],
+			['default', true],
+			['pinned', true],
+			['Latest', false],
+			['2.4.0', false],
+			['', false],
+			['constructor', false],
+		],
+		isTracked,
+	);
+});

@@ -1,0 +1,84 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { parseRelease } from '../../../src/balena/reference.ts';
+import { explanationQuery, recentReleasesQuery, releaseOfDigestQuery, releaseQuery, versionsQuery } from '../../../src/balena/release-query.ts';
+import { table } from '../table.ts';
+
+// What the queries find is tested against the API's own OData engine; here is what they ask.
+
+const OF_FLEET = { $any: { $alias: 'a', $expr: { a: { slug: 'org/app' } } } };
+const reference = (text?: string) => ({ slug: 'org/app', release: text === undefined ? undefined : parseRelease(text) });
+
+describe('releaseQuery: all that a reference can mean, in one question', () => {
+	table<string | undefined>(
+		[
+			[undefined, { status: 'success', should_be_running_on__application: OF_FLEET }],
+			['2.4.0', { status: 'success', belongs_to__application: OF_FLEET, $or: [{ semver: '2.4.0', is_final: true }, { raw_version: '2.4.0' }] }],
+			[
+				'v2.4.0',
+				{
+					status: 'success',
+					belongs_to__application: OF_FLEET,
+					$or: [{ semver: 'v2.4.0', is_final: true }, { raw_version: 'v2.4.0' }, { semver: '2.4.0', is_final: true }, { raw_version: '2.4.0' }],
+				},
+			],
+			[
+				'abcdef0',
+				{ status: 'success', belongs_to__application: OF_FLEET, $or: [{ semver: 'abcdef0', is_final: true }, { raw_version: 'abcdef0' }, { commit: { $startswith: 'abcdef0' } }] },
+			],
+			['2', { status: 'success', belongs_to__application: OF_FLEET, $or: [{ semver: '2', is_final: true }, { raw_version: '2' }, { is_final: true, semver_major: 2 }] }],
+			['2.4', { status: 'success', belongs_to__application: OF_FLEET, $or: [{ semver: '2.4', is_final: true }, { raw_version: '2.4' }, { is_final: true, semver_major: 2, semver_minor: 4 }] }],
+		],
+		(text) => releaseQuery(reference(text)).$filter,
+	);
+	test('a few rows, the highest version and revision first', () => {
+		const { $top, $orderby } = releaseQuery(reference('2.4.0'));
+		assert.deepEqual({ $top, $orderby }, { $top: 10, $orderby: [{ semver_major: 'desc' }, { semver_minor: 'desc' }, { semver_patch: 'desc' }, { revision: 'desc' }, { id: 'asc' }] });
+	});
+});
+
+describe('explanationQuery: why the first one matched nothing', () => {
+	const releasesOf = (text?: string): unknown => {
+		const { $filter, $top, $expand } = explanationQuery(reference(text)) as { $filter: unknown; $top: number; $expand: { owns__release: { $filter: unknown; $top: number } } };
+		assert.deepEqual({ $filter, $top }, { $filter: { slug: 'org/app' }, $top: 1 });
+		assert.equal($expand.owns__release.$top, 100);
+		return $expand.owns__release.$filter;
+	};
+	table<string | undefined>(
+		[
+			[undefined, { status: 'success', is_final: true }],
+			// Also what has the name and cannot be pulled under it.
+			['2.4.1', { $or: [{ status: 'success', is_final: true }, { semver: '2.4.1' }, { raw_version: '2.4.1' }] }],
+			['abcdef0', { $or: [{ status: 'success', is_final: true }, { semver: 'abcdef0' }, { raw_version: 'abcdef0' }, { commit: { $startswith: 'abcdef0' } }] }],
+		],
+		releasesOf,
+	);
+});
+
+describe('the other queries', () => {
+	test('versionsQuery: the final versions of one fleet', () => {
+		const { $filter, $top, $expand } = versionsQuery('org/app') as { $filter: unknown; $top: number; $expand: { owns__release: { $filter: unknown; $select: unknown; $top: number } } };
+		assert.deepEqual({ $filter, $top }, { $filter: { slug: 'org/app' }, $top: 1 });
+		assert.deepEqual($expand.owns__release.$filter, { status: 'success', is_final: true });
+		assert.deepEqual($expand.owns__release.$select, ['semver']);
+		assert.equal($expand.owns__release.$top, 2000);
+	});
+	test('recentReleasesQuery: a few final releases', () => {
+		const { $filter, $top } = recentReleasesQuery('org/app');
+		assert.deepEqual({ $filter, $top }, { $filter: { status: 'success', is_final: true, belongs_to__application: OF_FLEET }, $top: 20 });
+	});
+	test('releaseOfDigestQuery: the release that has an image', () => {
+		const { $filter, $top } = releaseOfDigestQuery('org/app', 'sha256:0');
+		assert.deepEqual(
+			{ $filter, $top },
+			{
+				$filter: {
+					status: 'success',
+					belongs_to__application: OF_FLEET,
+					release_image: { $any: { $alias: 'ri', $expr: { ri: { image: { $any: { $alias: 'i', $expr: { i: { content_hash: 'sha256:0' } } } } } } } },
+				},
+				$top: 1,
+			},
+		);
+	});
+});
