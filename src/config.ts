@@ -187,9 +187,14 @@ export function parseConfig(env: Record<string, string | undefined>): Config {
 	return {
 		...parsed,
 		// The order of the proxy before this one: the URL, then the domain, then the host alone.
-		REGISTRY_URL: parsed.REGISTRY_URL ?? `https://${parsed.DNS_TLD === undefined && parsed.REGISTRY2_HOST !== undefined ? parsed.REGISTRY2_HOST : `registry2.${domain}`}`,
-		API_URL: parsed.API_URL ?? `https://${parsed.API_HOST ?? `api.${domain}`}`,
+		REGISTRY_URL: parsed.REGISTRY_URL ?? originOf(parsed.DNS_TLD === undefined && parsed.REGISTRY2_HOST !== undefined ? parsed.REGISTRY2_HOST : `registry2.${domain}`),
+		API_URL: parsed.API_URL ?? originOf(parsed.API_HOST ?? `api.${domain}`),
 	};
+}
+
+/** As undici names it, so that the two can be compared: in lower case, without the default port. */
+function originOf(host: string): string {
+	return new URL(`https://${host}`).origin;
 }
 
 /** What a setting accepts, in words: the `accepts` of its schema, below wrappers such as "optional". */
