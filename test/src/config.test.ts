@@ -41,6 +41,8 @@ describe('parseConfig: where the upstreams are', () => {
 			[{ DNS_TLD: 'example.com', REGISTRY2_HOST: 'registry.internal' }, ['https://api.example.com', 'https://registry2.example.com']],
 			[{ DNS_TLD: 'example.com', API_HOST: 'api.internal' }, ['https://api.internal', 'https://registry2.example.com']],
 			[{ API_HOST: 'api.internal', API_URL: 'http://api' }, ['http://api', 'https://registry2.balena-cloud.com']],
+			[{ API_HOST: 'API.Internal:443', REGISTRY2_HOST: 'Registry.Internal' }, ['https://api.internal', 'https://registry.internal']],
+			[{ DNS_TLD: 'Example.com:443' }, ['https://api.example.com', 'https://registry2.example.com']],
 			[{ API_URL: 'https://API.example.com/' }, ['https://api.example.com', 'https://registry2.balena-cloud.com']],
 			[{ API_URL: 'https://api.example.com:443' }, ['https://api.example.com', 'https://registry2.balena-cloud.com']],
 			[{ API_URL: 'http://[::1]:8080' }, ['http://[::1]:8080', 'https://registry2.balena-cloud.com']],
