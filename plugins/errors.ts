@@ -1,6 +1,6 @@
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import fp from 'fastify-plugin';
-import { RegistryError } from '../src/errors.ts';
+import { RegistryError, upstreamError } from '../src/errors.ts';
 import { errorResponse } from '../src/registry/error-response.ts';
 import { sendJson } from './json.ts';
 
@@ -35,10 +35,17 @@ export function sendError(error: RegistryError, request: FastifyRequest, reply: 
 	return sendJson(reply.code(status).headers(headers), body);
 }
 
+/** What ends a connection to an upstream: undici's own codes, and the system's. */
+const BROKEN_CONNECTION = /^(UND_ERR_|ECONN|EPIPE|ETIMEDOUT)/;
+
 /** Fastify's own errors (a body that is too large, a malformed URL) keep their status; anything else is a defect, and says nothing of itself. */
 export function asRegistryError(error: FastifyError | RegistryError): RegistryError {
 	if (error instanceof RegistryError) {
 		return error;
+	}
+	// A forwarded body that broke before its first byte was sent: the only error of an upstream that Fastify sees before this proxy's own code does.
+	if (BROKEN_CONNECTION.test(error.code ?? '')) {
+		return upstreamError('registry', error);
 	}
 	const status = error.statusCode ?? 500;
 	return status >= 400 && status < 500

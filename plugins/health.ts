@@ -1,4 +1,4 @@
-import type { FastifyInstance } from 'fastify';
+import type { FastifyInstance, HTTPMethods } from 'fastify';
 import fp from 'fastify-plugin';
 import { request as httpRequest } from 'undici';
 import { LoadingCache } from '../src/cache.ts';
@@ -39,13 +39,7 @@ export default fp(
 			},
 		});
 
-		app.addHook('onRequest', async (request) => {
-			if (request.routeOptions.config.isHealth === true) {
-				request.facts.kind = 'health';
-			}
-		});
-
-		const options = { method: ['GET', 'HEAD'], config: { rateLimit: false, isHealth: true } };
+		const options = { method: ['GET', 'HEAD'] as HTTPMethods[], config: { rateLimit: false, kind: 'health' } as const };
 		app.route({ ...options, url: '/ping', handler: async (_request, reply) => reply.type('text/plain').send('pong') });
 		app.route({
 			...options,
@@ -60,12 +54,6 @@ export default fp(
 	},
 	{ name: 'health', dependencies: ['request-log'] },
 );
-
-declare module 'fastify' {
-	interface FastifyContextConfig {
-		isHealth?: boolean;
-	}
-}
 
 /** Any answer below 500 will do: that the registry refuses an anonymous request is what it should do. */
 async function reach(url: string): Promise<string> {

@@ -50,8 +50,11 @@ function countRequests(app: FastifyInstance, registers: Registry[]): void {
 		},
 	});
 
-	app.addHook('onRequest', async () => inFlight.inc());
-	app.addHook('onResponse', async (request, reply) => {
+	app.addHook('onRequest', (_request, _reply, done) => {
+		inFlight.inc();
+		done();
+	});
+	app.addHook('onResponse', (request, reply, done) => {
 		const { kind, limit } = request.facts;
 		inFlight.dec();
 		total.inc({ kind, status: reply.statusCode });
@@ -60,6 +63,7 @@ function countRequests(app: FastifyInstance, registers: Registry[]): void {
 		if (limit !== undefined) {
 			limited.inc({ limit });
 		}
+		done();
 	});
 }
 

@@ -11,8 +11,9 @@ import type { Forwarding } from './registry.ts';
 
 /** The registry's pull API, `/v2/`: parse, read the token, find the repository, answer. */
 export default async function pull(app: FastifyInstance, _config: Config): Promise<void> {
-	app.addHook('onSend', async (_request, reply) => {
+	app.addHook('onRequest', (_request, reply, done) => {
 		reply.header('docker-distribution-api-version', 'registry/2.0');
+		done();
 	});
 
 	app.route({ method: ['GET', 'HEAD'], url: '/v2', handler });

@@ -167,6 +167,8 @@ async function answer(reply: FastifyReply, { statusCode, headers, stream }: Upst
 	}
 	if (statusCode < 400) {
 		forwarding.onAnswer?.(statusCode, headers);
+		// A body that breaks before its first byte is answered with an error, which must not say of itself what the upstream said of the body.
+		stream.once('error', () => dropHeaders(reply));
 		reply.send(stream);
 		return;
 	}
@@ -174,12 +176,17 @@ async function answer(reply: FastifyReply, { statusCode, headers, stream }: Upst
 	throw await refusal(request, forwarding, statusCode, headers);
 }
 
+/** Headers that every answer of this proxy has. */
+const OWN_HEADERS = new Set(['x-request-id', 'docker-distribution-api-version']);
+
 /** Drops an answer of the upstream's, with the headers that describe it. */
 async function discard(reply: FastifyReply, body: UpstreamResponse['stream']): Promise<void> {
 	// What is left of it does not matter, not even that distribution 2.8 announces more than it sends with a 416.
 	await body.dump().catch(() => undefined);
 	for (const name of Object.keys(reply.getHeaders())) {
-		reply.removeHeader(name);
+		if (!OWN_HEADERS.has(name)) {
+			reply.removeHeader(name);
+		}
 	}
 }
 

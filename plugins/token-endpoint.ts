@@ -22,15 +22,16 @@ export default async function tokenEndpoint(app: FastifyInstance, config: Config
 		done(null, new URLSearchParams(body as string));
 	});
 
-	app.get(TOKEN_PATH, async (request, reply) => issueToken(parseTokenQuery(queryOf(request), request.headers.authorization), request, reply));
-	app.post(TOKEN_PATH, async (request, reply) => {
+	const options = { config: { kind: 'token' } } as const;
+	app.get(TOKEN_PATH, options, async (request, reply) => issueToken(parseTokenQuery(queryOf(request), request.headers.authorization), request, reply));
+	app.post(TOKEN_PATH, options, async (request, reply) => {
 		const form = request.body instanceof URLSearchParams ? request.body : new URLSearchParams();
 		return issueToken(parseTokenForm(form, request.headers.authorization), request, reply);
 	});
 
 	async function issueToken({ caller, scopes }: TokenRequest, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
 		const names = [...new Set(scopes.filter(asksToPull).map((scope) => scope.name))];
-		request.facts = { kind: 'token', name: names.slice(0, MAX_NAMES).join(' ') };
+		request.facts.name = names.slice(0, MAX_NAMES).join(' ');
 		if (names.length > MAX_NAMES) {
 			throw new RegistryError('UNSUPPORTED', `a token is for at most ${MAX_NAMES} names`, { status: 400 });
 		}
