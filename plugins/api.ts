@@ -1,15 +1,18 @@
 import type { FastifyInstance } from 'fastify';
 import fp from 'fastify-plugin';
 import pLimit from 'p-limit';
-import { Agent, request as httpRequest } from 'undici';
+import { Pool, type Dispatcher } from 'undici';
 import { overloadedError, RegistryError, upstreamError } from '../src/errors.ts';
 import type { Caller } from '../src/balena/caller.ts';
 import { loadPine, type Pine } from '../src/balena/sdk.ts';
 import type { Config } from '../src/config.ts';
 import { pullScope } from '../src/registry/scope.ts';
+import { smallRequest } from '../src/small-request.ts';
 
 /** The balena API, as far as pulls need it. Both calls throw only RegistryErrors. */
 export interface Api {
+	/** Connections to the API. */
+	dispatcher: Dispatcher;
 	/** Asks the OData API on a caller's behalf. An invalid key counts as anonymous there: only `token` tells. */
 	query(resource: 'release' | 'application', options: Record<string, unknown>, caller: Caller): Promise<unknown>;
 	/** Asks for a registry token that lets the caller pull from repositories. @throws UNAUTHORIZED where the credentials are not valid */
@@ -28,12 +31,8 @@ const MAX_TOKEN_ANSWER_BYTES = 64 * 1024;
 export default fp(
 	async (app: FastifyInstance, config: Config) => {
 		const limit = pLimit(config.API_CONCURRENCY);
-		const agent = new Agent({
-			connections: config.API_CONCURRENCY,
-			connectTimeout: config.API_TIMEOUT,
-			maxResponseSize: MAX_TOKEN_ANSWER_BYTES,
-		});
-		app.addHook('onClose', async () => agent.destroy());
+		const dispatcher = new Pool(config.API_URL, { connections: config.API_CONCURRENCY, connect: { timeout: config.API_TIMEOUT } });
+		app.addHook('onClose', async () => dispatcher.destroy());
 
 		let pine: Promise<Pine> | undefined;
 		const getPine = (): Promise<Pine> => (pine ??= loadPine(config.API_URL, config.API_TIMEOUT));
@@ -45,18 +44,23 @@ export default fp(
 			if (limit.pendingCount >= config.API_QUEUE) {
 				throw overloadedError();
 			}
-			const signal = AbortSignal.timeout(config.API_TIMEOUT);
+			// Not AbortSignal.timeout: balena-sdk listens on for as long as a signal lives, and throws where nobody can catch when it fires after the answer.
+			const deadline = new AbortController();
+			const timer = setTimeout(() => deadline.abort(new DOMException('the API did not answer in time', 'TimeoutError')), config.API_TIMEOUT);
 			try {
 				return await limit(() => {
-					signal.throwIfAborted();
-					return run(signal);
+					deadline.signal.throwIfAborted();
+					return run(deadline.signal);
 				});
 			} catch (error) {
 				throw error instanceof RegistryError ? error : upstreamError('API', error);
+			} finally {
+				clearTimeout(timer);
 			}
 		}
 
 		app.decorate('api', {
+			dispatcher,
 			query: (resource, options, caller) =>
 				call(async (signal) => {
 					const headers = caller.kind === 'anonymous' ? {} : { Authorization: `Bearer ${caller.secret}` };
@@ -70,16 +74,17 @@ export default fp(
 					for (const repository of repositories) {
 						query.append('scope', pullScope(repository));
 					}
-					const { statusCode, headers, body } = await httpRequest(`${config.API_URL}/auth/v1/token?${query}`, {
-						dispatcher: agent,
-						signal,
+					const { status, headers, body, isCut } = await smallRequest(dispatcher, {
+						origin: config.API_URL,
+						path: `/auth/v1/token?${query}`,
 						headers: { accept: 'application/json', ...(caller.kind === 'anonymous' ? {} : { authorization: caller.authorization }) },
+						maxBytes: MAX_TOKEN_ANSWER_BYTES,
+						signal,
 					});
-					if (statusCode !== 200) {
-						await body.dump();
-						throw tokenRefusal(statusCode, headers['retry-after']);
+					if (status !== 200) {
+						throw tokenRefusal(status, headers['retry-after']);
 					}
-					const answer = (await body.json()) as { token?: unknown } | null;
+					const answer = isCut ? null : (JSON.parse(body.toString()) as { token?: unknown } | null);
 					if (typeof answer?.token !== 'string' || !/^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*$/.test(answer.token)) {
 						throw new Error('the answer of the token endpoint has no token');
 					}

@@ -1,0 +1,109 @@
+import assert from 'node:assert/strict';
+import { test, type TestContext } from 'node:test';
+import { gzipSync } from 'node:zlib';
+import { basic, startProxy, type Proxy } from '../helper.ts';
+import { ask, faultAt, setUp, tokenFor } from '../plugins/setup.ts';
+import { sharedUpstream } from '../upstream/shared.ts';
+import type { Fault } from '../upstream/relay.ts';
+import { closedPort, httpAnswer, startBrokenServer } from './broken-server.ts';
+import { assertTold, LONG, type Told } from './expect.ts';
+
+/* The balena API fails in every way it can: what a client is told, in what form, within which setting's time, and that the log knows and nothing leaks. */
+
+const upstream = await sharedUpstream();
+const KEY = upstream.keys.owner;
+const SECRETS = [KEY, basic(KEY).slice('Basic '.length)];
+const NAME = 'acme/secret';
+const PATH = `/auth/v1/token?scope=repository:${NAME}:pull`;
+
+const UNREACHABLE: Told = { status: 502, code: 'UNAVAILABLE', words: /API could not be reached/ };
+const LATE: Told = { status: 504, code: 'UNAVAILABLE', words: /API did not answer in time/ };
+const HTML = '<html><body>502 Bad Gateway: 10.1.2.3</body></html>';
+const MEGABYTES = 1_000_000;
+
+/** Both questions that a request for a token makes. */
+const QUESTIONS = { 'the query': /^\/v7\//, 'the token': /^\/auth\// };
+
+const FAULTS: Record<string, { fault: Fault; told: Told | Record<keyof typeof QUESTIONS, Told>; env?: Record<string, string> }> = {
+	'hangs': { fault: 'hang', told: LATE, env: { API_TIMEOUT: '0.3' } },
+	'hangs in the middle of the body': { fault: { hangAfterBytes: 10 }, told: LATE, env: { API_TIMEOUT: '0.3' } },
+	'is slower than API_TIMEOUT': { fault: { delayMs: 2000 }, told: LATE, env: { API_TIMEOUT: '0.3' } },
+	'resets the connection': { fault: 'reset', told: UNREACHABLE },
+	'ends in the middle of the body': { fault: { truncateAfterBytes: 10 }, told: UNREACHABLE },
+	'answers 500': { fault: { status: 500, body: 'at 10.1.2.3' }, told: UNREACHABLE },
+	'answers 502 with HTML': { fault: { status: 502, headers: { 'content-type': 'text/html' }, body: HTML }, told: UNREACHABLE },
+	'answers 503': { fault: { status: 503, headers: { 'retry-after': '30' } }, told: UNREACHABLE },
+	'answers 429': {
+		fault: { status: 429, headers: { 'retry-after': '30' } },
+		told: { 'the query': { status: 429, code: 'TOOMANYREQUESTS', words: /API answers that there are too many requests/, retryAfter: '60' }, 'the token': { status: 429, code: 'TOOMANYREQUESTS', words: /API answers that there are too many requests/, retryAfter: '30' } },
+	},
+	'answers 200 with HTML': { fault: { status: 200, headers: { 'content-type': 'text/html' }, body: HTML }, told: UNREACHABLE },
+	'answers invalid JSON': { fault: { status: 200, headers: { 'content-type': 'application/json' }, body: '{"d":[{' }, told: UNREACHABLE },
+	'answers JSON of another form': { fault: { status: 200, headers: { 'content-type': 'application/json' }, body: '{"d":[{"commit":7}],"token":[]}' }, told: UNREACHABLE },
+	'answers null': { fault: { status: 200, headers: { 'content-type': 'application/json' }, body: 'null' }, told: UNREACHABLE },
+	'answers nothing': { fault: { status: 200, headers: { 'content-type': 'application/json' }, body: '' }, told: UNREACHABLE },
+	'answers 8 MB': { fault: { status: 200, headers: { 'content-type': 'application/json' }, body: `{"d":[],"token":"${'x'.repeat(8 * MEGABYTES)}"}` }, told: UNREACHABLE },
+	'redirects elsewhere': { fault: { status: 302, headers: { location: 'http://169.254.169.254/latest/meta-data/' } }, told: UNREACHABLE },
+};
+
+for (const [question, path] of Object.entries(QUESTIONS) as [keyof typeof QUESTIONS, RegExp][]) {
+	test(`the API, asked for ${question},`, { timeout: 60_000 }, async (t) => {
+		for (const [name, { fault, told, env = {} }] of Object.entries(FAULTS)) {
+			await t.test(name, { timeout: 20_000 }, async (t) => {
+				const { proxy, api } = await setUp(t, { ...LONG, ...env });
+				// The SDK is loaded and the challenge learned, so that the short wait is the API's alone.
+				await tokenFor(proxy, 'acme/pinned');
+				api.fault = faultAt(path, fault);
+				for (const authorization of [basic(KEY), undefined]) {
+					const name = authorization === undefined ? 'acme/multi-arch' : NAME;
+					const answer = await ask(proxy, `/auth/v1/token?scope=repository:${name}:pull`, { headers: authorization === undefined ? {} : { authorization } });
+					assertTold(answer, 'status' in told ? told : told[question], proxy, SECRETS);
+				}
+				// It recovers at once.
+				api.fault = () => undefined;
+				await tokenFor(proxy, NAME, basic(KEY));
+			});
+		}
+	});
+}
+
+/** The service with its registry, and a server that answers anything in the API's place. */
+async function withBrokenApi(t: TestContext, bytes: Buffer, env: Record<string, string> = {}): Promise<{ proxy: Proxy; seen: string[] }> {
+	const { url, heads } = await startBrokenServer(t, (socket) => void socket.write(bytes));
+	return { proxy: await startProxy(t, { apiUrl: url, registryUrl: upstream.registryUrl }, { ...LONG, ...env }), seen: heads };
+}
+
+test('the API answers bytes that', { timeout: 60_000 }, async (t) => {
+	// 200 MB of zeros in 200 KB.
+	const bomb = gzipSync(Buffer.alloc(200 * MEGABYTES));
+	const json = { 'Content-Type': 'application/json' };
+	const rows: Record<string, { bytes: Buffer; told?: Told; env?: Record<string, string> }> = {
+		'are a gzip bomb': { bytes: httpAnswer('200 OK', { ...json, 'Content-Encoding': 'gzip' }, bomb) },
+		'are a gzip bomb that does not say so': { bytes: httpAnswer('200 OK', json, bomb) },
+		'are a gzip bomb of an error': { bytes: httpAnswer('500 Oh', { ...json, 'Content-Encoding': 'gzip' }, bomb) },
+		'are no HTTP': { bytes: Buffer.from('SSH-2.0-OpenSSH_9.2p1\r\n') },
+		'have a status beyond all': { bytes: httpAnswer('999 What', json, '{}') },
+		'have both lengths': { bytes: httpAnswer('200 OK', { ...json, 'Content-Length': '2', 'Transfer-Encoding': 'chunked' }, '2\r\n{}\r\n0\r\n\r\n') },
+		'have headers of 1 MB': { bytes: httpAnswer('200 OK', { ...json, 'X-Long': 'x'.repeat(MEGABYTES) }, '{}') },
+		'promise 1 GB and send little': { bytes: httpAnswer('200 OK', { ...json, 'Content-Length': '1000000000' }, '{'), told: LATE, env: { API_TIMEOUT: '0.3' } },
+		'say 100 for ever': { bytes: Buffer.from('HTTP/1.1 100 Continue\r\n\r\n'.repeat(10)), told: { ...UNREACHABLE, words: /API/ }, env: { API_TIMEOUT: '0.3' } },
+	};
+	for (const [name, { bytes, told = UNREACHABLE, env }] of Object.entries(rows)) {
+		await t.test(name, { timeout: 20_000 }, async (t) => {
+			const { proxy } = await withBrokenApi(t, bytes, env);
+			const before = process.memoryUsage.rss();
+			const answer = await ask(proxy, PATH, { headers: { authorization: basic(KEY) } });
+			assertTold(answer, name.includes('for ever') ? { ...told, status: answer.status } : told, proxy, SECRETS);
+			assert.ok(answer.status === 502 || answer.status === 504);
+			assert.ok(process.memoryUsage.rss() - before < 150 * MEGABYTES, 'the bomb went off');
+		});
+	}
+});
+
+test('the API is not there', { timeout: 20_000 }, async (t) => {
+	const apiUrl = `http://127.0.0.1:${await closedPort()}`;
+	const proxy = await startProxy(t, { apiUrl, registryUrl: upstream.registryUrl }, LONG);
+	assertTold(await ask(proxy, PATH, { headers: { authorization: basic(KEY) } }), UNREACHABLE, proxy, SECRETS);
+	assert.equal((await ask(proxy, '/ping')).text, 'pong');
+	assert.equal((await ask(proxy, '/v2/')).status, 401);
+});
