@@ -103,7 +103,7 @@ export class LoadingCache<V> {
 			}
 			return value;
 		} catch (error) {
-			if (old !== undefined && this.#now() < old.usableUntil) {
+			if (old !== undefined && loading.keep && this.#now() < old.usableUntil) {
 				this.counts.stale++;
 				this.#onStale?.(error);
 				return old.value;
