@@ -183,9 +183,18 @@ const OWN_HEADERS = new Set(['x-request-id', 'docker-distribution-api-version'])
 async function discard(reply: FastifyReply, body: UpstreamResponse['stream']): Promise<void> {
 	// What is left of it does not matter, not even that distribution 2.8 announces more than it sends with a 416.
 	await body.dump().catch(() => undefined);
+	dropHeaders(reply);
+}
+
+function dropHeaders(reply: FastifyReply): void {
+	if (reply.raw.headersSent) {
+		return;
+	}
 	for (const name of Object.keys(reply.getHeaders())) {
 		if (!OWN_HEADERS.has(name)) {
 			reply.removeHeader(name);
+			// Where a body was about to be streamed, Node knows them already.
+			reply.raw.removeHeader(name);
 		}
 	}
 }
