@@ -41,7 +41,7 @@ export default fp(
 
 		/** Bounds the calls in flight and in wait; the deadline of one begins when it begins to wait. */
 		async function call<T>(run: (signal: AbortSignal) => Promise<T>): Promise<T> {
-			if (limit.pendingCount >= config.API_QUEUE) {
+			if (limit.activeCount >= config.API_CONCURRENCY && limit.pendingCount >= config.API_QUEUE) {
 				throw overloadedError();
 			}
 			// Not AbortSignal.timeout: balena-sdk listens on for as long as a signal lives, and throws where nobody can catch when it fires after the answer.
@@ -53,7 +53,11 @@ export default fp(
 					return run(deadline.signal);
 				});
 			} catch (error) {
-				throw error instanceof RegistryError ? error : upstreamError('API', error);
+				if (error instanceof RegistryError) {
+					throw error;
+				}
+				// balena-sdk's error tells the status, but no headers.
+				throw (error as { statusCode?: unknown }).statusCode === 429 ? tokenRefusal(429, undefined) : upstreamError('API', error);
 			} finally {
 				clearTimeout(timer);
 			}
