@@ -32,7 +32,7 @@ function plainAnswersOnly(apiUrl: string): Dispatcher.DispatcherComposeIntercept
 		String(options.origin) !== apiUrl
 			? dispatch(options, handler)
 			: dispatch(
-					{ ...options, headers: { ...(options.headers as Record<string, string>), 'accept-encoding': 'identity' } },
+					{ ...options, headers: plainHeaders(options.headers as Record<string, string>) },
 					{
 						onRequestStart: (...event) => handler.onRequestStart?.(...event),
 						onRequestUpgrade: (...event) => handler.onRequestUpgrade?.(...event),
@@ -48,4 +48,9 @@ function plainAnswersOnly(apiUrl: string): Dispatcher.DispatcherComposeIntercept
 						onResponseError: (...event) => handler.onResponseError?.(...event),
 					},
 				);
+}
+
+/** The SDK asks for compressed answers under a name in another case, beside which a second header would not count. */
+function plainHeaders(headers: Record<string, string>): Record<string, string> {
+	return { ...Object.fromEntries(Object.entries(headers).filter(([name]) => name.toLowerCase() !== 'accept-encoding')), 'accept-encoding': 'identity' };
 }
