@@ -1,12 +1,13 @@
 import type { FastifyInstance } from 'fastify';
 import fp from 'fastify-plugin';
-import { request as httpRequest, type Dispatcher } from 'undici';
+import type { Dispatcher } from 'undici';
 import { RegistryError, upstreamError } from '../src/errors.ts';
 import { LoadingCache } from '../src/cache.ts';
 import type { Config } from '../src/config.ts';
 import { formatChallenge, parseChallenge, type Challenge } from '../src/registry/challenge.ts';
 import { publicOrigin } from '../src/registry/origin.ts';
 import { pullScope } from '../src/registry/scope.ts';
+import { smallRequest } from '../src/small-request.ts';
 
 /** Path of this proxy's token endpoint: the one that the balena API has as well. */
 export const TOKEN_PATH = '/auth/v1/token';
@@ -28,6 +29,8 @@ declare module 'fastify' {
 	}
 }
 
+/** Of the body, which does not matter. */
+const MAX_PING_BYTES = 64 * 1024;
 const FRESH_MS = 10 * 60_000;
 const STALE_MS = 7 * 24 * 3600_000;
 
@@ -59,8 +62,7 @@ export default fp(
 
 async function askService(dispatcher: Dispatcher, registryUrl: string): Promise<string> {
 	try {
-		const { headers, body } = await httpRequest(`${registryUrl}/v2/`, { dispatcher });
-		await body.dump();
+		const { headers } = await smallRequest(dispatcher, { origin: registryUrl, path: '/v2/', headers: {}, maxBytes: MAX_PING_BYTES });
 		const challenge = parseChallenge(headers['www-authenticate']);
 		if (challenge === undefined) {
 			throw new Error('the registry does not ask for a token at /v2/');

@@ -1,12 +1,12 @@
 import type { FastifyInstance } from 'fastify';
 import fp from 'fastify-plugin';
 import { LRUCache } from 'lru-cache';
-import { request as httpRequest } from 'undici';
 import { upstreamError } from '../src/errors.ts';
 import type { Caller } from '../src/balena/caller.ts';
 import { LoadingCache } from '../src/cache.ts';
 import type { Config } from '../src/config.ts';
 import { digestsIn, type Manifest } from '../src/registry/manifest.ts';
+import { smallRequest } from '../src/small-request.ts';
 
 declare module 'fastify' {
 	interface FastifyInstance {
@@ -40,19 +40,14 @@ export default fp(
 				return undefined;
 			}
 			const { text } = await app.tokens.get(repositories, caller, { keep: true });
-			const holds = await Promise.all(repositories.map((repository) => has(`${config.REGISTRY_URL}/v2/${repository}/${kind}/${digest}`, text)));
+			const holds = await Promise.all(repositories.map((repository) => has(`/v2/${repository}/${kind}/${digest}`, text)));
 			return repositories.find((_repository, i) => holds[i]);
 		}
 
-		async function has(url: string, token: string): Promise<boolean> {
+		async function has(path: string, token: string): Promise<boolean> {
 			try {
-				const { statusCode, body } = await httpRequest(url, {
-					method: 'HEAD',
-					dispatcher: app.registry.dispatcher,
-					headers: { authorization: `Bearer ${token}`, accept: ANY_MANIFEST },
-				});
-				await body.dump();
-				return statusCode < 400;
+				const headers = { authorization: `Bearer ${token}`, accept: ANY_MANIFEST };
+				return (await smallRequest(app.registry.dispatcher, { origin: config.REGISTRY_URL, path, method: 'HEAD', headers, maxBytes: 0 })).status < 400;
 			} catch (error) {
 				throw upstreamError('registry', error);
 			}

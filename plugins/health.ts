@@ -1,8 +1,9 @@
 import type { FastifyInstance, HTTPMethods } from 'fastify';
 import fp from 'fastify-plugin';
-import { request as httpRequest } from 'undici';
+import type { Dispatcher } from 'undici';
 import { LoadingCache } from '../src/cache.ts';
 import type { Config } from '../src/config.ts';
+import { smallRequest } from '../src/small-request.ts';
 import { sendJson } from './json.ts';
 
 /** Whether the upstreams answer, and in a few words why not. */
@@ -23,18 +24,21 @@ declare module 'fastify' {
 
 const FRESH_MS = 5000;
 const TIMEOUT_MS = 5000;
+/** Of the bodies, which do not matter. */
+const MAX_BYTES = 64 * 1024;
 const OK = 'ok';
 
 /** Liveness (`/ping`: the process answers, whatever its upstreams do) and readiness (`/ready`: it is worth sending requests here). */
 export default fp(
 	async (app: FastifyInstance, config: Config) => {
 		const checks = new LoadingCache<string>({ max: 2 });
-		const check = (url: string): Promise<string> => checks.get(url, async () => ({ value: await reach(url), freshMs: FRESH_MS }));
+		const check = (dispatcher: Dispatcher, origin: string, path: string): Promise<string> =>
+			checks.get(origin, async () => ({ value: await reach(dispatcher, origin, path), freshMs: FRESH_MS }));
 
 		app.decorate('health', {
 			draining: false,
 			async upstreams() {
-				const [api, registry] = await Promise.all([check(`${config.API_URL}/ping`), check(`${config.REGISTRY_URL}/v2/`)]);
+				const [api, registry] = await Promise.all([check(app.api.dispatcher, config.API_URL, '/ping'), check(app.registry.dispatcher, config.REGISTRY_URL, '/v2/')]);
 				return { api, registry };
 			},
 		});
@@ -52,15 +56,14 @@ export default fp(
 			},
 		});
 	},
-	{ name: 'health', dependencies: ['request-log'] },
+	{ name: 'health', dependencies: ['request-log', 'api', 'registry'] },
 );
 
 /** Any answer below 500 will do: that the registry refuses an anonymous request is what it should do. */
-async function reach(url: string): Promise<string> {
+async function reach(dispatcher: Dispatcher, origin: string, path: string): Promise<string> {
 	try {
-		const { statusCode, body } = await httpRequest(url, { signal: AbortSignal.timeout(TIMEOUT_MS) });
-		await body.dump();
-		return statusCode < 500 ? OK : `answers with status ${statusCode}`;
+		const { status } = await smallRequest(dispatcher, { origin, path, headers: {}, maxBytes: MAX_BYTES, signal: AbortSignal.timeout(TIMEOUT_MS) });
+		return status < 500 ? OK : `answers with status ${status}`;
 	} catch (error) {
 		const code = (error as NodeJS.ErrnoException).code ?? (error as Error).name;
 		return code === 'TimeoutError' ? 'does not answer in time' : `cannot be reached (${code})`;

@@ -2,12 +2,12 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import fp from 'fastify-plugin';
 import { LRUCache } from 'lru-cache';
 import type { IncomingHttpHeaders } from 'node:http';
-import { request as httpRequest } from 'undici';
 import { upstreamError } from '../src/errors.ts';
 import { LoadingCache } from '../src/cache.ts';
 import type { Config } from '../src/config.ts';
 import { isDigest } from '../src/registry/digest.ts';
 import { isAcceptable, matchesEtag, MAX_MANIFEST_BYTES, verifyDigest, type Manifest } from '../src/registry/manifest.ts';
+import { smallRequest } from '../src/small-request.ts';
 import type { Place } from './locate.ts';
 import type { Forwarding } from './registry.ts';
 
@@ -51,22 +51,21 @@ export default fp(
 
 		async function fetchManifest(forwarding: Forwarding, repository: string, accept: string | undefined, requestId: string): Promise<Fetched> {
 			try {
-				const { statusCode, headers, body } = await httpRequest(config.REGISTRY_URL + forwarding.path, {
-					dispatcher: app.registry.dispatcher,
+				const { status, headers, body, isCut } = await smallRequest(app.registry.dispatcher, {
+					origin: config.REGISTRY_URL,
+					path: forwarding.path,
 					headers: { authorization: `Bearer ${forwarding.token}`, 'x-request-id': requestId, ...(accept === undefined ? {} : { accept }) },
+					maxBytes: MAX_MANIFEST_BYTES,
 				});
-				if (statusCode >= 400) {
-					await body.dump();
-					return { kind: 'refused', status: statusCode, headers };
+				if (status >= 400) {
+					return { kind: 'refused', status, headers };
 				}
 				const digest = String(headers['docker-content-digest'] ?? '');
-				if (statusCode !== 200 || !(Number(headers['content-length']) <= MAX_MANIFEST_BYTES) || !isDigest(digest)) {
-					await body.dump();
+				if (status !== 200 || isCut || !isDigest(digest)) {
 					return { kind: 'unfit' };
 				}
-				const bytes = Buffer.from(await body.arrayBuffer());
-				const isWhatItSays = verifyDigest(bytes, digest) && (!isDigest(forwarding.item) || verifyDigest(bytes, forwarding.item));
-				const manifest: Manifest = { bytes, mediaType: String(headers['content-type'] ?? 'application/octet-stream'), digest };
+				const isWhatItSays = verifyDigest(body, digest) && (!isDigest(forwarding.item) || digest === forwarding.item || verifyDigest(body, forwarding.item));
+				const manifest: Manifest = { bytes: body, mediaType: String(headers['content-type'] ?? 'application/octet-stream'), digest };
 				if (isWhatItSays) {
 					remember(manifest, forwarding, repository, accept);
 				}

@@ -2,7 +2,7 @@ import replyFrom from '@fastify/reply-from';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import fp from 'fastify-plugin';
 import type { IncomingHttpHeaders } from 'node:http';
-import { Agent, request as httpRequest, type Dispatcher } from 'undici';
+import { Pool, type Dispatcher } from 'undici';
 import { RegistryError, upstreamError } from '../src/errors.ts';
 import type { Config } from '../src/config.ts';
 import { parseChallenge } from '../src/registry/challenge.ts';
@@ -10,6 +10,7 @@ import { upstreamStatusError } from '../src/registry/error-response.ts';
 import { forwardedRequestHeaders, forwardedResponseHeaders, rewriteLocation } from '../src/registry/headers.ts';
 import type { Manifest } from '../src/registry/manifest.ts';
 import { pullScope } from '../src/registry/scope.ts';
+import { smallRequest } from '../src/small-request.ts';
 
 /** What a forwarded request asks for, in the client's words and in the upstream registry's. */
 export interface Forwarding {
@@ -52,6 +53,9 @@ declare module 'fastify' {
 	}
 }
 
+/** A release's repository has one tag; this is for all else that could be pointed at. */
+const MAX_TAGS_BYTES = 1024 * 1024;
+
 /** Carries a request's AbortSignal past reply-from, which copies headers, symbols included, but knows no signal. */
 const SIGNAL = Symbol('signal');
 
@@ -66,35 +70,36 @@ interface UpstreamResponse {
 /** The upstream registry: its connections, and forwarding to it through @fastify/reply-from. */
 export default fp(
 	async (app: FastifyInstance, config: Config) => {
-		const agent = new Agent({
+		const pool = new Pool(config.REGISTRY_URL, {
 			connections: config.REGISTRY_CONNECTIONS,
 			connect: { timeout: config.REGISTRY_CONNECT_TIMEOUT },
 			headersTimeout: config.REGISTRY_HEADERS_TIMEOUT,
 			bodyTimeout: config.REGISTRY_BODY_TIMEOUT,
 		});
-		app.addHook('onClose', async () => agent.destroy());
-		app.decorate('registry', { dispatcher: agent, tags });
+		app.addHook('onClose', async () => pool.destroy());
+		app.decorate('registry', { dispatcher: pool, tags });
 
 		async function tags(forwarding: Forwarding, request: FastifyRequest): Promise<string[]> {
-			const { statusCode, headers, body } = await httpRequest(config.REGISTRY_URL + forwarding.path, {
-				dispatcher: agent,
-				signal: request.signal,
+			const { status, headers, body } = await smallRequest(pool, {
+				origin: config.REGISTRY_URL,
+				path: forwarding.path,
 				headers: { authorization: `Bearer ${forwarding.token}`, 'x-request-id': request.id },
+				maxBytes: MAX_TAGS_BYTES,
+				signal: request.signal,
 			}).catch((error: unknown) => {
 				throw upstreamError('registry', error);
 			});
-			if (statusCode !== 200) {
-				await body.dump();
-				throw await refusal(request, forwarding, statusCode, headers);
+			if (status !== 200) {
+				throw await refusal(request, forwarding, status, headers);
 			}
-			const list = (await body.json().catch(() => undefined)) as { tags?: unknown } | null | undefined;
+			const list = parseJson(body) as { tags?: unknown } | undefined;
 			return Array.isArray(list?.tags) ? list.tags.filter((tag) => typeof tag === 'string') : [];
 		}
 
 		// An agent of one's own, because reply-from's does not verify certificates; it is recognised by its `request`.
 		await app.register(replyFrom, {
 			base: config.REGISTRY_URL,
-			undici: { request: (options: Dispatcher.RequestOptions, callback: never) => agent.request(withSignal(options), callback) } as never,
+			undici: { request: (options: Dispatcher.RequestOptions, callback: never) => pool.request(withSignal(options), callback) } as never,
 			disableRequestLogging: true,
 		});
 
@@ -126,6 +131,14 @@ export default fp(
 	},
 	{ name: 'registry', dependencies: ['follow'] },
 );
+
+function parseJson(body: Buffer): unknown {
+	try {
+		return JSON.parse(body.toString()) ?? undefined;
+	} catch {
+		return undefined;
+	}
+}
 
 function withSignal(options: Dispatcher.RequestOptions): Dispatcher.RequestOptions {
 	const headers = options.headers as Headers;

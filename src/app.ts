@@ -47,12 +47,12 @@ export async function buildApp(config: Config, options: Pick<FastifyServerOption
 	await app.register(requestLog);
 	await app.register(errors);
 	await app.register(rateLimit, config);
-	await app.register(health, config);
 
 	await app.register(api, config);
 	await app.register(follow, config);
 	await app.register(registry, config);
 	await app.register(challenge, config);
+	await app.register(health, config);
 	await app.register(resolver, config);
 	await app.register(tokens, config);
 	await app.register(bearer, config);
