@@ -62,7 +62,8 @@ export function upstreamStatusError(status: number, what: { kind: string; name: 
 		case 503:
 			return new RegistryError('UNAVAILABLE', 'the registry is not available at the moment; try again later', { headers });
 		default:
-			return status >= 500
+			// A success or a redirect where neither can be: as broken as a 500.
+			return status >= 500 || status < 400
 				? new RegistryError('UNAVAILABLE', 'the registry failed to answer; try again later', { status: 502 })
 				: new RegistryError('UNSUPPORTED', `the registry refused the request (${status})`, { status });
 	}
