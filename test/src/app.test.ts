@@ -1,0 +1,86 @@
+import assert from 'node:assert/strict';
+import type { FastifyInstance, InjectOptions } from 'fastify';
+import { after, before, describe, test } from 'node:test';
+import { buildApp } from '../../src/app.ts';
+import { parseConfig } from '../../src/config.ts';
+import { table } from './table.ts';
+
+// What the service answers by itself, without asking anyone: nothing listens at these upstreams.
+const NOWHERE = { API_URL: 'http://127.0.0.1:9', REGISTRY_URL: 'http://127.0.0.1:9' };
+
+let app: FastifyInstance;
+
+before(async () => {
+	app = await buildApp(parseConfig(NOWHERE), { logger: false });
+});
+
+after(() => app.close());
+
+/** Status and body: OCI errors by their codes, anything else as text. */
+async function ask(request: InjectOptions): Promise<string> {
+	const { statusCode, headers, body } = await app.inject(request);
+	if (body === '' || headers['content-type'] !== 'application/json') {
+		return `${statusCode} ${body}`.trim();
+	}
+	const { errors } = JSON.parse(body) as { errors?: { code: string }[] };
+	return errors === undefined ? `${statusCode} ${body}` : `${statusCode} ${errors.map(({ code }) => code).join()}`;
+}
+
+describe('buildApp: requests that lead nowhere', () => {
+	table<InjectOptions>(
+		[
+			[{ url: '/ping' }, '200 pong'],
+			[{ url: '/ping', method: 'HEAD' }, '200'],
+			[{ url: '/nothing' }, '404 UNSUPPORTED'],
+			[{ url: '/nothing', method: 'POST' }, '405 UNSUPPORTED'],
+			[{ url: '/v3/' }, '404 UNSUPPORTED'],
+			// Nothing is written through this proxy.
+			[{ url: '/v2/org/app/blobs/uploads/', method: 'POST' }, '405 UNSUPPORTED'],
+			[{ url: '/v2/org/app/manifests/latest', method: 'PUT', payload: '{}' }, '405 UNSUPPORTED'],
+			[{ url: '/v2/org/app/manifests/latest', method: 'PUT', payload: 'x'.repeat(100_000) }, '405 UNSUPPORTED'],
+			[{ url: '/v2/org/app/manifests/latest', method: 'DELETE' }, '405 UNSUPPORTED'],
+			[{ url: '/v2/org/app/blobs/uploads/x', method: 'PATCH' }, '405 UNSUPPORTED'],
+			[{ url: '/v2/', method: 'POST' }, '405 UNSUPPORTED'],
+			// Not understood.
+			[{ url: '/v2/org/app/manifests/%' }, '400 UNSUPPORTED'],
+			[{ url: '/%' }, '400 UNSUPPORTED'],
+			[{ url: '/v2/Org/App/manifests/latest' }, '400 NAME_INVALID'],
+			[{ url: '/v2/org/../../x/manifests/latest' }, '404 UNSUPPORTED'],
+			[{ url: '/auth/v1/token', method: 'POST', payload: 'grant_type=x', headers: { 'content-type': 'application/x-www-form-urlencoded' } }, '400 UNSUPPORTED'],
+			[{ url: '/auth/v1/token', method: 'POST', payload: 'x'.repeat(70_000), headers: { 'content-type': 'application/x-www-form-urlencoded' } }, '413 UNSUPPORTED'],
+			[{ url: '/auth/v1/token', method: 'POST', payload: '<x/>', headers: { 'content-type': 'application/xml' } }, '415 UNSUPPORTED'],
+			[{ url: '/auth/v1/token', method: 'PUT' }, '405 UNSUPPORTED'],
+			[{ url: '/auth/v1/token', headers: { authorization: 'Basic !!!' } }, '401 UNAUTHORIZED'],
+			// The upstreams are down.
+			[{ url: '/v2/' }, '502 UNAVAILABLE'],
+			[{ url: '/v2/org/app/manifests/latest' }, '502 UNAVAILABLE'],
+			[{ url: '/auth/v1/token?scope=repository:org/app:pull' }, '502 UNAVAILABLE'],
+		],
+		ask,
+	);
+});
+
+describe('buildApp: the id of a request', () => {
+	const given = async (id: string | undefined): Promise<string> => {
+		const { headers } = await app.inject({ url: '/ping', headers: id === undefined ? {} : { 'x-request-id': id } });
+		return String(headers['x-request-id']);
+	};
+	table<string | undefined>(
+		[
+			['abc-123', true],
+			['A.b_9', true],
+			['x'.repeat(64), true],
+			['x'.repeat(65), false],
+			['a b', false],
+			['a"b', false],
+			['', false],
+			[undefined, false],
+		],
+		async (id) => {
+			const answered = await given(id);
+			assert.match(answered, /^[A-Za-z0-9._-]{1,64}$/);
+			return answered === id;
+		},
+	);
+	test('a new one each time', async () => assert.notEqual(await given(undefined), await given(undefined)));
+});
