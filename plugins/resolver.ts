@@ -2,6 +2,7 @@ import type { FastifyInstance } from 'fastify';
 import fp from 'fastify-plugin';
 import { ZodError } from 'zod';
 import { upstreamError } from '../src/errors.ts';
+import { cacheKey } from '../src/balena/cache-key.ts';
 import type { Caller } from '../src/balena/caller.ts';
 import { ambiguousCommit, explainNoRelease, pickImage, type Failure } from '../src/balena/explain.ts';
 import type { ReleaseReference } from '../src/balena/reference.ts';
@@ -99,11 +100,6 @@ export default fp(
 	},
 	{ name: 'resolver', dependencies: ['api'] },
 );
-
-/** Injective: no part can hold the separator. */
-function cacheKey({ slug, release, service }: ReleaseReference, caller: Caller): string {
-	return [caller.fingerprint, slug, release?.text ?? '', service ?? ''].join(' ');
-}
 
 function parse<T>(parser: (rows: unknown) => T, rows: unknown): T {
 	try {
