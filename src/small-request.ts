@@ -48,6 +48,11 @@ export function smallRequest(dispatcher: Dispatcher, { origin, path, method = 'G
 				onRequestStart(controller) {
 					if (signal !== undefined) {
 						const abort = (): void => controller.abort(signal.reason as Error);
+						// It may have waited for a connection until nobody wanted it any more.
+						if (signal.aborted) {
+							abort();
+							return;
+						}
 						signal.addEventListener('abort', abort, { once: true });
 						stop = () => signal.removeEventListener('abort', abort);
 					}
