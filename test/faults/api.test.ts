@@ -101,7 +101,7 @@ test('the API answers bytes that', { timeout: 60_000 }, async (t) => {
 });
 
 test('the API is not there', { timeout: 20_000 }, async (t) => {
-	const apiUrl = `http://127.0.0.1:${await closedPort()}`;
+	const apiUrl = await closedPort();
 	const proxy = await startProxy(t, { apiUrl, registryUrl: upstream.registryUrl }, LONG);
 	assertTold(await ask(proxy, PATH, { headers: { authorization: basic(KEY) } }), UNREACHABLE, proxy, SECRETS);
 	assert.equal((await ask(proxy, '/ping')).text, 'pong');

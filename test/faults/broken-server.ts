@@ -1,5 +1,6 @@
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { createServer, type AddressInfo, type Socket } from 'node:net';
+import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import type { TestContext } from 'node:test';
 
 /** A server that answers whatever bytes it likes, which no HTTP library would send. */
@@ -51,14 +52,29 @@ export async function startBrokenServer(t: TestContext, answer: (socket: Socket,
 	};
 }
 
-/** @returns a port of 127.0.0.1 on which nobody listens, as far as one can know */
-export async function closedPort(): Promise<number> {
+/** @returns the URL of a port of 127.0.0.1 on which nobody listens, as far as one can know */
+export async function closedPort(): Promise<string> {
 	const server = createServer().listen(0, '127.0.0.1');
 	await once(server, 'listening');
 	const { port } = server.address() as AddressInfo;
 	server.close();
 	await once(server, 'close');
-	return port;
+	return `http://127.0.0.1:${port}`;
+}
+
+/** @returns the URL of a port that takes no further connection, until the test ends: packets to it are lost, as behind a firewall. The kernel's queue is full, and nobody empties it. */
+export async function unresponsivePort(t: TestContext): Promise<string> {
+	const program = 'require("net").createServer().listen({ port: 0, host: "127.0.0.1", backlog: 1 }, function () { process.send(this.address().port) })';
+	const child = spawn(process.execPath, ['--eval', program], { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });
+	const [port] = (await once(child, 'message')) as [number];
+	child.kill('SIGSTOP');
+	const fillers = Array.from({ length: 8 }, () => connect(port, '127.0.0.1').on('error', () => undefined));
+	t.after(() => {
+		fillers.forEach((socket) => socket.destroy());
+		child.kill('SIGKILL');
+	});
+	await Promise.race(fillers.map((socket) => once(socket, 'connect')));
+	return `http://127.0.0.1:${port}`;
 }
 
 /** @returns a whole answer as bytes; `Content-Length` is added unless the headers say something of the length */
