@@ -60,7 +60,7 @@ export default fp(
 			},
 		});
 	},
-	{ name: 'blobs', dependencies: ['registry', 'bearer'] },
+	{ name: 'blobs', dependencies: ['registry', 'forward', 'bearer'] },
 );
 
 function leadsElsewhere(location: string, registryUrl: string): boolean {

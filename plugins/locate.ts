@@ -2,7 +2,7 @@ import type { FastifyInstance, FastifyRequest } from 'fastify';
 import fp from 'fastify-plugin';
 import { RegistryError } from '../src/errors.ts';
 import { ANONYMOUS, type Caller } from '../src/balena/caller.ts';
-import { isTracked, parseReference, parseRelease } from '../src/balena/reference.ts';
+import { fixedGrant, isTracked, parseReference, parseRelease } from '../src/balena/reference.ts';
 import type { Config } from '../src/config.ts';
 import type { Manifest } from '../src/registry/manifest.ts';
 import type { RegistryRequest } from '../src/registry/request.ts';
@@ -45,17 +45,13 @@ export default fp(
 			}
 		});
 
-		/** For a name that the token does not mention: the upstream's own names mean themselves, and a token that mentions none is the API's own, perhaps for this name. */
+		/** For a name that the token does not mention. A token that mentions none at all is the API's own, and perhaps for this name. */
 		async function grantWithout(name: string, token: KnownToken): Promise<Grant | undefined> {
 			const reference = parseReference(name);
-			switch (reference.kind) {
-				case 'repository':
-					return { kind: 'image', repository: reference.repository, version: '' };
-				case 'invalid':
-					return { kind: 'failure', code: 'NAME_INVALID', message: reference.message };
-				case 'fleet':
-					return token.grants.size === 0 ? app.resolver.resolve(reference, ANONYMOUS) : undefined;
+			if (reference.kind !== 'fleet') {
+				return fixedGrant(reference);
 			}
+			return token.grants.size === 0 ? app.resolver.resolve(reference, ANONYMOUS) : undefined;
 		}
 
 		/** A bare fleet whose tags name releases: docs/tags.md. The token's holder is acted for, because the tag was not known when it came with credentials. */

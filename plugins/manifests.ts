@@ -116,7 +116,7 @@ export default fp(
 			},
 		});
 	},
-	{ name: 'manifests', dependencies: ['registry', 'bearer'] },
+	{ name: 'manifests', dependencies: ['registry', 'forward', 'bearer'] },
 );
 
 function sendManifest({ bytes, mediaType, digest }: Manifest, request: FastifyRequest, reply: FastifyReply): FastifyReply {

@@ -1,7 +1,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { RegistryError } from '../src/errors.ts';
 import type { Caller } from '../src/balena/caller.ts';
-import { isBareFleet, parseReference, type FleetReference } from '../src/balena/reference.ts';
+import { fixedGrant, isBareFleet, parseReference, type FleetReference } from '../src/balena/reference.ts';
 import type { Config } from '../src/config.ts';
 import { asksToPull, pullScope } from '../src/registry/scope.ts';
 import { formatToken, type Grant } from '../src/registry/token.ts';
@@ -62,14 +62,10 @@ export default async function tokenEndpoint(app: FastifyInstance, config: Config
 
 	async function grantFor(name: string, caller: Caller): Promise<Grant> {
 		const reference = parseReference(name);
-		switch (reference.kind) {
-			case 'repository':
-				return { kind: 'image', repository: reference.repository, version: '' };
-			case 'invalid':
-				return { kind: 'failure', code: 'NAME_INVALID', message: reference.message };
-			case 'fleet':
-				return config.TAGS === 'release' && isBareFleet(reference) ? fleetGrant(reference, caller) : app.resolver.resolve(reference, caller);
+		if (reference.kind !== 'fleet') {
+			return fixedGrant(reference);
 		}
+		return config.TAGS === 'release' && isBareFleet(reference) ? fleetGrant(reference, caller) : app.resolver.resolve(reference, caller);
 	}
 
 	/** With TAGS=release, a bare fleet can be pulled from even where no release is tracked, or where that one has several services. */

@@ -9,6 +9,7 @@ import challenge from '../plugins/challenge.ts';
 import errors, { asRegistryError, sendError } from '../plugins/errors.ts';
 import fleetContent from '../plugins/fleet-content.ts';
 import follow from '../plugins/follow.ts';
+import forward from '../plugins/forward.ts';
 import health from '../plugins/health.ts';
 import locate from '../plugins/locate.ts';
 import manifests from '../plugins/manifests.ts';
@@ -49,8 +50,9 @@ export async function buildApp(config: Config, options: Pick<FastifyServerOption
 	await app.register(rateLimit, config);
 
 	await app.register(api, config);
-	await app.register(follow, config);
 	await app.register(registry, config);
+	await app.register(follow, config);
+	await app.register(forward, config);
 	await app.register(challenge, config);
 	await app.register(health, config);
 	await app.register(resolver, config);
