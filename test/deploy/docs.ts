@@ -1,0 +1,28 @@
+import { readFileSync } from 'node:fs';
+
+/** A row of a Markdown table, by the table's column names; inline code without its backticks. */
+export type Row = Record<string, string>;
+
+/**
+ * Reads the tables below a heading of docs/operations.md, up to the next heading of any level.
+ *
+ * @throws where the heading is not there or has no table
+ */
+export function tableBelow(heading: string): Row[] {
+	const text = readFileSync(new URL('../../docs/operations.md', import.meta.url), 'utf8');
+	const section = new RegExp(`^#+ ${heading}\\n([^]*?)(?=^#|(?![^]))`, 'm').exec(text)?.[1];
+	const lines = section?.split('\n').filter((line) => line.startsWith('|')) ?? [];
+	if (lines.length < 3) {
+		throw new Error(`docs/operations.md has no table below "${heading}"`);
+	}
+	const [head, , ...rows] = lines.map(cells);
+	return rows.filter((row) => !row.every((cell, i) => cell === head![i] || /^-+$/.test(cell))).map((row) => Object.fromEntries(head!.map((name, i) => [name, row[i] ?? ''])));
+}
+
+/** A `\|` is a bar within a cell. */
+function cells(line: string): string[] {
+	return line
+		.split(/(?<!\\)\|/)
+		.slice(1, -1)
+		.map((cell) => cell.trim().replace(/^`([^`]*)`$/, '$1').replaceAll('\\|', '|'));
+}
