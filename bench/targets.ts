@@ -1,0 +1,108 @@
+import { join } from 'node:path';
+import { startNginx } from './nginx.ts';
+import { freePort, run, waitForAnswer, type Running } from './processes.ts';
+import type { Upstream } from './upstream.ts';
+
+/** One of the proxies that are compared. */
+export interface Target extends Running {
+	name: string;
+	url: string;
+	/** The image's name in paths at this target. */
+	image: string;
+	/** What requests for manifests and blobs carry. */
+	token: string;
+}
+
+export const SERVICE = 'this service';
+export const FORWARDING = 'this service, caches off';
+export const NGINX = 'nginx, reverse proxy';
+export const STATIC = 'nginx, static file';
+export const EXPRESS = 'Express proxy';
+
+const ROOT = join(import.meta.dirname, '..');
+const CACHES_OFF = { MANIFEST_CACHE_BYTES: '0', REDIRECT_TTL: '0', AUTHORIZATION_TTL: '0', TOKEN_TTL: '0', RESOLUTION_TTL: '0' };
+
+/** How this service is started for all measurements: as `npm start` does, with a limit that is counted but never met. Its log goes to /dev/null. */
+export function spawnService(upstream: Upstream, port: number, env: Record<string, string> = {}): Running {
+	return run(process.execPath, [join(ROOT, 'src/server.ts')], {
+		PROXY_HOST: '127.0.0.1',
+		PROXY_PORT: String(port),
+		REGISTRY_URL: upstream.url,
+		API_URL: upstream.url,
+		RATE_LIMIT_MAX: '50000000',
+		...env,
+	});
+}
+
+export function spawnExpress(upstream: Upstream, port: number): Running {
+	return run(process.execPath, [join(import.meta.dirname, 'express/server.ts')], { NODE_ENV: 'production', PORT: String(port), API_URL: upstream.url, REGISTRY_URL: upstream.url });
+}
+
+export async function startService(upstream: Upstream): Promise<Target> {
+	return serviceTarget(SERVICE, upstream, {});
+}
+
+/** The same with nothing remembered, so that each request is forwarded. */
+export async function startForwardingService(upstream: Upstream): Promise<Target> {
+	return serviceTarget(FORWARDING, upstream, CACHES_OFF);
+}
+
+async function serviceTarget(name: string, upstream: Upstream, env: Record<string, string>): Promise<Target> {
+	const port = await freePort();
+	const running = spawnService(upstream, port, env);
+	const url = `http://127.0.0.1:${port}`;
+	await waitForAnswer(`${url}/ping`);
+	const image = upstream.content.name;
+	return { ...running, name, url, image, token: await anonymousToken(url, image) };
+}
+
+export async function startNginxProxy(upstream: Upstream, directory: string): Promise<Target> {
+	const port = await freePort();
+	const url = `http://127.0.0.1:${port}`;
+	const running = await startNginx(
+		directory,
+		`
+	upstream registry {
+		server ${new URL(upstream.url).host};
+		keepalive 64;
+		keepalive_requests 10000000;
+	}
+	server {
+		listen 127.0.0.1:${port} backlog=4096;
+		location / {
+			proxy_pass http://registry;
+			proxy_http_version 1.1;
+			proxy_set_header Connection "";
+			proxy_set_header Host $host;
+		}
+	}`,
+		`${url}/ping`,
+	);
+	return { ...running, name: NGINX, url, image: upstream.content.repository, token: upstream.content.token };
+}
+
+/** The upstream itself, as a measure for answers that need no other. */
+export function staticTarget(upstream: Upstream): Target {
+	return { name: STATIC, url: upstream.url, pid: upstream.pid, image: upstream.content.repository, token: upstream.content.token, stop: async () => {} };
+}
+
+export async function startExpress(upstream: Upstream): Promise<Target> {
+	const port = await freePort();
+	const running = spawnExpress(upstream, port);
+	const url = `http://127.0.0.1:${port}`;
+	await waitForAnswer(`${url}/ping`);
+	return { ...running, name: EXPRESS, url, image: upstream.content.name, token: upstream.content.token };
+}
+
+export function tokenPath(image: string): string {
+	return `/auth/v1/token?service=registry&scope=${encodeURIComponent(`repository:${image}:pull`)}`;
+}
+
+async function anonymousToken(url: string, image: string): Promise<string> {
+	const response = await fetch(url + tokenPath(image));
+	const { token } = (await response.json()) as { token?: string };
+	if (token === undefined) {
+		throw new Error(`no token from ${url}: ${response.status}`);
+	}
+	return token;
+}
