@@ -1,5 +1,7 @@
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import fp from 'fastify-plugin';
+import { STATUS_CODES } from 'node:http';
+import type { Socket } from 'node:net';
 import { RegistryError, upstreamError } from '../src/errors.ts';
 import { errorResponse } from '../src/registry/error-response.ts';
 import { sendJson } from './json.ts';
@@ -49,9 +51,28 @@ export function asRegistryError(error: FastifyError | RegistryError): RegistryEr
 	}
 	const status = error.statusCode ?? 500;
 	return status >= 400 && status < 500
-		? new RegistryError('UNSUPPORTED', `the request was not understood (${error.code ?? status})`, { status, cause: error })
+		? // Without the cause: its message can quote the URL, with its query, or the body.
+			new RegistryError('UNSUPPORTED', `the request was not understood (${error.code ?? status})`, { status })
 		: new RegistryError('UNKNOWN', 'something went wrong in the proxy', { cause: error });
 }
+
+/** What Node says of too much or too slow a request; anything else is none at all, and 400. */
+const STATUS_OF_CLIENT_ERROR: Record<string, number> = { HPE_HEADER_OVERFLOW: 431, ERR_HTTP_REQUEST_TIMEOUT: 408, HPE_CHUNK_EXTENSIONS_OVERFLOW: 413 };
+
+/** Answers what Node could not read as a request. There is no reply to do that with yet, only the connection, which ends here. */
+export function sendClientError(error: { code: string }, socket: Socket): void {
+	if (error.code === 'ECONNRESET' || !socket.writable) {
+		socket.destroy();
+		return;
+	}
+	const status = STATUS_OF_CLIENT_ERROR[error.code] ?? 400;
+	const body = JSON.stringify(new RegistryError('UNSUPPORTED', `the request was not understood (${error.code})`).body);
+	socket.write(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`);
+	socket.destroySoon();
+}
+
+/** Longest message of a cause in the log: balena-sdk's hold the API's whole answer. */
+const MAX_CAUSE_LENGTH = 500;
 
 /** An error in words that hold no secret: balena-sdk's carry the request's headers as properties, so only names, codes and messages are taken. */
 function describe(error: unknown, depth = 0): unknown {
@@ -61,7 +82,7 @@ function describe(error: unknown, depth = 0): unknown {
 	const { code, statusCode } = error as { code?: unknown; statusCode?: unknown };
 	return {
 		type: error.name,
-		message: error.message,
+		message: error.message.slice(0, MAX_CAUSE_LENGTH),
 		...(code === undefined ? {} : { code }),
 		...(statusCode === undefined ? {} : { statusCode }),
 		// A defect of this program: undici's "fetch failed" is a TypeError too, but has a cause.

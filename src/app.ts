@@ -6,7 +6,7 @@ import bearer from '../plugins/bearer.ts';
 import blobs from '../plugins/blobs.ts';
 import certificate, { readCertificate } from '../plugins/certificate.ts';
 import challenge from '../plugins/challenge.ts';
-import errors, { asRegistryError, sendError } from '../plugins/errors.ts';
+import errors, { asRegistryError, sendClientError, sendError } from '../plugins/errors.ts';
 import fleetContent from '../plugins/fleet-content.ts';
 import follow from '../plugins/follow.ts';
 import forward from '../plugins/forward.ts';
@@ -42,6 +42,7 @@ export async function buildApp(config: Config, options: Pick<FastifyServerOption
 		logController: new LogController({ disableRequestLogging: true }),
 		genReqId: ({ headers }) => requestId(headers['x-request-id']),
 		frameworkErrors: (error, request, reply) => sendError(asRegistryError(error), request, reply),
+		clientErrorHandler: sendClientError,
 	});
 
 	await app.register(certificate, config);
