@@ -1,0 +1,44 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { run, type Outcome } from './run.ts';
+
+/** A Docker Engine of one's own, which needs root, and its command line with a configuration of its own. */
+export interface Engine {
+	docker(...args: string[]): Promise<Outcome>;
+	login(host: string, key: string): Promise<Outcome>;
+	stop(): Promise<void>;
+}
+
+const READY_SECONDS = 60;
+
+/** Starts dockerd without a network for containers, in a directory that `stop` removes. @throws with its log where it does not come up */
+export async function startEngine(): Promise<Engine> {
+	const directory = await mkdtemp(join(tmpdir(), 'engine-'));
+	const socket = `unix://${directory}/docker.sock`;
+	const place = ['--data-root', `${directory}/data`, '--exec-root', `${directory}/exec`, '--pidfile', `${directory}/pid`, '--host', socket];
+	const daemon = spawn('dockerd', ['--iptables=false', '--ip6tables=false', '--bridge=none', ...place], { stdio: ['ignore', 'pipe', 'pipe'] });
+	const exited = once(daemon, 'exit');
+	let log = '';
+	daemon.stdout.on('data', (chunk: Buffer) => (log += chunk.toString()));
+	daemon.stderr.on('data', (chunk: Buffer) => (log += chunk.toString()));
+
+	const env = { DOCKER_HOST: socket, DOCKER_CONFIG: `${directory}/config` };
+	const docker = (...args: string[]): Promise<Outcome> => run('docker', args, { env, seconds: 120 });
+	const stop = async (): Promise<void> => {
+		daemon.kill();
+		await exited;
+		await rm(directory, { recursive: true, force: true });
+	};
+
+	for (const deadline = Date.now() + READY_SECONDS * 1000; (await docker('version')).code !== 0; await sleep(100)) {
+		if (daemon.exitCode !== null || Date.now() > deadline) {
+			await stop();
+			throw new Error(`dockerd did not come up:\n${log}`);
+		}
+	}
+	return { docker, stop, login: (host, key) => run('docker', ['login', '--username', 'anyone', '--password-stdin', host], { env, input: key }) };
+}
