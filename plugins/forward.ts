@@ -108,8 +108,14 @@ async function answer(reply: FastifyReply, { statusCode, headers, stream }: Upst
 	}
 	if (statusCode < 400) {
 		forwarding.onAnswer?.(statusCode, headers);
-		// A body that breaks before its first byte is answered with an error, which must not say of itself what the upstream said of the body.
-		stream.once('error', () => dropHeaders(reply));
+		stream.once('error', (error) => {
+			if (reply.raw.headersSent && !request.signal.aborted) {
+				// The client notices, because its connection ends before the body does; here nobody else would tell.
+				request.log.warn({ error: error.message }, 'the registry broke off in the middle of an answer');
+			}
+			// A body that breaks before its first byte is answered with an error, which must not say of itself what the upstream said of the body.
+			dropHeaders(reply);
+		});
 		reply.send(stream);
 		return;
 	}

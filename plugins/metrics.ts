@@ -7,7 +7,7 @@ import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom
 import type { CacheCounts } from '../src/cache.ts';
 import type { Config } from '../src/config.ts';
 import { upstreamOperation } from '../src/upstream-operation.ts';
-import { bytesSent } from './request-log.ts';
+import { bytesSent, statusSent } from './request-log.ts';
 
 /** The parts of undici's diagnostics messages that are used. */
 interface UndiciMessage {
@@ -50,19 +50,19 @@ function countRequests(app: FastifyInstance, registers: Registry[]): void {
 		},
 	});
 
-	app.addHook('onRequest', (_request, _reply, done) => {
+	app.addHook('onRequest', (request, reply, done) => {
 		inFlight.inc();
-		done();
-	});
-	app.addHook('onResponse', (request, reply, done) => {
-		const { kind, limit } = request.facts;
-		inFlight.dec();
-		total.inc({ kind, status: reply.statusCode });
-		seconds.observe({ kind }, reply.elapsedTime / 1000);
-		bytes.inc({ kind }, bytesSent(request));
-		if (limit !== undefined) {
-			limited.inc({ limit });
-		}
+		// Not onResponse, which is not called where an answer broke off or its client went away.
+		reply.raw.once('close', () => {
+			const { kind, limit } = request.facts;
+			inFlight.dec();
+			total.inc({ kind, status: statusSent(reply) });
+			seconds.observe({ kind }, reply.elapsedTime / 1000);
+			bytes.inc({ kind }, bytesSent(request));
+			if (limit !== undefined) {
+				limited.inc({ limit });
+			}
+		});
 		done();
 	});
 }

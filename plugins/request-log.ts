@@ -1,4 +1,4 @@
-import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import fp from 'fastify-plugin';
 import { plainAddress } from '../src/client-address.ts';
 
@@ -35,35 +35,41 @@ export default fp(
 	async (app: FastifyInstance) => {
 		app.decorateRequest('facts');
 		app.decorateRequest('bytesBefore', 0);
-		// Hooks with a callback, because these run for every request, and a promise for each costs more than what they do.
+		// A hook with a callback, because it runs for every request, and a promise for each costs more than what it does.
 		app.addHook('onRequest', (request, reply, done) => {
 			request.facts = { kind: request.routeOptions.config.kind ?? 'other' };
 			request.bytesBefore = request.raw.socket.bytesWritten;
 			reply.header('x-request-id', request.id);
-			done();
-		});
-
-		app.addHook('onResponse', (request, reply, done) => {
-			const { facts, raw } = request;
-			request.log.info(
-				{
-					client: plainAddress(request.ip),
-					method: request.method,
-					...facts,
-					...(facts.kind === 'other' ? { path: pathOf(raw.url) } : {}),
-					status: reply.statusCode,
-					bytes: bytesSent(request),
-					ms: Math.round(reply.elapsedTime * 10) / 10,
-					...(reply.raw.writableFinished ? {} : { aborted: true }),
-					agent: request.headers['user-agent'],
-				},
-				'request',
-			);
+			// Not onResponse, which is not called where an answer broke off or its client went away.
+			reply.raw.once('close', () => log(request, reply));
 			done();
 		});
 	},
 	{ name: 'request-log' },
 );
+
+function log(request: FastifyRequest, reply: FastifyReply): void {
+	const { facts, raw } = request;
+	request.log.info(
+		{
+			client: plainAddress(request.ip),
+			method: request.method,
+			...facts,
+			...(facts.kind === 'other' ? { path: pathOf(raw.url) } : {}),
+			status: statusSent(reply),
+			bytes: bytesSent(request),
+			ms: Math.round(reply.elapsedTime * 10) / 10,
+			...(reply.raw.writableFinished ? {} : { aborted: true }),
+			agent: request.headers['user-agent'],
+		},
+		'request',
+	);
+}
+
+/** @returns the status of the answer; 499, as nginx has it, where the client went away before there was one */
+export function statusSent({ raw, statusCode }: FastifyReply): number {
+	return raw.headersSent ? statusCode : 499;
+}
 
 /** @returns how many bytes of the answer went to the client, headers included: of a download that broke off, what was sent of it */
 export function bytesSent({ raw, bytesBefore }: FastifyRequest): number {

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
 import { isIP } from 'node:net';
+import type { TestContext } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Proxy } from '../helper.ts';
 import type { Answer } from '../plugins/setup.ts';
 
@@ -66,4 +68,12 @@ export interface Line {
 /** @returns the first log line that a condition holds for */
 export function logged(proxy: Proxy, condition: (line: Line) => boolean): Line | undefined {
 	return proxy.log.flatMap((text) => text.split('\n')).filter((text) => text !== '').map((text) => JSON.parse(text) as Line).find(condition);
+}
+
+/** Waits until something has happened, by asking every few milliseconds. @throws where the test's time is over */
+export async function until(t: TestContext, condition: () => boolean): Promise<void> {
+	while (!condition()) {
+		t.signal.throwIfAborted();
+		await sleep(5);
+	}
 }
