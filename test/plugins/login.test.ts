@@ -84,13 +84,15 @@ test('a key that becomes valid is not taken for what it was', async (t) => {
 	const newKey = (): string => `sampleKeyOfLater${randomBytes(8).toString('hex')}`;
 	const add = async (key: string): Promise<void> => addKey(upstream, { key, kind: 'user', subject: 'later', fleets: ['acme/secret'] });
 	await t.test('refused at first, for a private and a public fleet', async (t) => {
-		const { proxy } = await setUp(t);
+		const { proxy, api } = await setUp(t);
 		const key = newKey();
 		for (const name of ['acme/secret', 'acme/pinned']) {
 			assertError(await ask(proxy, `/auth/v1/token?${scope(name)}`, { headers: { authorization: basic(key) } }), 401, 'UNAUTHORIZED');
 		}
 		await add(key);
+		api.requests = [];
 		const token = await tokenFor(proxy, ['acme/secret', 'acme/pinned'], basic(key));
+		assert.equal(seen(api, ({ url }) => url.startsWith('/v7/release')).length, 2, 'both are asked anew');
 		assert.deepEqual(Object.entries(grantsOf(token)).map(([name, grant]) => [name, (grant as string[])[0]]), [['acme/secret', SECRET], ['acme/pinned', PINNED]]);
 	});
 	await t.test('valid between the two questions: the OData answered somebody else', async (t) => {

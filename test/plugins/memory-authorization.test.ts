@@ -46,6 +46,14 @@ for (const [mode, env] of Object.entries(CACHE_MODES)) {
 			'an anonymous token with the owner’s map': async () => forge(upstreamPart(await tokenFor(proxy, 'acme/pinned')), map),
 			'a stranger’s token with the owner’s map': async () => forge(upstreamPart(await tokenFor(proxy, 'acme/secret', basic(upstream.keys.stranger))), map),
 			'the owner’s token for another repository': async () => forge(upstreamPart(await tokenFor(proxy, 'acme/secret-several/1.0.0/main', owner)), map),
+			'an anonymous token that was just accepted for another repository': async () => {
+				const pinned = imageOf(upstream, 'acme/pinned').repository;
+				const token = forge(upstreamPart(await tokenFor(proxy, 'acme/pinned')), { n: { ...map.n, 'acme/pinned': [pinned, ''] } });
+				for (const path of ['/v2/', '/v2/acme/pinned/manifests/latest', `/v2/acme/pinned/blobs/${imageOf(upstream, 'acme/pinned').platforms[0]!.configDigest}`]) {
+					assert.equal((await ask(proxy, path, { token, headers: { accept: ACCEPT } })).status, 200);
+				}
+				return token;
+			},
 			'a token that grants something else': async () => forge(await mintToken(upstream, [{ type: 'repository', name: SECRET.repository, actions: ['push'] }]), map),
 			'a token for another registry': async () => forge(await mintToken(upstream, [{ type: 'repository', name: SECRET.repository, actions: ['pull'] }], { audience: 'other.example' }), map),
 			'an expired token': async () => forge(await mintToken(upstream, [{ type: 'repository', name: SECRET.repository, actions: ['pull'] }], { lifetime: -3600 }), map),
@@ -58,8 +66,8 @@ for (const [mode, env] of Object.entries(CACHE_MODES)) {
 		await warmUp(setup, good);
 		for (const [name, make] of Object.entries(tokens)) {
 			await t.test(name, async () => {
-				const token = await make();
 				setup.registry.fault = () => undefined;
+				const token = await make();
 				for (const each of PATHS) {
 					for (const headers of [{}, { 'if-none-match': `"${SECRET.digest}"` }]) {
 						const answer = await request(setup, each, token, headers as Record<string, string>);

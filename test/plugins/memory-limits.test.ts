@@ -17,6 +17,10 @@ const IMAGE = imageOf(upstream, 'acme/pinned', '1.0.0');
 test('what is not what it says is passed on at the most, and not kept', async (t) => {
 	const other = imageOf(upstream, 'acme/pinned', '1.2.0');
 	const good = { 'content-type': IMAGE.mediaType, 'docker-content-digest': IMAGE.digest };
+	const whole = await (async () => {
+		const { proxy } = await setUp(t);
+		return (await ask(proxy, `/v2/${NAME}/manifests/latest`, { token: await tokenFor(proxy, NAME), headers: { accept: ACCEPT } })).text;
+	})();
 	const rows: Record<string, Fault> = {
 		'other bytes': { status: 200, headers: { ...good, 'content-length': '9' }, body: '{"evil":1' },
 		'no digest': { status: 200, headers: { 'content-type': IMAGE.mediaType, 'content-length': '2' }, body: '{}' },
@@ -24,7 +28,7 @@ test('what is not what it says is passed on at the most, and not kept', async (t
 		'an empty body': { status: 200, headers: { ...good, 'content-length': '0' }, body: '' },
 		'no length': { status: 200, headers: good, body: '{}' },
 		'5 MB': { status: 200, headers: { ...good, 'content-length': '5000000' }, body: ' '.repeat(5_000_000) },
-		'another status': { status: 203, headers: { ...good, 'content-length': '2' }, body: '{}' },
+		'another status': { status: 203, headers: { ...good, 'content-length': String(whole.length) }, body: whole },
 		'half of it': { truncateAfterBytes: 20 },
 	};
 	for (const [what, fault] of Object.entries(rows)) {
@@ -91,6 +95,18 @@ test('memory is bounded', async (t) => {
 			assert.deepEqual([await asked('acme/pinned'), await asked('acme/pinned'), await asked('acme/multi-arch'), await asked('acme/pinned')], [1, 0, 1, 1]);
 		});
 	}
+});
+
+test('a manifest by tag is asked for again after MANIFEST_TAG_TTL, one by digest is not', async (t) => {
+	const { proxy, registry } = await setUp(t, { MANIFEST_TAG_TTL: '0.05' });
+	const question = { token: await tokenFor(proxy, NAME), headers: { accept: ACCEPT } };
+	await ask(proxy, `/v2/${NAME}/manifests/latest`, question);
+	registry.requests = [];
+	while (registry.requests.length === 0) {
+		assert.equal((await ask(proxy, `/v2/${NAME}/manifests/latest`, question)).headers['docker-content-digest'], IMAGE.digest);
+		assert.equal((await ask(proxy, `/v2/${NAME}/manifests/${IMAGE.digest}`, question)).headers['docker-content-digest'], IMAGE.digest);
+	}
+	assert.deepEqual(seen(registry), [`GET /v2/${IMAGE.repository}/manifests/latest`]);
 });
 
 test('a fleet changes', async (t) => {
