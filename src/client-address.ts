@@ -15,7 +15,7 @@ export function clientKey(address: string): string {
 
 /** @returns an address without the IPv6 notation around IPv4, and without a zone */
 export function plainAddress(address: string): string {
-	return address.replace(/^::ffff:(?=\d+\.\d+\.\d+\.\d+$)/i, '').replace(/%.*$/, '');
+	return address.replace(/^::ffff:(?=\d+\.\d+\.\d+\.\d+$)/i, '').split('%', 1)[0]!;
 }
 
 /** The eight groups of an IPv6 address: RFC 4291 section 2.2. */

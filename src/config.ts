@@ -40,7 +40,10 @@ const domain = host.refine((text) => URL.canParse(`https://api.${text}`)).meta({
 /** An origin: nothing but scheme, host and port, because paths are this service's own business. */
 const origin = z
 	.string()
-	.refine((text) => URL.canParse(text) && /^https?:$/.test(new URL(text).protocol) && `${new URL(text).origin}/` === new URL(text).href)
+	.refine((text) => {
+		const url = URL.parse(text);
+		return url !== null && /^https?:$/.test(url.protocol) && `${url.origin}/` === url.href;
+	})
 	.transform((text) => new URL(text).origin)
 	.meta({ accepts: 'an http or https URL without a path, such as https://registry.example.com' });
 
@@ -109,7 +112,7 @@ const schema = z.object({
 	/** Redis or Valkey, so that all replicas count together. */
 	REDIS_URL: z
 		.string()
-		.refine((text) => URL.canParse(text) && /^rediss?:$/.test(new URL(text).protocol))
+		.refine((text) => /^rediss?:$/.test(URL.parse(text)?.protocol ?? ''))
 		.meta({ accepts: 'a redis or rediss URL, such as redis://user:password@redis:6379/0' })
 		.optional(),
 	/** How many resolved references are remembered, and for how long: found ones, and failures. */

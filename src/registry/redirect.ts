@@ -11,10 +11,10 @@ const SIGNED_4 = [
  * @returns milliseconds since the epoch; undefined where the URL does not tell
  */
 export function signedUntil(location: string): number | undefined {
-	if (!URL.canParse(location)) {
+	const query = URL.parse(location)?.searchParams;
+	if (query === undefined) {
 		return undefined;
 	}
-	const query = new URL(location).searchParams;
 	for (const [date, expires] of SIGNED_4) {
 		const start = basicIsoTime(query.get(date));
 		const seconds = Number(query.get(expires) ?? Number.NaN);
