@@ -76,6 +76,11 @@ export const printable: Arbitrary<string> = fc.string({ unit: 'grapheme-ascii', 
 /** An API key, or anything else of printable ASCII without spaces. */
 export const secret: Arbitrary<string> = fc.string({ unit: 'grapheme-ascii', minLength: 1, maxLength: 40 }).filter((text) => !text.includes(' '));
 
+/** What JSON makes of a value: it has no objects without a prototype, and no undefined. */
+export function asJson(value: unknown): unknown {
+	return JSON.parse(JSON.stringify(value));
+}
+
 /** Any JSON value, some of whose keys are names, and some of whose texts are nearly what they should be. */
 export const anyJson: Arbitrary<unknown> = fc.letrec<{ value: unknown }>((tie) => ({
 	value: fc.oneof(
@@ -84,7 +89,7 @@ export const anyJson: Arbitrary<unknown> = fc.letrec<{ value: unknown }>((tie) =
 		fc.array(tie('value'), { maxLength: 4 }),
 		fc.dictionary(fc.oneof(name, fc.constantFrom('n', 's', 'code', 'message', 'access', 'exp', 'alias', 'name', 'type', '__proto__', 'constructor')), tie('value'), { maxKeys: 4 }),
 	),
-})).value;
+})).value.map(asJson);
 
 export function base64url(text: string): string {
 	return Buffer.from(text).toString('base64url');
