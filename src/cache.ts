@@ -1,6 +1,6 @@
 import { LRUCache } from 'lru-cache';
 
-/** What a load gives: the value, how long it is fresh, and for how much longer it may stand in when loading it again fails. Milliseconds. */
+/** What a load gives: the value, how long it is fresh, and for how much longer it may stand in when loading it again fails or takes too long. Milliseconds. */
 export interface Loaded<V> {
 	value: V;
 	freshMs: number;
@@ -12,7 +12,7 @@ export interface CacheOptions {
 	max: number;
 	/** Milliseconds on a clock that never goes back; tests give their own. */
 	now?: () => number;
-	/** Called when a stale value is served because loading failed. */
+	/** Called when a stale value is served because loading failed, or takes too long. */
 	onStale?: (error: unknown) => void;
 }
 
@@ -33,6 +33,9 @@ interface Loading<V> {
 	/** False once the key was forgotten while it loads. */
 	keep: boolean;
 }
+
+/** How long a load is waited for where an old value could stand in, in milliseconds. */
+const PATIENCE_MS = 2000;
 
 /**
  * An LRU cache that loads what it lacks: concurrent loads of one key are one, and a value that has grown old can stand in while its source is down.
@@ -64,7 +67,7 @@ export class LoadingCache<V> {
 
 	/**
 	 * @param load is called at most once at a time for a key; what it throws reaches every caller that waits, unless an old value may stand in
-	 * @returns the fresh value, from memory where there is one
+	 * @returns the fresh value, from memory where there is one; an old one that may stand in where loading fails, or takes more than two seconds
 	 */
 	async get(key: string, load: () => Promise<Loaded<V>>): Promise<V> {
 		const entry = this.#entries.get(key);
@@ -72,16 +75,16 @@ export class LoadingCache<V> {
 			this.counts.hits++;
 			return entry.value;
 		}
-		const running = this.#loading.get(key);
-		if (running !== undefined) {
+		let loading = this.#loading.get(key);
+		if (loading !== undefined) {
 			this.counts.hits++;
-			return running.promise;
+		} else {
+			this.counts.misses++;
+			loading = { keep: true } as Loading<V>;
+			this.#loading.set(key, loading);
+			loading.promise = this.#load(key, entry, loading, load);
 		}
-		this.counts.misses++;
-		const loading = { keep: true } as Loading<V>;
-		this.#loading.set(key, loading);
-		loading.promise = this.#load(key, entry, loading, load);
-		return loading.promise;
+		return entry !== undefined && this.#now() < entry.usableUntil ? this.#loadOrStale(loading, entry) : loading.promise;
 	}
 
 	/** Drops a key, so that the next `get` loads it; what is loading now is not kept either. */
@@ -92,6 +95,20 @@ export class LoadingCache<V> {
 			loading.keep = false;
 			this.#loading.delete(key);
 		}
+	}
+
+	/** A load that takes its time is as good as a failure to those who can do with an old value. It goes on for the next. */
+	#loadOrStale(loading: Loading<V>, old: Entry<V>): Promise<V> {
+		return new Promise((resolve, reject) => {
+			const timer = setTimeout(() => {
+				if (loading.keep && this.#now() < old.usableUntil) {
+					this.counts.stale++;
+					this.#onStale?.(new Error(`no answer for ${PATIENCE_MS / 1000} s`));
+					resolve(old.value);
+				}
+			}, PATIENCE_MS);
+			loading.promise.then(resolve, reject).finally(() => clearTimeout(timer));
+		});
 	}
 
 	async #load(key: string, old: Entry<V> | undefined, loading: Loading<V>, load: () => Promise<Loaded<V>>): Promise<V> {
