@@ -12,7 +12,9 @@ export async function run(command: string, args: string[], { env = {}, seconds =
 	let printed = '';
 	child.stdout.on('data', (chunk: Buffer) => (printed += chunk.toString()));
 	child.stderr.on('data', (chunk: Buffer) => (printed += chunk.toString()));
-	child.stdin.end(input ?? '');
+	// A client may end without having read what it was given.
+	child.stdin.on('error', () => undefined);
+	child.stdin.end(input);
 	return new Promise((resolve, reject) => {
 		child.once('error', reject);
 		child.once('close', (code) => resolve({ code: code ?? -1, printed }));

@@ -1,0 +1,149 @@
+import { mkdtemp, mkdir, copyFile, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { run, type Outcome } from '../e2e/run.ts';
+import type { Client, Pull } from './client.ts';
+import { built } from './install.ts';
+
+/* Clients that are one command, without a daemon. */
+
+const creds = ({ key }: Pull): string => `anyone:${key}`;
+
+/** Runs with an empty directory that is gone afterwards. */
+async function inDirectory<T>(use: (directory: string) => Promise<T>): Promise<T> {
+	const directory = await mkdtemp(join(tmpdir(), 'pull-'));
+	try {
+		return await use(directory);
+	} finally {
+		await rm(directory, { recursive: true, force: true });
+	}
+}
+
+/** A directory as containers/image and Docker want it: the CA as `ca.crt`. */
+async function certDir(directory: string, ca: string): Promise<string> {
+	const path = join(directory, 'certs');
+	await mkdir(path, { recursive: true });
+	await copyFile(ca, join(path, 'ca.crt'));
+	return path;
+}
+
+/** `auth.json` of Docker's form, for clients that read it. */
+async function dockerConfig(directory: string, { host, key }: Pull): Promise<string> {
+	const auths = key === undefined ? {} : { [host]: { auth: Buffer.from(`anyone:${key}`).toString('base64') } };
+	await writeFile(join(directory, 'config.json'), JSON.stringify({ auths }));
+	return directory;
+}
+
+async function versionOf(command: string, ...args: string[]): Promise<string> {
+	const { printed } = await run(command, args);
+	return /v?\d+\.\d+\.\d+\S*/.exec(printed)?.[0] ?? printed.trim();
+}
+
+/** skopeo, podman and buildah share containers/image, and its options. */
+export async function skopeo(): Promise<Client> {
+	return {
+		name: 'skopeo',
+		version: await versionOf('skopeo', '--version'),
+		pull: (pull) =>
+			inDirectory(async (directory) => {
+				const [os, arch] = pull.platform?.split('/') ?? [];
+				return run('skopeo', [
+					...(os === undefined ? [] : ['--override-os', os, '--override-arch', arch!]),
+					'copy',
+					...(pull.key === undefined ? ['--src-no-creds'] : ['--src-creds', creds(pull)]),
+					...(pull.ca === undefined ? ['--src-tls-verify=false'] : ['--src-cert-dir', await certDir(directory, pull.ca)]),
+					`docker://${pull.host}/${pull.reference}`,
+					`dir:${directory}/image`,
+				]);
+			}),
+		login: (host, key, ca) => containersLogin('skopeo', host, key, ca),
+	};
+}
+
+export async function podman(): Promise<Client> {
+	return containersClient('podman', await versionOf('podman', '--version'));
+}
+
+export async function buildah(): Promise<Client> {
+	return containersClient('buildah', await versionOf('buildah', '--version'));
+}
+
+function containersClient(command: 'podman' | 'buildah', version: string): Client {
+	return {
+		name: command,
+		version,
+		pull: (pull) =>
+			inDirectory(async (directory) =>
+				run(command, [
+					...['--root', `${directory}/root`, '--runroot', `${directory}/run`, '--storage-driver', 'vfs'],
+					'pull',
+					...(pull.platform === undefined ? [] : ['--platform', pull.platform]),
+					...(pull.key === undefined ? [] : ['--creds', creds(pull)]),
+					...(pull.ca === undefined ? ['--tls-verify=false'] : ['--cert-dir', await certDir(directory, pull.ca)]),
+					`${pull.host}/${pull.reference}`,
+				]),
+			),
+		login: (host, key, ca) => containersLogin(command, host, key, ca),
+	};
+}
+
+async function containersLogin(command: string, host: string, key: string, ca: string | undefined): Promise<Outcome> {
+	return inDirectory(async (directory) =>
+		run(command, ['login', '--authfile', `${directory}/auth.json`, '--username', 'anyone', '--password', key, ...(ca === undefined ? ['--tls-verify=false'] : ['--cert-dir', await certDir(directory, ca)]), host]),
+	);
+}
+
+export async function crane(): Promise<Client> {
+	const command = built('crane');
+	return {
+		name: 'crane',
+		version: await versionOf(command, 'version'),
+		noPrivateRedirect: true,
+		pull: (pull) =>
+			inDirectory(async (directory) =>
+				run(command, ['pull', ...(pull.ca === undefined ? ['--insecure'] : []), ...(pull.platform === undefined ? [] : ['--platform', pull.platform]), `${pull.host}/${pull.reference}`, `${directory}/image.tar`], {
+					env: { DOCKER_CONFIG: await dockerConfig(directory, pull), ...(pull.ca === undefined ? {} : { SSL_CERT_FILE: pull.ca }) },
+				}),
+			),
+	};
+}
+
+export async function oras(): Promise<Client> {
+	const command = built('oras');
+	return {
+		name: 'oras',
+		version: await versionOf(command, 'version'),
+		pull: (pull) =>
+			inDirectory(async (directory) =>
+				run(command, [
+					'cp',
+					...(pull.ca === undefined ? ['--from-plain-http'] : ['--from-plain-http=false', '--from-ca-file', pull.ca]),
+					...(pull.key === undefined ? [] : ['--from-username', 'anyone', '--from-password', pull.key]),
+					...(pull.platform === undefined ? [] : ['--platform', pull.platform]),
+					'--to-oci-layout',
+					`${pull.host}/${pull.reference}${/[:@][^/]*$/.test(pull.reference) ? '' : ':latest'}`,
+					`${directory}/layout:x`,
+				], { env: { DOCKER_CONFIG: await dockerConfig(directory, { ...pull, key: undefined }) } }),
+			),
+		login: (host, key, ca) =>
+			inDirectory(async (directory) => run(command, ['login', '--registry-config', `${directory}/config.json`, '--username', 'anyone', '--password', key, ...(ca === undefined ? ['--plain-http'] : ['--ca-file', ca]), host])),
+	};
+}
+
+export async function regctl(): Promise<Client> {
+	const command = built('regctl');
+	return {
+		name: 'regctl',
+		version: 'v0.11.7',
+		pull: (pull) =>
+			inDirectory(async (directory) => {
+				const env = { REGCTL_CONFIG: `${directory}/regctl.json`, DOCKER_CONFIG: await dockerConfig(directory, pull) };
+				const tls = pull.ca === undefined ? ['--tls', 'disabled'] : ['--cacert', await readFile(pull.ca, 'utf8')];
+				const set = await run(command, ['registry', 'set', pull.host, ...tls, '--skip-check'], { env });
+				if (set.code !== 0) {
+					return set;
+				}
+				return run(command, ['image', 'copy', ...(pull.platform === undefined ? [] : ['--platform', pull.platform]), `${pull.host}/${pull.reference}`, `ocidir://${directory}/image:x`], { env });
+			}),
+	};
+}

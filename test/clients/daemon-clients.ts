@@ -1,0 +1,201 @@
+import { credentials, loadPackageDefinition, type ServiceError } from '@grpc/grpc-js';
+import { loadSync } from '@grpc/proto-loader';
+import { copyFile, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { startEngine } from '../e2e/engine.ts';
+import { run, type Outcome } from '../e2e/run.ts';
+import type { Client, Pull } from './client.ts';
+import { startDaemon } from './daemon.ts';
+import { built } from './install.ts';
+
+/* Clients with a daemon of their own. */
+
+/** dockerd as it has been for years: its own image store, the ping's challenge, no second token. */
+export async function dockerClassic(): Promise<Client> {
+	const engine = await startEngine();
+	const { printed } = await engine.docker('version', '--format', '{{.Server.Version}}');
+	return {
+		name: 'Docker Engine',
+		version: printed.trim(),
+		noPrivateCa: true,
+		async pull(pull) {
+			await engine.docker('logout', pull.host);
+			if (pull.key !== undefined) {
+				const login = await engine.login(pull.host, pull.key);
+				if (login.code !== 0) {
+					return login;
+				}
+			}
+			await engine.docker('rmi', '--force', `${pull.host}/${pull.reference}`);
+			return engine.docker('pull', ...(pull.platform === undefined ? [] : ['--platform', pull.platform]), `${pull.host}/${pull.reference}`);
+		},
+		login: (host, key) => engine.login(host, key),
+		stop: () => engine.stop(),
+	};
+}
+
+interface Containerd {
+	name: string;
+	daemon: string;
+	ctr: string;
+	pullOptions: string[];
+	/** Its configuration, whose form changed between the generations. */
+	config(directory: string): string;
+}
+
+const CONTAINERD_1: Containerd = {
+	name: 'containerd 1',
+	daemon: 'containerd',
+	ctr: 'ctr',
+	pullOptions: [],
+	config: (directory) => `version = 2
+root = "${directory}/root"
+state = "${directory}/state"
+[grpc]
+address = "${directory}/socket"
+[plugins."io.containerd.grpc.v1.cri".containerd]
+snapshotter = "native"
+[plugins."io.containerd.grpc.v1.cri".registry]
+config_path = "${directory}/hosts"
+`,
+};
+
+const CONTAINERD_2: Containerd = {
+	name: 'containerd 2',
+	get daemon() {
+		return built('containerd');
+	},
+	get ctr() {
+		return built('ctr');
+	},
+	// In ctr itself: the daemon's transfer service, which unpacks one platform only, is what CRI uses.
+	pullOptions: ['--local'],
+	config: (directory) => `version = 3
+root = "${directory}/root"
+state = "${directory}/state"
+[grpc]
+address = "${directory}/socket"
+[plugins."io.containerd.cri.v1.images"]
+snapshotter = "native"
+[plugins."io.containerd.cri.v1.images".registry]
+config_path = "${directory}/hosts"
+[[plugins."io.containerd.transfer.v1.local".unpack_config]]
+platform = "linux/amd64"
+snapshotter = "native"
+differ = "walking"
+`,
+};
+
+/** A containerd with both of its doors: ctr, and the Container Runtime Interface through which the kubelet pulls. */
+async function startContainerd({ daemon, ctr, config }: Containerd): Promise<{ directory: string; ctr(...args: string[]): Promise<Outcome>; stop(): Promise<void> }> {
+	const directory = await mkdtemp(join(tmpdir(), 'containerd-'));
+	await writeFile(`${directory}/config.toml`, config(directory));
+	const call = (...args: string[]): Promise<Outcome> => run(ctr, ['--address', `${directory}/socket`, ...args], { seconds: 120 });
+	const running = await startDaemon(daemon, ['--config', `${directory}/config.toml`, '--log-level', 'error'], async () => (await call('version')).code === 0);
+	return {
+		directory,
+		ctr: call,
+		async stop() {
+			await running.stop();
+			await rm(directory, { recursive: true, force: true });
+		},
+	};
+}
+
+/** `hosts.toml`: containerd's own way to say how a registry is reached. */
+async function writeHosts(directory: string, { host, ca }: Pull): Promise<string> {
+	const hosts = join(directory, 'hosts');
+	await mkdir(join(hosts, host), { recursive: true });
+	const trust = ca === undefined ? '' : `ca = "${join(hosts, host, 'ca.pem')}"\n`;
+	if (ca !== undefined) {
+		await copyFile(ca, join(hosts, host, 'ca.pem'));
+	}
+	const url = `${ca === undefined ? 'http' : 'https'}://${host}`;
+	await writeFile(join(hosts, host, 'hosts.toml'), `server = "${url}"\n[host."${url}"]\ncapabilities = ["pull", "resolve"]\n${trust}`);
+	return hosts;
+}
+
+function tagged({ host, reference }: Pull): string {
+	return `${host}/${reference}${/[:@][^/]*$/.test(reference) ? '' : ':latest'}`;
+}
+
+async function ctrClient(kind: Containerd): Promise<Client> {
+	const containerd = await startContainerd(kind);
+	return {
+		name: `${kind.name}, ctr`,
+		version: /\d+\.\d+\.\d+/.exec((await containerd.ctr('version')).printed)?.[0] ?? '',
+		async pull(pull) {
+			const image = tagged(pull);
+			await containerd.ctr('images', 'rm', '--sync', image);
+			return containerd.ctr('images', 'pull', ...kind.pullOptions, '--snapshotter', 'native', '--hosts-dir', await writeHosts(containerd.directory, pull), ...(pull.platform === undefined ? [] : ['--platform', pull.platform]), ...(pull.key === undefined ? [] : ['--user', `anyone:${pull.key}`]), image);
+		},
+		stop: containerd.stop,
+	};
+}
+
+export const ctr1 = (): Promise<Client> => ctrClient(CONTAINERD_1);
+export const ctr2 = (): Promise<Client> => ctrClient(CONTAINERD_2);
+
+type PullImage = (request: { image: { image: string }; auth?: { username: string; password: string } }, done: (error: ServiceError | null, answer: { imageRef: string }) => void) => void;
+
+/** Pulls as the kubelet does: the same call, with a pull secret's credentials in the same place. */
+async function criClient(kind: Containerd): Promise<Client> {
+	const containerd = await startContainerd(kind);
+	const { runtime } = loadPackageDefinition(loadSync(fileURLToPath(new URL('cri.proto', import.meta.url)))) as unknown as { runtime: { v1: { ImageService: new (...args: unknown[]) => { PullImage: PullImage; close(): void } } } };
+	const service = new runtime.v1.ImageService(`unix://${containerd.directory}/socket`, credentials.createInsecure());
+	return {
+		name: `${kind.name}, CRI`,
+		version: /\d+\.\d+\.\d+/.exec((await containerd.ctr('version')).printed)?.[0] ?? '',
+		noPlatform: true,
+		async pull(pull) {
+			await writeHosts(containerd.directory, pull);
+			await containerd.ctr('--namespace', 'k8s.io', 'images', 'rm', '--sync', tagged(pull));
+			return new Promise((resolve) => {
+				service.PullImage({ image: { image: tagged(pull) }, auth: pull.key === undefined ? undefined : { username: 'anyone', password: pull.key } }, (error, answer) =>
+					resolve(error === null ? { code: 0, printed: answer.imageRef } : { code: 1, printed: error.details }),
+				);
+			});
+		},
+		async stop() {
+			service.close();
+			await containerd.stop();
+		},
+	};
+}
+
+export const cri1 = (): Promise<Client> => criClient(CONTAINERD_1);
+export const cri2 = (): Promise<Client> => criClient(CONTAINERD_2);
+
+/** `FROM <reference>` in a Dockerfile. Registries are in buildkitd's configuration, so it is told all of them at its start. */
+export async function buildkit(registries: Pick<Pull, 'host' | 'ca'>[]): Promise<Client> {
+	const directory = await mkdtemp(join(tmpdir(), 'buildkit-'));
+	await writeFile(`${directory}/buildkitd.toml`, registries.map(({ host, ca }) => `[registry."${host}"]\n${ca === undefined ? 'http = true' : `http = false\nca = ["${ca}"]`}\n`).join(''));
+	const address = `unix://${directory}/socket`;
+	const buildctl = (args: string[], env: Record<string, string> = {}): Promise<Outcome> => run(built('buildctl'), ['--addr', address, ...args], { env, seconds: 120 });
+	const running = await startDaemon(
+		built('buildkitd'),
+		['--config', `${directory}/buildkitd.toml`, '--root', `${directory}/root`, '--addr', address, '--oci-worker-snapshotter', 'native', '--containerd-worker', 'false'],
+		async () => (await buildctl(['debug', 'workers'])).code === 0,
+	);
+	return {
+		name: 'BuildKit',
+		version: 'v0.34.2',
+		async pull(pull) {
+			await writeFile(`${directory}/Dockerfile`, `FROM ${pull.host}/${pull.reference}\nLABEL built=${Date.now()}\n`);
+			const auths = pull.key === undefined ? {} : { [pull.host]: { auth: Buffer.from(`anyone:${pull.key}`).toString('base64') } };
+			await writeFile(`${directory}/config.json`, JSON.stringify({ auths }));
+			await buildctl(['prune', '--all']);
+			return buildctl(
+				['build', '--progress', 'plain', '--frontend', 'dockerfile.v0', '--local', `context=${directory}`, '--local', `dockerfile=${directory}`, '--output', `type=oci,dest=${directory}/image.tar`, ...(pull.platform === undefined ? [] : ['--opt', `platform=${pull.platform}`])],
+				// Tokens are fetched by buildctl, not by the daemon.
+				{ DOCKER_CONFIG: directory, ...(pull.ca === undefined ? {} : { SSL_CERT_FILE: pull.ca }) },
+			);
+		},
+		async stop() {
+			await running.stop();
+			await rm(directory, { recursive: true, force: true });
+		},
+	};
+}

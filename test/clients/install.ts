@@ -1,0 +1,88 @@
+import { existsSync } from 'node:fs';
+import { cp, mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { homedir, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { run } from '../e2e/run.ts';
+
+/** Where clients that are built from source are kept between runs. */
+export const BIN = join(homedir(), '.cache', 'open-balena-registry-proxy', 'clients');
+
+/** Debian's packages: the generation of clients that many people run. */
+const PACKAGES = { dockerd: 'docker.io', containerd: 'containerd', runc: 'runc', podman: 'podman', buildah: 'buildah', skopeo: 'skopeo', nginx: 'nginx-light', 'docker-registry': 'docker-registry' };
+
+interface Source {
+	binary: string;
+	module: string;
+	version: string;
+	/** Package in the module, relative to its root. */
+	path: string;
+}
+
+/** Today's generation, from the Go module proxy. */
+export const SOURCES: Source[] = [
+	{ binary: 'crane', module: 'github.com/google/go-containerregistry', version: 'v0.22.1', path: './cmd/crane' },
+	{ binary: 'oras', module: 'oras.land/oras', version: 'v1.3.6', path: './cmd/oras' },
+	{ binary: 'regctl', module: 'github.com/regclient/regclient', version: 'v0.11.7', path: './cmd/regctl' },
+	{ binary: 'containerd', module: 'github.com/containerd/containerd/v2', version: 'v2.4.2', path: './cmd/containerd' },
+	{ binary: 'ctr', module: 'github.com/containerd/containerd/v2', version: 'v2.4.2', path: './cmd/ctr' },
+	{ binary: 'buildctl', module: 'github.com/moby/buildkit', version: 'v0.34.2', path: './cmd/buildctl' },
+	{ binary: 'buildkitd', module: 'github.com/moby/buildkit', version: 'v0.34.2', path: './cmd/buildkitd' },
+	{ binary: 'dockerd', module: 'github.com/moby/moby/v2', version: 'v2.0.0-beta.24', path: './cmd/dockerd' },
+	{ binary: 'conformance', module: 'github.com/opencontainers/distribution-spec/conformance', version: 'v0.0.0-20260831232431-97274622c111', path: '.' },
+];
+
+/** Clients that cannot be had from the registries that this runs with, and why: named in the table, never passed. */
+export const NOT_RUN = [
+	{ client: 'nerdctl 2', why: 'the Go module proxy does not serve its module' },
+	{ client: 'crictl', why: 'the Go module proxy does not serve its module; the same CRI call is made directly' },
+	{ client: 'crane, blobs behind a 307', why: 'it follows no redirect to a private address, and a machine without a network has no others' },
+	{ client: 'Docker Engine, TLS', why: 'it reads private CAs only from /etc/docker, which is the machine\'s' },
+	{ client: 'kubelet', why: 'imagePullSecrets reach the registry through the CRI call, which is made directly' },
+];
+
+/** Installs what is missing. @throws with the output of what failed */
+export async function install(): Promise<void> {
+	const missing = (await Promise.all(Object.entries(PACKAGES).map(async ([command, name]) => ((await run('/bin/sh', ['-c', `command -v ${command}`])).code === 0 ? [] : [name])))).flat();
+	if (missing.length > 0) {
+		console.log(`installing ${missing.join(' ')}`);
+		await must('apt-get', ['update', '-qq']);
+		await must('apt-get', ['install', '-y', '-qq', '--no-install-recommends', ...missing], { DEBIAN_FRONTEND: 'noninteractive' });
+	}
+	await mkdir(BIN, { recursive: true });
+	for (const source of SOURCES) {
+		if (!existsSync(place(source))) {
+			console.log(`building ${source.binary} ${source.version}`);
+			await build(source);
+		}
+	}
+}
+
+/** @returns the path of a client that `install` built */
+export function built(binary: string): string {
+	return place(SOURCES.find((source) => source.binary === binary)!);
+}
+
+function place({ binary, version }: Source): string {
+	return join(BIN, `${binary}-${version}`);
+}
+
+/** Builds in a copy of the module, as its own maintainers do: "go install" refuses modules with replacements of their own. */
+async function build(source: Source): Promise<void> {
+	const directory = await mkdtemp(join(tmpdir(), 'build-'));
+	try {
+		const { printed } = await must('go', ['mod', 'download', '-json', `${source.module}@${source.version}`]);
+		await cp((JSON.parse(printed.slice(printed.indexOf('{'))) as { Dir: string }).Dir, directory, { recursive: true });
+		await must('chmod', ['-R', 'u+w', directory]);
+		await must('nice', ['go', '-C', directory, 'build', '-buildvcs=false', '-mod=mod', '-o', place(source), source.path], { CGO_ENABLED: '0', GOTOOLCHAIN: 'local' });
+	} finally {
+		await rm(directory, { recursive: true, force: true });
+	}
+}
+
+async function must(command: string, args: string[], env: Record<string, string> = {}): Promise<{ printed: string }> {
+	const outcome = await run(command, args, { env, seconds: 1200 });
+	if (outcome.code !== 0) {
+		throw new Error(`${command} ${args.join(' ')} failed:\n${outcome.printed.slice(-2000)}`);
+	}
+	return outcome;
+}

@@ -1,0 +1,178 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { createServer, request as httpRequest, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { run } from '../e2e/run.ts';
+import { mintToken } from '../upstream/control.ts';
+import { startUpstream, type RunningUpstream } from '../upstream/index.ts';
+
+/** Everything that a client pulls from, on this machine. */
+export interface Servers {
+	upstream: RunningUpstream;
+	/** Plain HTTP; blobs come from the registry. */
+	plain: string;
+	/** Plain HTTP; blobs are behind a 307 to another address, which refuses an Authorization header. */
+	redirecting: string;
+	/** TLS at an nginx in front of it, with X-Forwarded-* and TRUST_PROXY. */
+	behindNginx: string;
+	/** TLS at the service itself. */
+	ownTls: string;
+	/** PEM file of the private CA of both. */
+	ca: string;
+	stop(): Promise<void>;
+}
+
+export async function startServers(): Promise<Servers> {
+	const directory = await mkdtemp(join(tmpdir(), 'clients-'));
+	const upstream = await startUpstream({ registry: 'docker-registry', large: true });
+	const { ca, cert, key } = await makeCertificates(directory);
+	const storage = await startStorage(upstream);
+	const redirector = await startRedirector(upstream.registryUrl, storage.url);
+	const children: ChildProcess[] = [];
+	const proxy = async (env: Record<string, string>): Promise<string> => {
+		const port = await freePort();
+		const child = spawn(process.execPath, ['src/server.ts'], { env: { ...process.env, PROXY_HOST: '127.0.0.1', PROXY_PORT: String(port), API_URL: upstream.apiUrl, REGISTRY_URL: upstream.registryUrl, LOG_LEVEL: 'warn', ...env }, stdio: ['ignore', 'inherit', 'inherit'] });
+		children.push(child);
+		await untilOpen(port, child);
+		return `127.0.0.1:${port}`;
+	};
+	const plain = await proxy({});
+	const trusting = await proxy({ TRUST_PROXY: '127.0.0.1' });
+	const nginx = await startNginx(directory, trusting, cert, key);
+	children.push(nginx.child);
+	return {
+		upstream,
+		plain,
+		redirecting: await proxy({ REGISTRY_URL: redirector.url }),
+		behindNginx: nginx.host,
+		ownTls: (await proxy({ TLS_CERT: cert, TLS_KEY: key })).replace('127.0.0.1', 'localhost'),
+		ca,
+		async stop() {
+			await Promise.all(children.map(async (child) => {
+				const exited = once(child, 'exit');
+				child.kill();
+				await exited;
+			}));
+			storage.close();
+			redirector.close();
+			await upstream.close();
+			await rm(directory, { recursive: true });
+		},
+	};
+}
+
+/** Passes on everything but blobs that the registry would serve: those it redirects, as production does. */
+async function startRedirector(registryUrl: string, storageUrl: string): Promise<{ url: string; close(): void }> {
+	return listen('127.0.0.1', (incoming, response) => {
+		const isBlob = incoming.method === 'GET' && incoming.url?.includes('/blobs/') === true;
+		const outgoing = httpRequest(registryUrl + incoming.url, { method: isBlob ? 'HEAD' : incoming.method, headers: { ...incoming.headers, host: new URL(registryUrl).host } }, (answer) => {
+			if (isBlob && answer.statusCode === 200) {
+				answer.resume();
+				response.writeHead(307, { location: storageUrl + incoming.url, 'content-length': 0 }).end();
+			} else {
+				response.writeHead(answer.statusCode!, answer.headers);
+				answer.pipe(response);
+			}
+		});
+		outgoing.on('error', () => response.destroy());
+		outgoing.end();
+	});
+}
+
+/** Object storage at an address of its own, which refuses credentials, as S3 does with signed URLs. */
+async function startStorage(upstream: RunningUpstream): Promise<{ url: string; close(): void }> {
+	return listen('127.0.0.2', (incoming, response) => {
+		if (incoming.headers.authorization !== undefined) {
+			response.writeHead(400).end('Only one auth mechanism allowed');
+			return;
+		}
+		const repository = /^\/v2\/(v2\/[0-9a-f]+)\//.exec(incoming.url ?? '')?.[1] ?? '';
+		mintToken(upstream, [{ type: 'repository', name: repository, actions: ['pull'] }]).then((token) => {
+			const range = incoming.headers.range;
+			httpRequest(upstream.registryUrl + incoming.url, { headers: { authorization: `Bearer ${token}`, ...(range === undefined ? {} : { range }) } }, (answer) => {
+				response.writeHead(answer.statusCode!, answer.headers);
+				answer.pipe(response);
+			}).end();
+		}, () => response.destroy());
+	});
+}
+
+async function listen(host: string, handle: (request: IncomingMessage, response: ServerResponse) => void): Promise<{ url: string; close(): void }> {
+	const server = createServer(handle).listen(0, host);
+	await once(server, 'listening');
+	return {
+		url: `http://${host}:${(server.address() as AddressInfo).port}`,
+		close() {
+			server.closeAllConnections();
+			server.close();
+		},
+	};
+}
+
+async function startNginx(directory: string, target: string, cert: string, key: string): Promise<{ host: string; child: ChildProcess }> {
+	const port = await freePort();
+	const file = join(directory, 'nginx.conf');
+	await writeFile(file, `
+daemon off; pid ${directory}/nginx.pid; error_log stderr warn;
+events {}
+http {
+	access_log off; client_body_temp_path ${directory}/b; proxy_temp_path ${directory}/p; fastcgi_temp_path ${directory}/f; uwsgi_temp_path ${directory}/u; scgi_temp_path ${directory}/s;
+	server {
+		listen 127.0.0.1:${port} ssl; ssl_certificate ${cert}; ssl_certificate_key ${key};
+		location / {
+			proxy_pass http://${target}; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_buffering off; proxy_max_temp_file_size 0;
+			proxy_set_header Host $http_host; proxy_set_header X-Forwarded-Host $http_host; proxy_set_header X-Forwarded-Proto https; proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
+		}
+	}
+}`);
+	const child = spawn('nginx', ['-c', file, '-e', 'stderr'], { stdio: ['ignore', 'inherit', 'inherit'] });
+	await untilOpen(port, child);
+	return { host: `localhost:${port}`, child };
+}
+
+/** A CA of one's own, and a certificate of it for this machine. */
+async function makeCertificates(directory: string): Promise<{ ca: string; cert: string; key: string }> {
+	const at = (name: string): string => join(directory, name);
+	const openssl = async (...args: string[]): Promise<void> => {
+		const { code, printed } = await run('openssl', args);
+		if (code !== 0) {
+			throw new Error(`openssl ${args[0]} failed: ${printed}`);
+		}
+	};
+	const newKey = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes'];
+	await openssl('req', '-x509', ...newKey, '-keyout', at('ca.key'), '-out', at('ca.pem'), '-days', '2', '-subj', '/CN=Private CA');
+	await openssl('req', ...newKey, '-keyout', at('key.pem'), '-out', at('request.pem'), '-subj', '/CN=localhost');
+	await writeFile(at('extensions'), 'subjectAltName=DNS:localhost,IP:127.0.0.1\n');
+	await openssl('x509', '-req', '-in', at('request.pem'), '-CA', at('ca.pem'), '-CAkey', at('ca.key'), '-CAcreateserial', '-out', at('cert.pem'), '-days', '2', '-extfile', at('extensions'));
+	return { ca: at('ca.pem'), cert: at('cert.pem'), key: at('key.pem') };
+}
+
+async function freePort(): Promise<number> {
+	const server = createServer().listen(0, '127.0.0.1');
+	await once(server, 'listening');
+	const { port } = server.address() as AddressInfo;
+	server.close();
+	await once(server, 'close');
+	return port;
+}
+
+async function untilOpen(port: number, child: ChildProcess): Promise<void> {
+	for (const deadline = Date.now() + 30_000; ; await sleep(50)) {
+		const isOpen = await new Promise<boolean>((resolve) => {
+			httpRequest({ host: '127.0.0.1', port, path: '/ping' }, (answer) => {
+				answer.resume();
+				resolve(true);
+			}).on('error', (error: NodeJS.ErrnoException) => resolve(error.code !== 'ECONNREFUSED')).end();
+		});
+		if (isOpen) {
+			return;
+		}
+		if (child.exitCode !== null || Date.now() > deadline) {
+			throw new Error(`nothing listens on port ${port}`);
+		}
+	}
+}
