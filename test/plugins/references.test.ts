@@ -116,6 +116,22 @@ test('references that mean an image, with one question to the API', async (t) =>
 	}
 });
 
+test('no two references, and no two callers, share an answer: at the same time, and from memory', async (t) => {
+	const setup = await setUp(t);
+	const asked: [Who, (typeof FOUND)[0]][] = [...FOUND, ...FOUND_PRIVATE].flatMap((row) => (['anonymous', 'owner', 'stranger'] as const).map((who): [Who, (typeof FOUND)[0]] => [who, row]));
+	for (const round of ['at the same time', 'from memory']) {
+		await t.test(round, async () => {
+			const answers = await Promise.all(asked.map(([who, [reference]]) => manifest(setup, reference, who)));
+			for (const [i, [who, [reference, rawVersion, service]]] of asked.entries()) {
+				const [org, fleet] = reference.split('/');
+				const isVisible = who === 'owner' || fleet !== 'secret';
+				assert.equal(answers[i]!.status, isVisible ? 200 : 404, `${who}: ${reference}`);
+				assert.equal(answers[i]!.headers['docker-content-digest'], isVisible ? imageOf(upstream, `${org}/${fleet}`, rawVersion, service).digest : undefined, `${who}: ${reference}`);
+			}
+		});
+	}
+});
+
 const ITS_LATEST = 'its latest is 2.4.0';
 
 /** What is said of a reference, and in how many questions it was found out. */
