@@ -85,6 +85,10 @@ export default fp(
 			}
 			const digest = digestOf(target);
 			const repository = await app.fleetContent.find(slug, target.kind === 'blob' ? 'blobs' : 'manifests', digest, caller);
+			if (repository === undefined && target.kind === 'referrers') {
+				// Nothing refers to what is not there: a list, and an empty one, if the registry has lists of referrers at all.
+				return resolveTag(slug, 'latest', caller);
+			}
 			if (repository === undefined) {
 				throw new RegistryError(target.kind === 'blob' ? 'BLOB_UNKNOWN' : 'MANIFEST_UNKNOWN', `no release of ${slug} has ${digest}`);
 			}

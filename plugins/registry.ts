@@ -2,6 +2,7 @@ import type { FastifyInstance, FastifyRequest } from 'fastify';
 import fp from 'fastify-plugin';
 import type { IncomingHttpHeaders } from 'node:http';
 import { Pool, type Dispatcher } from 'undici';
+import { boundedDispatch } from '../src/bounded-dispatch.ts';
 import { RegistryError, upstreamError } from '../src/errors.ts';
 import type { Config } from '../src/config.ts';
 import { parseChallenge } from '../src/registry/challenge.ts';
@@ -57,10 +58,11 @@ export default fp(
 			bodyTimeout: config.REGISTRY_BODY_TIMEOUT,
 		});
 		app.addHook('onClose', async () => pool.destroy());
-		app.decorate('registry', { dispatcher: pool, tags });
+		const dispatcher = pool.compose(boundedDispatch({ concurrency: config.REGISTRY_CONNECTIONS, queue: config.REGISTRY_QUEUE, waitMs: config.REGISTRY_CONNECT_TIMEOUT }));
+		app.decorate('registry', { dispatcher, tags });
 
 		async function tags(forwarding: Forwarding, request: FastifyRequest): Promise<string[]> {
-			const { status, headers, body } = await smallRequest(pool, {
+			const { status, headers, body } = await smallRequest(dispatcher, {
 				origin: config.REGISTRY_URL,
 				path: forwarding.path,
 				headers: { authorization: `Bearer ${forwarding.token}`, 'x-request-id': request.id },

@@ -1,10 +1,10 @@
 import { credentials, loadPackageDefinition, type ServiceError } from '@grpc/grpc-js';
 import { loadSync } from '@grpc/proto-loader';
-import { copyFile, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { startEngine } from '../e2e/engine.ts';
+import { startEngine, type Engine } from '../e2e/engine.ts';
 import { run, type Outcome } from '../e2e/run.ts';
 import type { Client, Pull } from './client.ts';
 import { startDaemon } from './daemon.ts';
@@ -16,9 +16,21 @@ import { built } from './install.ts';
 export async function dockerClassic(): Promise<Client> {
 	const engine = await startEngine();
 	const { printed } = await engine.docker('version', '--format', '{{.Server.Version}}');
+	return dockerClient('Docker Engine', printed.trim(), engine);
+}
+
+/** Docker 29's engine with containerd's image store, its default now. It says of itself only that it was built from a module. */
+export async function dockerContainerd(): Promise<Client> {
+	const path = await mkdtemp(join(tmpdir(), 'bin-'));
+	await symlink(built('containerd'), join(path, 'containerd'));
+	const engine = await startEngine({ command: built('dockerd'), args: ['--storage-driver', 'native'], env: { PATH: `${path}:${process.env.PATH}` } });
+	return dockerClient('Docker Engine, containerd store', 'v2.0.0-beta.24 of moby (Docker 29)', engine);
+}
+
+function dockerClient(name: string, version: string, engine: Engine): Client {
 	return {
-		name: 'Docker Engine',
-		version: printed.trim(),
+		name,
+		version,
 		noPrivateCa: true,
 		async pull(pull) {
 			await engine.docker('logout', pull.host);

@@ -1,8 +1,9 @@
 import { writeFile } from 'node:fs/promises';
 import { CASES } from './cases.ts';
 import { NotRun, type Client } from './client.ts';
+import { conformance, conformanceReport } from './conformance.ts';
 import { buildah, crane, oras, podman, regctl, skopeo } from './command-clients.ts';
-import { buildkit, cri1, cri2, ctr1, ctr2, dockerClassic } from './daemon-clients.ts';
+import { buildkit, cri1, cri2, ctr1, ctr2, dockerClassic, dockerContainerd } from './daemon-clients.ts';
 import { EXTRAS } from './extras.ts';
 import { install, NOT_RUN } from './install.ts';
 import { document, type Result } from './report.ts';
@@ -20,6 +21,7 @@ const servers = await startServers();
 const registries = [{ host: servers.plain }, { host: servers.redirecting }, { host: servers.behindNginx, ca: servers.ca }, { host: servers.ownTls, ca: servers.ca }];
 const clients: [name: string, start: () => Promise<Client>][] = [
 	['Docker Engine', dockerClassic],
+	['Docker Engine, containerd store', dockerContainerd],
 	['containerd 1, ctr', ctr1],
 	['containerd 1, CRI', cri1],
 	['containerd 2, ctr', ctr2],
@@ -54,6 +56,9 @@ if (only === undefined || only === 'extras') {
 	for (const extra of EXTRAS) {
 		record(await extra(servers));
 	}
+	const suite = await conformance();
+	record(suite);
+	await writeFile('docs/conformance.txt', conformanceReport(suite));
 }
 await servers.stop();
 

@@ -15,12 +15,17 @@ export interface Engine {
 
 const READY_SECONDS = 60;
 
-/** Starts dockerd without a network for containers, in a directory that `stop` removes. @throws with its log where it does not come up */
-export async function startEngine(): Promise<Engine> {
+/**
+ * Starts dockerd without a network for containers, in a directory that `stop` removes.
+ *
+ * @param options another generation of it, with what it needs
+ * @throws with its log where it does not come up
+ */
+export async function startEngine({ command = 'dockerd', args = [], env: daemonEnv = {} }: { command?: string; args?: string[]; env?: Record<string, string> } = {}): Promise<Engine> {
 	const directory = await mkdtemp(join(tmpdir(), 'engine-'));
 	const socket = `unix://${directory}/docker.sock`;
 	const place = ['--data-root', `${directory}/data`, '--exec-root', `${directory}/exec`, '--pidfile', `${directory}/pid`, '--host', socket];
-	const daemon = spawn('dockerd', ['--iptables=false', '--ip6tables=false', '--bridge=none', ...place], { stdio: ['ignore', 'pipe', 'pipe'] });
+	const daemon = spawn(command, ['--iptables=false', '--ip6tables=false', '--bridge=none', ...place, ...args], { env: { ...process.env, ...daemonEnv }, stdio: ['ignore', 'pipe', 'pipe'] });
 	const exited = once(daemon, 'exit');
 	let log = '';
 	daemon.stdout.on('data', (chunk: Buffer) => (log += chunk.toString()));
