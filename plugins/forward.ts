@@ -1,12 +1,14 @@
 import replyFrom from '@fastify/reply-from';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import fp from 'fastify-plugin';
+import { EventEmitter } from 'node:events';
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Dispatcher } from 'undici';
 import { upstreamError } from '../src/errors.ts';
 import type { Config } from '../src/config.ts';
 import { upstreamStatusError } from '../src/registry/error-response.ts';
 import { forwardedRequestHeaders, forwardedResponseHeaders, rewriteLocation } from '../src/registry/headers.ts';
+import { minorGcByBytes } from '../src/minor-gc.ts';
 import type { Forwarding } from './registry.ts';
 
 declare module 'fastify' {
@@ -14,6 +16,8 @@ declare module 'fastify' {
 		forwarding: Forwarding | null;
 		/** This proxy's origin, as the client that is forwarded for sees it. */
 		ownOrigin: string;
+		/** Emits "abort" when the connection of a client that is forwarded for has closed. */
+		clientGone: EventEmitter | null;
 	}
 	interface FastifyReply {
 		/** Streams the upstream registry's answer to the client. Whatever is not a success or a redirect becomes an error of this proxy's. */
@@ -21,10 +25,11 @@ declare module 'fastify' {
 	}
 }
 
-/** Carries a request's AbortSignal past reply-from, which copies headers, symbols included, but knows no signal. */
+/** Carries what ends an upstream request past reply-from, which copies headers, symbols included, but knows no signal. */
 const SIGNAL = Symbol('signal');
 
-type Headers = Record<string, string> & { [SIGNAL]?: AbortSignal };
+/** An emitter of "abort", which undici takes for a signal: Fastify's `request.signal` costs more than all else that is done for a request. */
+type Headers = Record<string, string> & { [SIGNAL]?: EventEmitter };
 /** The parts of undici's response that reply-from hands on under its own type. */
 interface UpstreamResponse {
 	statusCode: number;
@@ -35,15 +40,19 @@ interface UpstreamResponse {
 /** Forwarding to the upstream registry, through @fastify/reply-from. */
 export default fp(
 	async (app: FastifyInstance, config: Config) => {
+		const streaming = app.registry.dispatcher.compose(countBodies(minorGcByBytes()));
 		// An agent of one's own, because reply-from's does not verify certificates; it is recognised by its `request`.
 		await app.register(replyFrom, {
 			base: config.REGISTRY_URL,
-			undici: { request: (options: Dispatcher.RequestOptions, callback: never) => app.registry.dispatcher.request(withSignal(options), callback) } as never,
+			undici: { request: (options: Dispatcher.RequestOptions, callback: never) => streaming.request(withSignal(options), callback) } as never,
 			disableRequestLogging: true,
 		});
 
 		const options = {
-			queryString: (_search: unknown, _url: unknown, request: unknown) => new URLSearchParams((request as FastifyRequest).forwarding!.query).toString(),
+			queryString: (_search: unknown, _url: unknown, request: unknown) => {
+				const { query } = (request as FastifyRequest).forwarding!;
+				return query === undefined ? '' : new URLSearchParams(query).toString();
+			},
 			// Retrying is the client's business; reply-from would repeat a 503 ten times.
 			retryDelay: () => null,
 			rewriteRequestHeaders: requestHeaders,
@@ -58,29 +67,49 @@ export default fp(
 
 		app.decorateRequest('forwarding', null);
 		app.decorateRequest('ownOrigin', '');
+		app.decorateRequest('clientGone', null);
 		app.decorateReply('forward', function (forwarding) {
 			this.request.forwarding = forwarding;
 			// Here, because it throws for an invalid Host, and inside reply-from nobody would catch it.
 			this.request.ownOrigin = this.request.publicOrigin();
+			const clientGone = new EventEmitter();
+			this.raw.once('close', () => clientGone.emit('abort'));
+			this.request.clientGone = clientGone;
 			return this.from(forwarding.path, options as never);
 		});
 	},
 	{ name: 'forward', dependencies: ['registry', 'follow'] },
 );
 
+/** Tells the lengths of all that is streamed. */
+function countBodies(count: (length: number) => void): Dispatcher.DispatcherComposeInterceptor {
+	return (dispatch) => (options, handler) =>
+		dispatch(options, {
+			onRequestStart: (...event) => handler.onRequestStart?.(...event),
+			onRequestUpgrade: (...event) => handler.onRequestUpgrade?.(...event),
+			onResponseStart: (...event) => handler.onResponseStart?.(...event),
+			onResponseData: (controller, chunk) => {
+				count(chunk.length);
+				handler.onResponseData?.(controller, chunk);
+			},
+			onResponseEnd: (...event) => handler.onResponseEnd?.(...event),
+			onResponseError: (...event) => handler.onResponseError?.(...event),
+		});
+}
+
 function withSignal(options: Dispatcher.RequestOptions): Dispatcher.RequestOptions {
 	const headers = options.headers as Headers;
 	const signal = headers[SIGNAL];
 	delete headers[SIGNAL];
-	return { ...options, signal };
+	return { ...options, signal: signal ?? null };
 }
 
 function requestHeaders(request: unknown): Headers {
-	const { headers, signal, forwarding, id } = request as FastifyRequest;
+	const { headers, clientGone, forwarding, id } = request as FastifyRequest;
 	const forwarded: Headers = forwardedRequestHeaders(headers);
 	forwarded['authorization'] = `Bearer ${forwarding!.token}`;
 	forwarded['x-request-id'] = id;
-	forwarded[SIGNAL] = signal;
+	forwarded[SIGNAL] = clientGone ?? undefined;
 	return forwarded;
 }
 
@@ -109,7 +138,7 @@ async function answer(reply: FastifyReply, { statusCode, headers, stream }: Upst
 	if (statusCode < 400) {
 		forwarding.onAnswer?.(statusCode, headers);
 		stream.once('error', (error) => {
-			if (reply.raw.headersSent && !request.signal.aborted) {
+			if (reply.raw.headersSent && !reply.raw.destroyed) {
 				// The client notices, because its connection ends before the body does; here nobody else would tell.
 				request.log.warn({ error: error.message }, 'the registry broke off in the middle of an answer');
 			}

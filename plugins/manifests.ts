@@ -99,7 +99,7 @@ export default fp(
 			send: (forwarding, place, request, reply) => {
 				const { repository, token } = place;
 				// A part of a manifest is asked for by nobody we know; the registry may answer it.
-				if (remembered === undefined || request.headers.range !== undefined) {
+				if (request.headers.range !== undefined) {
 					return reply.forward(forwarding);
 				}
 				const manifest = token.isAccepted(repository) ? recall(forwarding, repository, request.headers.accept) : undefined;
