@@ -4,19 +4,18 @@ import { readFileSync } from 'node:fs';
 export type Row = Record<string, string>;
 
 /**
- * Reads the tables below a heading of docs/operations.md, up to the next heading of any level.
+ * Reads the first table below a heading of docs/operations.md.
  *
  * @throws where the heading is not there or has no table
  */
 export function tableBelow(heading: string): Row[] {
 	const text = readFileSync(new URL('../../docs/operations.md', import.meta.url), 'utf8');
-	const section = new RegExp(`^#+ ${heading}\\n([^]*?)(?=^#|(?![^]))`, 'm').exec(text)?.[1];
-	const lines = section?.split('\n').filter((line) => line.startsWith('|')) ?? [];
-	if (lines.length < 3) {
+	const table = new RegExp(`^#+ ${heading}\\n(?:(?![#|]).*\\n)*((?:\\|.*\\n)+)`, 'm').exec(text)?.[1];
+	if (table === undefined) {
 		throw new Error(`docs/operations.md has no table below "${heading}"`);
 	}
-	const [head, , ...rows] = lines.map(cells);
-	return rows.filter((row) => !row.every((cell, i) => cell === head![i] || /^-+$/.test(cell))).map((row) => Object.fromEntries(head!.map((name, i) => [name, row[i] ?? ''])));
+	const [head, , ...rows] = table.trim().split('\n').map(cells);
+	return rows.map((row) => Object.fromEntries(head!.map((name, i) => [name, row[i] ?? ''])));
 }
 
 /** A `\|` is a bar within a cell. */

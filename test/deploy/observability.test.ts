@@ -5,7 +5,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { before, suite, test } from 'node:test';
+import { after, before, suite, test, type TestContext } from 'node:test';
 import { pull, startProxy } from '../helper.ts';
 import { sharedUpstream } from '../upstream/shared.ts';
 import { needs } from '../upstream/tools.ts';
@@ -23,9 +23,12 @@ suite('what operators watch it with', () => {
 	let exposition: string;
 	let exposed: Set<string>;
 
-	before(async (t) => {
+	const stops: (() => unknown)[] = [];
+
+	after(() => Promise.all(stops.map((stop) => stop())));
+	before(async () => {
 		const port = await freePort();
-		const proxy = await startProxy(t as never, await sharedUpstream(), { METRICS_PORT: String(port) });
+		const proxy = await startProxy({ after: (stop) => stops.push(stop as () => unknown) } as TestContext, await sharedUpstream(), { METRICS_PORT: String(port) });
 		assert.equal((await pull(proxy, 'balenablocks/browser-aarch64/2.3.8', 'manifests/latest')).status, 200);
 		exposition = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
 		exposed = new Set([...exposition.matchAll(/^# TYPE (\S+) (\S+)$/gm)].flatMap(([, name, type]) => (type === 'histogram' ? ['_bucket', '_sum', '_count'].map((suffix) => name! + suffix) : [name!])));
