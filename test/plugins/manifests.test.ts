@@ -75,6 +75,12 @@ for (const [mode, env] of Object.entries(CACHE_MODES)) {
 		await t.test('with an escaped colon', async () => {
 			assert.equal((await manifest(setup, name, image.digest.replace(':', '%3a'), token)).headers['docker-content-digest'], image.digest);
 		});
+		await t.test('not modified', async () => {
+			for (const method of ['GET', 'HEAD']) {
+				const answer = await ask(proxy, `/v2/${name}/manifests/${image.digest}`, { method, token, headers: { accept: ACCEPT, 'if-none-match': `"${image.digest}"` } });
+				assert.deepEqual([answer.status, answer.text], [304, '']);
+			}
+		});
 		const unknown: Record<string, string> = {
 			'of another release': imageOf(upstream, 'acme/multi-arch', '1.0.0').digest,
 			'of nothing': `sha256:${'0'.repeat(64)}`,

@@ -5,7 +5,7 @@ import { changeFleet } from '../upstream/control.ts';
 import { imageOf } from '../upstream/index.ts';
 import type { Fault } from '../upstream/relay.ts';
 import { sharedUpstream } from '../upstream/shared.ts';
-import { ask, assertError, grantsOf, seen, setUp, tokenFor } from './setup.ts';
+import { ask, assertError, grantsOf, seen, setUp, tokenFor, until } from './setup.ts';
 
 /* What is not kept in memory, and what is forgotten. */
 
@@ -102,10 +102,12 @@ test('a manifest by tag is asked for again after MANIFEST_TAG_TTL, one by digest
 	const question = { token: await tokenFor(proxy, NAME), headers: { accept: ACCEPT } };
 	await ask(proxy, `/v2/${NAME}/manifests/latest`, question);
 	registry.requests = [];
-	while (registry.requests.length === 0) {
-		assert.equal((await ask(proxy, `/v2/${NAME}/manifests/latest`, question)).headers['docker-content-digest'], IMAGE.digest);
-		assert.equal((await ask(proxy, `/v2/${NAME}/manifests/${IMAGE.digest}`, question)).headers['docker-content-digest'], IMAGE.digest);
-	}
+	await until(async () => {
+		for (const reference of ['latest', IMAGE.digest]) {
+			assert.equal((await ask(proxy, `/v2/${NAME}/manifests/${reference}`, question)).headers['docker-content-digest'], IMAGE.digest);
+		}
+		return registry.requests.length > 0;
+	});
 	assert.deepEqual(seen(registry), [`GET /v2/${IMAGE.repository}/manifests/latest`]);
 });
 
@@ -121,15 +123,16 @@ test('a fleet changes', async (t) => {
 		const token = await tokenFor(proxy, slug);
 		assert.equal(await digestWith(token), old);
 		await changeFleet(upstream, slug, { target: '1.1.0' });
-		while ((await digestWith(await tokenFor(proxy, slug))) !== next);
+		await until(async () => (await digestWith(await tokenFor(proxy, slug))) === next);
 		assert.equal(await digestWith(token), old);
 	});
 	await t.test('it turns private: new pulls are refused, and what was remembered is not told', async () => {
 		await changeFleet(upstream, slug, { isPublic: false });
-		let token = await tokenFor(proxy, slug);
-		while (Array.isArray(grantsOf(token)[slug])) {
+		let token = '';
+		await until(async () => {
 			token = await tokenFor(proxy, slug);
-		}
+			return !Array.isArray(grantsOf(token)[slug]);
+		});
 		assertError(await ask(proxy, `/v2/${slug}/manifests/latest`, { token }), 404, 'NAME_UNKNOWN');
 	});
 });

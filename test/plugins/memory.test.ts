@@ -103,6 +103,46 @@ test('each memory can be switched off, and with all of them off the same pull wo
 	}
 });
 
+test('one memory of a manifest serves GET, HEAD and conditional requests, but only who accepts it', async (t) => {
+	const { proxy, registry } = await setUp(t);
+	const token = await tokenFor(proxy, NAME);
+	const etag = `"${IMAGE.digest}"`;
+	const rows: { what: string; reference?: string; method?: string; headers?: Record<string, string>; status?: number; asked: number }[] = [
+		{ what: 'HEAD, by tag', method: 'HEAD', asked: 1 },
+		{ what: 'HEAD again', method: 'HEAD', asked: 0 },
+		{ what: 'GET', asked: 0 },
+		{ what: 'another tag, which is ignored', reference: '1.0.0', asked: 0 },
+		{ what: 'GET by digest', reference: IMAGE.digest, asked: 0 },
+		{ what: 'HEAD by digest', reference: IMAGE.digest, method: 'HEAD', asked: 0 },
+		{ what: 'not modified', headers: { 'if-none-match': etag }, status: 304, asked: 0 },
+		{ what: 'not modified, by HEAD and digest', reference: IMAGE.digest, method: 'HEAD', headers: { 'if-none-match': etag }, status: 304, asked: 0 },
+		{ what: 'not modified, one of several', headers: { 'if-none-match': `"sha256:0", W/${etag}` }, status: 304, asked: 0 },
+		{ what: 'not modified, whatever it is', headers: { 'if-none-match': '*' }, status: 304, asked: 0 },
+		{ what: 'modified', headers: { 'if-none-match': `"sha256:${'0'.repeat(64)}"` }, asked: 0 },
+		{ what: 'whatever the registry has, by digest', reference: IMAGE.digest, headers: { accept: '*/*' }, asked: 0 },
+		{ what: 'another Accept, by tag', headers: { accept: `${ACCEPT}, application/json` }, asked: 1 },
+		{ what: 'and again', headers: { accept: `${ACCEPT}, application/json` }, asked: 0 },
+		{ what: 'a part, which is the registry’s to answer', reference: IMAGE.digest, headers: { range: 'bytes=0-1' }, asked: 1 },
+	];
+	for (const { what, reference = 'latest', method = 'GET', headers = {}, status = 200, asked } of rows) {
+		await t.test(what, async () => {
+			registry.requests = [];
+			const answer = await ask(proxy, `/v2/${NAME}/manifests/${reference}`, { method, token, headers: { accept: ACCEPT, ...headers } });
+			assert.equal(answer.status, status);
+			assert.deepEqual([answer.headers['docker-content-digest'], answer.headers['etag']], [IMAGE.digest, etag]);
+			assert.equal(answer.text.length > 0, status === 200 && method === 'GET');
+			assert.equal(registry.requests.length, asked);
+		});
+	}
+	await t.test('who does not accept its media type is not given it, by digest or by tag', async () => {
+		for (const reference of [IMAGE.digest, 'latest']) {
+			registry.requests = [];
+			await ask(proxy, `/v2/${NAME}/manifests/${reference}`, { token, headers: { accept: 'application/vnd.oci.image.index.v1+json' } });
+			assert.equal(registry.requests[0]!.headers.accept, 'application/vnd.oci.image.index.v1+json');
+		}
+	});
+});
+
 test('failures are remembered for anonymous callers only', async (t) => {
 	const setup = await setUp(t);
 	const rows: [authorization: string | undefined, asked: number][] = [
@@ -122,7 +162,8 @@ test('failures are remembered for anonymous callers only', async (t) => {
 test('identical misses at the same time are one upstream request', async (t) => {
 	const setup = await setUp(t);
 	const { proxy, registry, api } = setup;
-	const slowly = (): Fault => ({ delayMs: 200 });
+	// Long enough for all to have come, also on a machine that is busy.
+	const slowly = (): Fault => ({ delayMs: 1000 });
 	const ten = <T>(run: (i: number) => Promise<T>): Promise<T[]> => Promise.all(Array.from({ length: 10 }, (_, i) => run(i)));
 	const callers = { anonymous: [undefined, 'acme/multi-arch'], credentialed: [basic(upstream.keys.owner), 'acme/secret'] } as const;
 	for (const [who, [authorization, name]] of Object.entries(callers)) {
