@@ -40,6 +40,7 @@ export const CASES: Case[] = [
 	{ name: 'a wrong key', pull: plain(`${SECRET}/1.1.0`, { key: 'wrong' }), sentence: /the login was refused/ },
 	{ name: 'no such release', pull: plain(`${BROWSER}/2.3.9`), sentence: /has no release 2\.3\.9; its latest is 2\.4\.0, and 2\.3\.8 exists/ },
 	{ name: 'several services', pull: plain('acme/several'), sentence: /has several services/ },
+	{ name: 'as a mirror of another registry', pull: plain(BROWSER, { mirrored: 'registry.example' }), suits: ({ hasMirrors }) => hasMirrors === true },
 	{ name: 'TLS at nginx, public', pull: ({ behindNginx, ca }) => ({ host: behindNginx, reference: BROWSER, ca }), suits: withCa },
 	{ name: 'TLS at nginx, private', pull: ({ behindNginx, ca, upstream }) => ({ host: behindNginx, reference: SECRET, key: upstream.keys.owner, ca }), suits: withCa },
 	{ name: 'own TLS, public', pull: ({ ownTls, ca }) => ({ host: ownTls, reference: BROWSER, ca }), suits: withCa },

@@ -8,6 +8,8 @@ export interface Pull {
 	/** API key; the user name is any. */
 	key?: string;
 	platform?: string;
+	/** The registry that `host` is a mirror of, as containerd's hosts.toml has it: what the image is named after. */
+	mirrored?: string;
 	/** PEM file of a private CA; without it the registry speaks plain HTTP. */
 	ca?: string;
 }
@@ -19,6 +21,8 @@ export interface Client {
 	pull(pull: Pull): Promise<Outcome>;
 	/** The client's own way to log in, where it has one. */
 	login?(host: string, key: string, ca?: string): Promise<Outcome>;
+	/** Can be told of mirrors. */
+	hasMirrors?: boolean;
 	/** Cannot be given a private CA in a test without changing the machine. */
 	noPrivateCa?: boolean;
 	/** Pulls one platform only where the machine is of it. */

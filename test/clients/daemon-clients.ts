@@ -117,20 +117,22 @@ async function startContainerd({ daemon, ctr, config }: Containerd): Promise<{ d
 }
 
 /** `hosts.toml`: containerd's own way to say how a registry is reached. */
-async function writeHosts(directory: string, { host, ca }: Pull): Promise<string> {
+async function writeHosts(directory: string, { host, mirrored = host, ca }: Pull): Promise<string> {
 	const hosts = join(directory, 'hosts');
-	await mkdir(join(hosts, host), { recursive: true });
-	const trust = ca === undefined ? '' : `ca = "${join(hosts, host, 'ca.pem')}"\n`;
+	const own = join(hosts, mirrored);
+	await mkdir(own, { recursive: true });
+	const trust = ca === undefined ? '' : `ca = "${join(own, 'ca.pem')}"\n`;
 	if (ca !== undefined) {
-		await copyFile(ca, join(hosts, host, 'ca.pem'));
+		await copyFile(ca, join(own, 'ca.pem'));
 	}
 	const url = `${ca === undefined ? 'http' : 'https'}://${host}`;
-	await writeFile(join(hosts, host, 'hosts.toml'), `server = "${url}"\n[host."${url}"]\ncapabilities = ["pull", "resolve"]\n${trust}`);
+	const server = mirrored === host ? url : `https://${mirrored}`;
+	await writeFile(join(own, 'hosts.toml'), `server = "${server}"\n[host."${url}"]\ncapabilities = ["pull", "resolve"]\n${trust}`);
 	return hosts;
 }
 
-function tagged({ host, reference }: Pull): string {
-	return `${host}/${reference}${/[:@][^/]*$/.test(reference) ? '' : ':latest'}`;
+function tagged({ host, mirrored = host, reference }: Pull): string {
+	return `${mirrored}/${reference}${/[:@][^/]*$/.test(reference) ? '' : ':latest'}`;
 }
 
 async function ctrClient(kind: Containerd): Promise<Client> {
@@ -138,6 +140,7 @@ async function ctrClient(kind: Containerd): Promise<Client> {
 	return {
 		name: `${kind.name}, ctr`,
 		version: /\d+\.\d+\.\d+/.exec((await containerd.ctr('version')).printed)?.[0] ?? '',
+		hasMirrors: true,
 		async pull(pull) {
 			const image = tagged(pull);
 			await containerd.ctr('images', 'rm', '--sync', image);
@@ -160,6 +163,7 @@ async function criClient(kind: Containerd): Promise<Client> {
 	return {
 		name: `${kind.name}, CRI`,
 		version: /\d+\.\d+\.\d+/.exec((await containerd.ctr('version')).printed)?.[0] ?? '',
+		hasMirrors: true,
 		noPlatform: true,
 		async pull(pull) {
 			await writeHosts(containerd.directory, pull);
