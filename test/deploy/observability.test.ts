@@ -28,7 +28,7 @@ suite('what operators watch it with', () => {
 	after(() => Promise.all(stops.map((stop) => stop())));
 	before(async () => {
 		const port = await freePort();
-		const proxy = await startProxy({ after: (stop) => stops.push(stop as () => unknown) } as unknown as TestContext, await sharedUpstream(), { METRICS_PORT: String(port) });
+		const proxy = await startProxy({ after: (stop: () => unknown) => stops.push(stop) } as unknown as TestContext, await sharedUpstream(), { METRICS_PORT: String(port) });
 		assert.equal((await pull(proxy, 'balenablocks/browser-aarch64/2.3.8', 'manifests/latest')).status, 200);
 		exposition = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
 		exposed = new Set([...exposition.matchAll(/^# TYPE (\S+) (\S+)$/gm)].flatMap(([, name, type]) => (type === 'histogram' ? ['_bucket', '_sum', '_count'].map((suffix) => name! + suffix) : [name!])));
