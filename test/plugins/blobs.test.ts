@@ -174,6 +174,7 @@ test('a blob streams', async (t) => {
 		await assert.rejects(once(response, 'end'));
 		assert.equal(response.complete, false);
 		assert.ok(received <= 5000);
+		await until(() => proxy.log.some((line) => line.includes('"level":40') && line.includes('broke off')));
 	});
 
 	await t.test('also where the length is not known, and only the end of the chunks says that a body is whole', async (t) => {
