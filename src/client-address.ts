@@ -3,19 +3,20 @@ import { isIPv6 } from 'node:net';
 /**
  * What stands for a client in limits: its IPv4 address, or its IPv6 network of 64 bits, because one machine may use all addresses of that.
  *
- * @param address as Node gives it; IPv4 in IPv6 notation (`::ffff:192.0.2.7`) counts as IPv4
+ * @param address as Node gives it; IPv4 in IPv6 notation (`::ffff:192.0.2.7`) counts as IPv4. Undefined, whatever its type says, where the connection was
+ * reset before anybody asked for it: all those are one client.
  */
-export function clientKey(address: string): string {
-	if (!address.includes(':')) {
-		return address;
+export function clientKey(address: string | undefined): string {
+	if (address === undefined || !address.includes(':')) {
+		return address ?? 'gone';
 	}
 	const plain = plainAddress(address);
 	return isIPv6(plain) ? `${groups(plain).slice(0, 4).join(':')}::/64` : plain;
 }
 
-/** @returns an address without the IPv6 notation around IPv4, and without a zone */
-export function plainAddress(address: string): string {
-	return address.replace(/^::ffff:(?=\d+\.\d+\.\d+\.\d+$)/i, '').split('%', 1)[0]!;
+/** @returns an address without the IPv6 notation around IPv4, and without a zone; empty where there is none, as above */
+export function plainAddress(address: string | undefined): string {
+	return (address ?? '').replace(/^::ffff:(?=\d+\.\d+\.\d+\.\d+$)/i, '').split('%', 1)[0]!;
 }
 
 /** The eight groups of an IPv6 address: RFC 4291 section 2.2. */

@@ -32,7 +32,7 @@ export function blockList(entries: readonly string[]): BlockList {
 }
 
 /** @returns whether a list has an address; what is no address is in no list */
-export function includesAddress(list: BlockList, address: string): boolean {
+export function includesAddress(list: BlockList, address: string | undefined): boolean {
 	const plain = plainAddress(address);
 	return isIPv4(plain) ? list.check(plain, 'ipv4') : isIPv6(plain) && list.check(plain, 'ipv6');
 }
