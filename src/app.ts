@@ -11,6 +11,7 @@ import fleetContent from '../plugins/fleet-content.ts';
 import follow from '../plugins/follow.ts';
 import forward from '../plugins/forward.ts';
 import health from '../plugins/health.ts';
+import landingPage from '../plugins/landing-page.ts';
 import locate from '../plugins/locate.ts';
 import manifests from '../plugins/manifests.ts';
 import metrics from '../plugins/metrics.ts';
@@ -68,6 +69,7 @@ export async function buildApp(config: Config, options: Pick<FastifyServerOption
 
 	await app.register(tokenEndpoint, config);
 	await app.register(pull, config);
+	await app.register(landingPage, config);
 
 	return app;
 }

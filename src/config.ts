@@ -141,12 +141,15 @@ const schema = z.object({
 	REGISTRY_CONNECT_TIMEOUT: seconds(0.001).prefault('10'),
 	REGISTRY_HEADERS_TIMEOUT: seconds(0.001).prefault('25'),
 	REGISTRY_BODY_TIMEOUT: seconds(0.001).prefault('60'),
-	/** Connections to the registry, requests to the API at once, and how many more may wait for one. */
+	/** Requests to the registry and to the API at once, and how many more may wait for one: no longer than REGISTRY_CONNECT_TIMEOUT, and API_TIMEOUT. */
 	REGISTRY_CONNECTIONS: whole(1, 10_000).prefault('256'),
+	REGISTRY_QUEUE: whole(0, 1e6).prefault('1000'),
 	API_CONCURRENCY: whole(1, 10_000).prefault('32'),
 	API_QUEUE: whole(0, 1e6).prefault('1000'),
 	/** Port of the Prometheus metrics; none unless it is set. */
 	METRICS_PORT: whole(0, 65535).optional(),
+	/** Pages for people with a browser. */
+	LANDING_PAGE: oneOf('on', 'off').prefault('on'),
 	/** Certificate and key in PEM files, for TLS without a balancer in front; read again when they change. */
 	TLS_CERT: file.optional(),
 	TLS_KEY: file.optional(),
