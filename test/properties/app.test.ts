@@ -1,6 +1,8 @@
 import fc from 'fast-check';
-import type { FastifyInstance, HTTPMethods } from 'fastify';
+import type { FastifyInstance } from 'fastify';
 import assert from 'node:assert/strict';
+import { Agent, request as httpRequest, type IncomingHttpHeaders, type OutgoingHttpHeaders } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { after, before, describe } from 'node:test';
 import { buildApp } from '../../src/app.ts';
 import { parseConfig } from '../../src/config.ts';
@@ -10,13 +12,40 @@ import { assertHeader, check } from './check.ts';
 // Nothing listens at these upstreams: whatever would reach them is answered 502, so that all other answers are the service's own.
 const NOWHERE = { API_URL: 'http://127.0.0.1:9', REGISTRY_URL: 'http://127.0.0.1:9', RATE_LIMIT_MAX: '0', LOGIN_FAILURES_MAX: '0' };
 
+const agent = new Agent({ keepAlive: true, maxSockets: 1 });
 let app: FastifyInstance;
 
 before(async () => {
 	app = await buildApp(parseConfig(NOWHERE), { logger: false });
+	await app.listen({ host: '127.0.0.1', port: 0 });
 });
 
-after(() => app.close());
+after(async () => {
+	agent.destroy();
+	await app.close();
+});
+
+interface Answer {
+	status: number;
+	reason: string;
+	headers: IncomingHttpHeaders;
+	body: string;
+}
+
+/** One request as it is, without the clean-up of its address that `fetch` and Fastify's `inject` do. */
+function send(method: string, path: string, headers: OutgoingHttpHeaders, payload: string | undefined): Promise<Answer> {
+	return new Promise((resolve, reject) => {
+		const { port } = app.server.address() as AddressInfo;
+		const request = httpRequest({ agent, host: '127.0.0.1', port, method, path, headers }, (response) => {
+			const chunks: Buffer[] = [];
+			response.on('data', (chunk: Buffer) => chunks.push(chunk));
+			response.on('error', reject);
+			response.on('end', () => resolve({ status: response.statusCode ?? 0, reason: response.statusMessage ?? '', headers: response.headers, body: Buffer.concat(chunks).toString() }));
+		});
+		request.on('error', reject);
+		request.end(payload);
+	});
+}
 
 const path = fc.oneof(
 	fc.tuple(name, fc.constantFrom('manifests', 'blobs', 'referrers'), fc.oneof(tag, digest)).map(([text, verb, item]) => `/v2/${text}/${verb}/${item}`),
@@ -27,12 +56,12 @@ const path = fc.oneof(
 const bearer = fc.tuple(name, repository).map(([text, hash]) => `Bearer a.b.c~${base64url(JSON.stringify({ n: { [text]: [hash, '1.0.0'] } }))}`);
 const authorization = fc.oneof(bearer, secret.map((text) => `Basic ${Buffer.from(`u:${text}`).toString('base64')}`), secret.map((text) => `Bearer ${text}`));
 
-/** What can stand in a request at all: Node refuses the rest before the service sees it. */
-const sendable = (text: string): string => text.replace(/[^\x20-\x7e]/g, '?');
+/** What can stand in a request at all: Node's own client refuses the rest. */
+const sendable = (text: string): string => text.replace(/[^\x21-\x7e]/g, '?');
 const request = fc.record({
-	method: fc.constantFrom<HTTPMethods>('GET', 'GET', 'GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'),
+	method: fc.constantFrom('GET', 'GET', 'GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'),
 	url: nearly(path).map((text) => sendable(text.startsWith('/') ? text : `/${text}`)),
-	authorization: fc.option(nearly(authorization).map(sendable), { nil: undefined }),
+	authorization: fc.option(nearly(authorization).map((text) => text.replace(/[^\x20-\x7e]/g, '?')), { nil: undefined }),
 	host: mutated(fc.constantFrom('bh.cr', '[::1]:80')).map(sendable),
 	userAgent: fc.constantFrom('docker/29', 'containerd/2'),
 	payload: fc.option(fc.oneof(anyText, fc.constant('grant_type=password&username=u&password=k')), { nil: undefined }),
@@ -42,28 +71,24 @@ describe('the service', () => {
 	check(
 		'answers any request with an error in the form of a registry, and never with 500',
 		fc.asyncProperty(request, async ({ method, url, authorization: credentials, host, userAgent, payload }) => {
-			const answer = await app.inject({
-				method,
-				url,
-				headers: { host, 'user-agent': userAgent, 'content-type': 'application/x-www-form-urlencoded', ...(credentials === undefined ? {} : { authorization: credentials }) },
-				...(payload === undefined || method === 'GET' || method === 'HEAD' ? {} : { payload }),
-			});
-			assert.ok(answer.statusCode === 200 || (answer.statusCode >= 400 && answer.statusCode < 600 && answer.statusCode !== 500), `status ${answer.statusCode}`);
-			for (const [header, value] of Object.entries(answer.headers)) {
-				assertHeader(header);
+			const hasBody = payload !== undefined && !['GET', 'HEAD', 'OPTIONS'].includes(method);
+			const headers = { host, 'user-agent': userAgent, ...(credentials === undefined ? {} : { authorization: credentials }), ...(hasBody ? { 'content-type': 'application/x-www-form-urlencoded' } : {}) };
+			const answer = await send(method, url, headers, hasBody ? payload : undefined);
+			assert.ok(answer.status === 200 || (answer.status >= 400 && answer.status < 600 && answer.status !== 500), `status ${answer.status}`);
+			for (const value of Object.values(answer.headers)) {
 				[value].flat().map(String).forEach(assertHeader);
 			}
-			assertHeader(answer.statusMessage);
-			if (answer.statusCode >= 400 && method !== 'HEAD') {
+			assertHeader(answer.reason);
+			// Elsewhere there are pages for people.
+			if (answer.status >= 400 && method !== 'HEAD' && (/^\/(v2([/?]|$)|auth\/v1\/token(\?|$))/.test(url) || answer.headers['content-type'] === 'application/json')) {
 				assert.equal(answer.headers['content-type'], 'application/json');
 				const { errors } = JSON.parse(answer.body) as { errors: { code: string; message: string }[] };
 				assert.ok(errors.length === 1 && /^[A-Z]+(_[A-Z]+)*$/.test(errors[0]!.code) && errors[0]!.message !== '');
 				assert.doesNotMatch(answer.body, /127\.0\.0\.1|ECONNREFUSED| at .*\.ts/);
 			}
-			if (answer.statusCode === 401 && url.startsWith('/v2')) {
+			if (answer.status === 401 && url.startsWith('/v2')) {
 				assert.match(String(answer.headers['www-authenticate']), /^Bearer realm="/);
 			}
 		}),
-		0.1,
 	);
 });

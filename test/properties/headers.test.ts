@@ -38,7 +38,7 @@ describe('rewriteLocation', () => {
 		'leads to this proxy or is as it was, and never leads to the registry',
 		fc.property(nearly(location), (text) => {
 			const rewritten = rewriteLocation(text, 'https://registry:5000', OWN);
-			assert.ok(rewritten === text || rewritten.startsWith(`${OWN}/`));
+			assert.ok(rewritten === text || new URL(rewritten).origin === OWN);
 			const target = URL.parse(rewritten.startsWith('//') ? `https:${rewritten}` : rewritten);
 			assert.notEqual(target?.host, 'registry:5000');
 		}),

@@ -1,12 +1,14 @@
 import assert from 'node:assert/strict';
 import type { FastifyInstance, InjectOptions } from 'fastify';
+import { once } from 'node:events';
+import { duplexPair } from 'node:stream';
 import { after, before, describe, test } from 'node:test';
 import { buildApp } from '../../src/app.ts';
 import { parseConfig } from '../../src/config.ts';
 import { table } from './table.ts';
 
 // What the service answers by itself, without asking anyone: nothing listens at these upstreams.
-const NOWHERE = { API_URL: 'http://127.0.0.1:9', REGISTRY_URL: 'http://127.0.0.1:9' };
+const NOWHERE = { API_URL: 'http://127.0.0.1:9', REGISTRY_URL: 'http://127.0.0.1:9', LANDING_PAGE: 'off' };
 
 let app: FastifyInstance;
 
@@ -58,6 +60,26 @@ describe('buildApp: requests that lead nowhere', () => {
 		],
 		ask,
 	);
+});
+
+describe('buildApp: a connection that was reset', () => {
+	// Node does not know the address of such a one any more, nor that of a stream in its place, which can be asked for an answer.
+	for (const TRUST_PROXY of ['false', 'true', '10.0.0.0/8']) {
+		for (const path of ['/ping', '/v2/', '/auth/v1/token', '/nothing']) {
+			test(`${path} is served, with TRUST_PROXY=${TRUST_PROXY}`, async (t) => {
+				const service = await buildApp(parseConfig({ ...NOWHERE, TRUST_PROXY }), { logger: false });
+				t.after(() => service.close());
+				await service.ready();
+				const [client, server] = duplexPair();
+				service.server.emit('connection', server);
+				client.write(`GET ${path} HTTP/1.1\r\nHost: bh.cr\r\nConnection: close\r\n\r\n`);
+				let answer = '';
+				client.on('data', (chunk: Buffer) => (answer += chunk.toString()));
+				await once(client, 'end');
+				assert.match(answer, path === '/ping' ? /^HTTP\/1\.1 200 / : /^HTTP\/1\.1 (404|502) /);
+			});
+		}
+	}
 });
 
 describe('buildApp: the id of a request', () => {

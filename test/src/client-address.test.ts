@@ -3,7 +3,7 @@ import { clientKey, plainAddress } from '../../src/client-address.ts';
 import { table } from './table.ts';
 
 describe('clientKey: an IPv4 address, or an IPv6 network of 64 bits', () => {
-	table<string>(
+	table<string | undefined>(
 		[
 			['192.0.2.7', '192.0.2.7'],
 			['::ffff:192.0.2.7', '192.0.2.7'],
@@ -23,19 +23,22 @@ describe('clientKey: an IPv4 address, or an IPv6 network of 64 bits', () => {
 			['', ''],
 			['no address', 'no address'],
 			['no:address', 'no:address'],
+			// A connection that was reset has none any more.
+			[undefined, 'gone'],
 		],
 		clientKey,
 	);
 });
 
 describe('plainAddress', () => {
-	table<string>(
+	table<string | undefined>(
 		[
 			['192.0.2.7', '192.0.2.7'],
 			['::ffff:192.0.2.7', '192.0.2.7'],
 			['::ffff:c000:207', '::ffff:c000:207'],
 			['::1', '::1'],
 			['fe80::1%eth0', 'fe80::1'],
+			[undefined, ''],
 		],
 		plainAddress,
 	);

@@ -4,7 +4,7 @@ import { table } from './table.ts';
 
 describe('includesAddress: 192.0.2.7, 10.0.0.0/8, ::1 and 2001:db8::/32', () => {
 	const list = blockList(['192.0.2.7', '10.0.0.0/8', '::1', '2001:db8::/32']);
-	table<string>(
+	table<string | undefined>(
 		[
 			['192.0.2.7', true],
 			['192.0.2.8', false],
@@ -20,6 +20,7 @@ describe('includesAddress: 192.0.2.7, 10.0.0.0/8, ::1 and 2001:db8::/32', () => 
 			['localhost', false],
 			['10.0.0', false],
 			['', false],
+			[undefined, false],
 		],
 		(address) => includesAddress(list, address),
 	);
