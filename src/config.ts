@@ -78,7 +78,7 @@ const file = z
 function isNetwork(text: string): boolean {
 	const [address = '', bits, ...rest] = text.split('/');
 	const width = isIP(address) === 6 ? 128 : 32;
-	return isIP(address) !== 0 && rest.length === 0 && (bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) >= 1 && Number(bits) <= width));
+	return isIP(address) !== 0 && !address.includes('%') && rest.length === 0 && (bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) >= 1 && Number(bits) <= width));
 }
 
 const schema = z.object({
