@@ -143,6 +143,7 @@ describe('parseConfig: trusted proxies', () => {
 			['cafe', refused('cafe')],
 			[':::', refused(':::')],
 			['proxy.example.com', refused('proxy.example.com')],
+			['fe80::1%eth0', refused('fe80::1%eth0')],
 			['10.0.0.0/255.0.0.0', refused('10.0.0.0/255.0.0.0')],
 		],
 		(text) => read({ TRUST_PROXY: text }, 'TRUST_PROXY'),
