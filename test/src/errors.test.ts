@@ -90,7 +90,7 @@ describe('overloadedError', () => {
 			[30, { status: 503, headers: { 'retry-after': '30' } }],
 		],
 		(seconds) => {
-			const { statusCode, headers } = overloadedError(seconds);
+			const { statusCode, headers } = overloadedError('api', seconds);
 			return { status: statusCode, headers };
 		},
 	);
