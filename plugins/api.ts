@@ -42,7 +42,7 @@ export default fp(
 		/** Bounds the calls in flight and in wait; the deadline of one begins when it begins to wait. */
 		async function call<T>(run: (signal: AbortSignal) => Promise<T>): Promise<T> {
 			if (limit.activeCount >= config.API_CONCURRENCY && limit.pendingCount >= config.API_QUEUE) {
-				throw overloadedError();
+				throw overloadedError('api');
 			}
 			// Not AbortSignal.timeout: balena-sdk listens on for as long as a signal lives, and throws where nobody can catch when it fires after the answer.
 			const deadline = new AbortController();

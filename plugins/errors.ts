@@ -25,6 +25,10 @@ export default fp(
 
 /** Sends an error as it answers itself, and logs what only the operator should know. */
 export function sendError(error: RegistryError, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+	// A request that Fastify itself refuses has no facts yet.
+	if (request.facts !== undefined) {
+		request.facts.overloaded = error.overloaded;
+	}
 	if (error.statusCode >= 500) {
 		request.log.error({ cause: describe(error.cause) }, error.message);
 	} else {

@@ -1,6 +1,6 @@
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { hash } from 'node:crypto';
-import { RegistryError } from '../src/errors.ts';
+import type { RegistryError } from '../src/errors.ts';
 import { ANONYMOUS } from '../src/balena/caller.ts';
 import { fleetPageQuery, parseFleetPage, type FleetPageData, type PageRelease } from '../src/balena/fleet-page.ts';
 import { parseReference, type FleetReference } from '../src/balena/reference.ts';
@@ -73,6 +73,9 @@ export default async function landingPage(app: FastifyInstance, config: Config):
 	}
 
 	async function sendFleet(name: string, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
+		if (name.startsWith('auth/')) {
+			return reply.callNotFound() as unknown as FastifyReply;
+		}
 		const reference = parseReference(name.toLowerCase());
 		request.facts.name = reference.kind === 'fleet' ? name : undefined;
 		const fleet = reference.kind === 'fleet' ? await fleetOf(reference.slug) : undefined;

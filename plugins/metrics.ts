@@ -16,6 +16,8 @@ interface UndiciMessage {
 	error?: Error & { code?: string };
 }
 
+type UpstreamErrors = Counter<'upstream' | 'reason'>;
+
 const REQUEST_BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300];
 const UPSTREAM_BUCKETS = [0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25];
 
@@ -27,15 +29,16 @@ export default fp(
 		}
 		const registers = [new Registry()];
 		collectDefaultMetrics({ register: registers[0] });
-		countRequests(app, registers);
+		const upstreamErrors = new Counter({ name: 'registry_proxy_upstream_errors_total', help: 'Upstream requests that failed', labelNames: ['upstream', 'reason'], registers });
+		countRequests(app, registers, upstreamErrors);
 		countCaches(app, registers);
-		app.addHook('onClose', countUpstreams(config, registers));
+		app.addHook('onClose', countUpstreams(config, registers, upstreamErrors));
 		await serve(app, config, registers[0]!);
 	},
 	{ name: 'metrics', dependencies: ['request-log', 'resolver', 'tokens', 'manifests', 'blobs', 'health'] },
 );
 
-function countRequests(app: FastifyInstance, registers: Registry[]): void {
+function countRequests(app: FastifyInstance, registers: Registry[], upstreamErrors: UpstreamErrors): void {
 	const total = new Counter({ name: 'registry_proxy_requests_total', help: 'Requests answered', labelNames: ['kind', 'status'], registers });
 	const seconds = new Histogram({ name: 'registry_proxy_request_duration_seconds', help: 'Time to the end of the answer', labelNames: ['kind'], buckets: REQUEST_BUCKETS, registers });
 	const bytes = new Counter({ name: 'registry_proxy_response_bytes_total', help: 'Bytes sent to clients', labelNames: ['kind'], registers });
@@ -54,13 +57,16 @@ function countRequests(app: FastifyInstance, registers: Registry[]): void {
 		inFlight.inc();
 		// Not onResponse, which is not called where an answer broke off or its client went away.
 		reply.raw.once('close', () => {
-			const { kind, limit } = request.facts;
+			const { kind, limit, overloaded } = request.facts;
 			inFlight.dec();
 			total.inc({ kind, status: statusSent(reply) });
 			seconds.observe({ kind }, reply.elapsedTime / 1000);
 			bytes.inc({ kind }, bytesSent(request));
 			if (limit !== undefined) {
 				limited.inc({ limit });
+			}
+			if (overloaded !== undefined) {
+				upstreamErrors.inc({ upstream: overloaded, reason: 'overloaded' });
 			}
 		});
 		done();
@@ -97,9 +103,8 @@ function countCaches(app: FastifyInstance, registers: Registry[]): void {
 }
 
 /** undici tells of every request by itself, those of balena-sdk included. @returns a function that stops listening to it */
-function countUpstreams(config: Config, registers: Registry[]): () => Promise<void> {
+function countUpstreams(config: Config, registers: Registry[], errors: UpstreamErrors): () => Promise<void> {
 	const seconds = new Histogram({ name: 'registry_proxy_upstream_duration_seconds', help: 'Time to the headers of an upstream answer', labelNames: ['upstream', 'operation'], buckets: UPSTREAM_BUCKETS, registers });
-	const errors = new Counter({ name: 'registry_proxy_upstream_errors_total', help: 'Upstream requests that failed', labelNames: ['upstream', 'reason'], registers });
 	const started = new WeakMap<object, number>();
 	const of = ({ request }: UndiciMessage) => upstreamOperation(String(request.origin), request.path, config);
 

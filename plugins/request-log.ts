@@ -14,6 +14,8 @@ export interface Facts {
 	repository?: string;
 	/** Whether the answer came from memory. */
 	cache?: 'hit' | 'miss';
+	/** Whose queue was too long for the request. */
+	overloaded?: 'api' | 'registry';
 	/** Which limit refused the request. */
 	limit?: 'address' | 'login' | 'page';
 }

@@ -37,6 +37,8 @@ export interface RegistryErrorOptions {
 	cause?: unknown;
 	/** True where the sentence is meant for the person at the terminal, so that it has to survive clients that hide bodies. */
 	forPeople?: boolean;
+	/** Which upstream's queue was full, for the metrics. */
+	overloaded?: 'api' | 'registry';
 }
 
 /** An error that knows its own answer: code, status, message and headers of the HTTP response. */
@@ -46,6 +48,7 @@ export class RegistryError extends Error {
 	readonly headers: Record<string, string>;
 	readonly detail: unknown;
 	readonly forPeople: boolean;
+	readonly overloaded: 'api' | 'registry' | undefined;
 
 	constructor(code: ErrorCode, message: string, options: RegistryErrorOptions = {}) {
 		super(message, { cause: options.cause });
@@ -55,6 +58,7 @@ export class RegistryError extends Error {
 		this.headers = options.headers ?? {};
 		this.detail = options.detail;
 		this.forPeople = options.forPeople ?? false;
+		this.overloaded = options.overloaded;
 	}
 
 	get body(): ErrorBody {
@@ -73,26 +77,34 @@ export type Upstream = 'registry' | 'API';
  *
  * @param upstream which one, in the words of the person who reads the message
  * @param cause what undici or fetch threw; only its code decides, and only the log sees it
- * @returns 504 for time-outs, 502 for everything else. Neither names an address.
+ * @returns 504 for time-outs, 502 for everything else, neither of which names an address; what caused it where that knows its own answer already
  */
 export function upstreamError(upstream: Upstream, cause: unknown): RegistryError {
+	const known = causes(cause).find((error) => error instanceof RegistryError);
+	if (known !== undefined) {
+		return known;
+	}
 	return isTimeout(cause)
 		? new RegistryError('UNAVAILABLE', `the balena ${upstream} did not answer in time; try again in a moment`, { status: 504, cause })
 		: new RegistryError('UNAVAILABLE', `the balena ${upstream} could not be reached; try again in a moment`, { status: 502, cause });
 }
 
-/** The error for work that is refused because too much of it waits already. `retryAfter` in seconds. */
-export function overloadedError(retryAfter = 1): RegistryError {
-	return new RegistryError('UNAVAILABLE', 'the proxy is busy; try again in a moment', { headers: { 'retry-after': String(retryAfter) } });
+/** The error for work that is refused because too much of it waits for an upstream already. `retryAfter` in seconds. */
+export function overloadedError(overloaded: 'api' | 'registry', retryAfter = 1): RegistryError {
+	return new RegistryError('UNAVAILABLE', 'the proxy is busy; try again in a moment', { headers: { 'retry-after': String(retryAfter) }, overloaded });
 }
 
 const TIMEOUT_CODES = new Set(['UND_ERR_CONNECT_TIMEOUT', 'UND_ERR_HEADERS_TIMEOUT', 'UND_ERR_BODY_TIMEOUT', 'ETIMEDOUT']);
 
 function isTimeout(error: unknown): boolean {
-	for (let at = error, depth = 0; at instanceof Error && depth < 5; at = at.cause, depth++) {
-		if (at.name === 'TimeoutError' || TIMEOUT_CODES.has((at as NodeJS.ErrnoException).code ?? '')) {
-			return true;
-		}
+	return causes(error).some((at) => at.name === 'TimeoutError' || TIMEOUT_CODES.has((at as NodeJS.ErrnoException).code ?? ''));
+}
+
+/** An error, and what it says that caused it. */
+function causes(error: unknown): Error[] {
+	const found: Error[] = [];
+	for (let at = error; at instanceof Error && found.length < 5; at = at.cause) {
+		found.push(at);
 	}
-	return false;
+	return found;
 }

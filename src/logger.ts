@@ -5,11 +5,11 @@ import type { Config } from './config.ts';
 const SECRETS = ['authorization', 'headers.authorization', 'req.headers.authorization', 'err.requestOptions', 'error.requestOptions', 'cause.requestOptions'];
 
 /**
- * @returns a logger of one JSON line an event; readable lines in a terminal, if pino-pretty is installed (it is for development only)
+ * @returns a logger of one JSON line an event; readable lines in a terminal or where they are asked for, if pino-pretty is installed (it is for development only)
  */
 export function createLogger({ LOG_LEVEL, LOG_FORMAT }: Pick<Config, 'LOG_LEVEL' | 'LOG_FORMAT'>): Logger {
 	const options = { level: LOG_LEVEL, base: undefined, redact: SECRETS };
-	if (LOG_FORMAT === 'pretty' || (LOG_FORMAT === 'auto' && process.stdout.isTTY && hasPretty())) {
+	if (hasPretty() && (LOG_FORMAT === 'pretty' || (LOG_FORMAT === 'auto' && process.stdout.isTTY))) {
 		return pino({ ...options, transport: { target: 'pino-pretty', options: { translateTime: 'HH:MM:ss' } } });
 	}
 	return pino(options);

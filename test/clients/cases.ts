@@ -14,7 +14,6 @@ export interface Case {
 
 const BROWSER = 'balenablocks/browser-aarch64';
 const SECRET = 'acme/secret';
-const withCa = ({ noPrivateCa }: Client): boolean => noPrivateCa !== true;
 const withPlatform = ({ noPlatform }: Client): boolean => noPlatform !== true;
 const withPrivateRedirect = ({ noPrivateRedirect }: Client): boolean => noPrivateRedirect !== true;
 const plain = (reference: string, more: Partial<Pull> = {}) => ({ plain: host }: Servers): Pull => ({ host, reference, ...more });
@@ -41,8 +40,8 @@ export const CASES: Case[] = [
 	{ name: 'no such release', pull: plain(`${BROWSER}/2.3.9`), sentence: /has no release 2\.3\.9; its latest is 2\.4\.0, and 2\.3\.8 exists/ },
 	{ name: 'several services', pull: plain('acme/several'), sentence: /has several services/ },
 	{ name: 'as a mirror of another registry', pull: plain(BROWSER, { mirrored: 'registry.example' }), suits: ({ hasMirrors }) => hasMirrors === true },
-	{ name: 'TLS at nginx, public', pull: ({ behindNginx, ca }) => ({ host: behindNginx, reference: BROWSER, ca }), suits: withCa },
-	{ name: 'TLS at nginx, private', pull: ({ behindNginx, ca, upstream }) => ({ host: behindNginx, reference: SECRET, key: upstream.keys.owner, ca }), suits: withCa },
-	{ name: 'own TLS, public', pull: ({ ownTls, ca }) => ({ host: ownTls, reference: BROWSER, ca }), suits: withCa },
-	{ name: 'own TLS, private', pull: ({ ownTls, ca, upstream }) => ({ host: ownTls, reference: SECRET, key: upstream.keys.owner, ca }), suits: withCa },
+	{ name: 'TLS at nginx, public', pull: ({ behindNginx, ca }) => ({ host: behindNginx, reference: BROWSER, ca }) },
+	{ name: 'TLS at nginx, private', pull: ({ behindNginx, ca, upstream }) => ({ host: behindNginx, reference: SECRET, key: upstream.keys.owner, ca }) },
+	{ name: 'own TLS, public', pull: ({ ownTls, ca }) => ({ host: ownTls, reference: BROWSER, ca }) },
+	{ name: 'own TLS, private', pull: ({ ownTls, ca, upstream }) => ({ host: ownTls, reference: SECRET, key: upstream.keys.owner, ca }) },
 ];

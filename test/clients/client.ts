@@ -23,8 +23,6 @@ export interface Client {
 	login?(host: string, key: string, ca?: string): Promise<Outcome>;
 	/** Can be told of mirrors. */
 	hasMirrors?: boolean;
-	/** Cannot be given a private CA in a test without changing the machine. */
-	noPrivateCa?: boolean;
 	/** Pulls one platform only where the machine is of it. */
 	noPlatform?: boolean;
 	/** Follows no redirect to a private address, and there are no others here. */

@@ -31,7 +31,6 @@ function dockerClient(name: string, version: string, engine: Engine): Client {
 	return {
 		name,
 		version,
-		noPrivateCa: true,
 		async pull(pull) {
 			await engine.docker('logout', pull.host);
 			if (pull.key !== undefined) {

@@ -64,7 +64,7 @@ suite('the container image', needs('buildah', 'podman', 'ldd', 'npm'), () => {
 			assert.deepEqual(inApp.filter((line) => !line.startsWith('0 ')), [], 'all of it belongs to root');
 			assert.deepEqual(inApp.filter((line) => !/^0 0?[0-7][0-7]?[4567][4567] /.test(line)), [], 'and can be read by everyone');
 			const paths = files.map((line) => line.slice(line.indexOf('/')));
-			assert.deepEqual([...new Set(paths.filter((path) => path.startsWith('/app/')).map((path) => path.split('/')[2]))].sort(), ['compile-cache', 'healthcheck.ts', 'node_modules', 'package-lock.json', 'package.json', 'plugins', 'src']);
+			assert.deepEqual([...new Set(paths.filter((path) => path.startsWith('/app/')).map((path) => path.split('/')[2]))].sort(), ['LICENSE', 'compile-cache', 'healthcheck.ts', 'node_modules', 'package-lock.json', 'package.json', 'plugins', 'src']);
 			assert.deepEqual(paths.filter((path) => /\/(sh|bash|npm|npx|\.npmrc|\.env)$/.test(path)), []);
 			assert.deepEqual(paths.filter((path) => path.startsWith('/app/node_modules/') && /\.(ts|map)$/.test(path)), []);
 			assert.ok(paths.some((path) => path === '/app/node_modules/fastify/LICENSE'), 'licences stay');
