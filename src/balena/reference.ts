@@ -39,7 +39,8 @@ export interface Release {
 const TRACKED = new Set(['latest', 'current', 'default', 'pinned']);
 
 const COMMIT = /^[0-9a-f]{7,64}$/;
-const SERIES = /^v?(\d{1,9})(?:\.(\d{1,9}))?$/;
+/** Numbers without leading zeros, as in https://semver.org, section 2. */
+const SERIES = /^v?(0|[1-9]\d{0,8})(?:\.(0|[1-9]\d{0,8}))?$/;
 const VERSION_WITH_V = /^v(\d.*)$/;
 
 /**
