@@ -100,9 +100,10 @@ export function tokenPath(image: string): string {
 
 async function anonymousToken(url: string, image: string): Promise<string> {
 	const response = await fetch(url + tokenPath(image));
-	const { token } = (await response.json()) as { token?: string };
+	const text = await response.text();
+	const { token } = JSON.parse(text) as { token?: string };
 	if (token === undefined) {
-		throw new Error(`no token from ${url}: ${response.status}`);
+		throw new Error(`no token from ${url}: ${response.status} ${text}`);
 	}
 	return token;
 }

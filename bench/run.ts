@@ -1,0 +1,129 @@
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { cpus, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { load, type Burst, type Request } from './load.ts';
+import { isInstalled, stopAll } from './processes.ts';
+import { pull } from './pulls.ts';
+import { report, type Aim, type Measured, type Measurement } from './report.ts';
+import { start } from './starts.ts';
+import { pairedRatio } from './statistics.ts';
+import { stream } from './streams.ts';
+import { EXPRESS, FORWARDING, NGINX, SERVICE, spawnExpress, spawnService, startExpress, startForwardingService, startNginxProxy, startService, STATIC, staticTarget, tokenPath, type Target } from './targets.ts';
+import { BIG_BLOB_BYTES, MIDDLE_BLOB_BYTES, startUpstream } from './upstream.ts';
+
+/*
+ * `npm run bench [-- --quick] [-- --only <part of a name>]`: this service, nginx and an Express proxy in front of the same static upstream, in one run, in turns. Prints the table, and
+ * writes it to docs/performance.md where everything was measured.
+ */
+
+const quick = process.argv.includes('--quick');
+const only = process.argv.includes('--only') ? process.argv[process.argv.indexOf('--only') + 1] : undefined;
+const ROUNDS = quick ? 3 : 7;
+const SECONDS = quick ? 1 : 2;
+const ACCEPT = 'application/vnd.docker.distribution.manifest.v2+json, application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json';
+
+const missing = ['wrk', 'nginx', 'skopeo', 'curl'].filter((command) => !isInstalled(command));
+if (missing.length > 0) {
+	console.error(`the benchmark needs ${missing.join(', ')}: apt-get install wrk nginx-light skopeo curl`);
+	process.exit(1);
+}
+
+const directory = mkdtempSync(join(tmpdir(), 'bench-'));
+// nginx's worker runs as another user and has to read the files.
+chmodSync(directory, 0o755);
+const measurements: Measurement[] = [];
+try {
+	await measureAll();
+} finally {
+	await stopAll();
+	rmSync(directory, { recursive: true, force: true });
+}
+
+async function measureAll(): Promise<void> {
+	const upstream = await startUpstream(join(directory, 'upstream'));
+	const { content } = upstream;
+	const service = await startService(upstream);
+	const forwarding = await startForwardingService(upstream);
+	const nginx = await startNginxProxy(upstream, join(directory, 'nginx'));
+	const express = await startExpress(upstream);
+	const all = [service, forwarding, nginx, express];
+
+	const authorized = ({ token }: Target): Record<string, string> => ({ authorization: `Bearer ${token}`, accept: ACCEPT });
+	const manifest = (method: 'GET' | 'HEAD') => (target: Target): Request => ({ method, path: `/v2/${target.image}/manifests/latest`, headers: authorized(target), status: 200 });
+	const redirected = (target: Target): Request => ({ method: 'GET', path: `/v2/${target.image}/blobs/${content.redirectedBlob}`, headers: authorized(target), status: 307 });
+	const token = (headers: Record<string, string>) => (target: Target): Request => ({ method: 'GET', path: tokenPath(target.image), headers, status: 200 });
+
+	await measureLoad('manifest GET', all, manifest('GET'));
+	await measureLoad('manifest HEAD', all, manifest('HEAD'));
+	await measureLoad('blob answered by a 307', all, redirected);
+	await measureLoad('anonymous token', [service, staticTarget(upstream)], token({}));
+	await measureLoad('token with credentials', [service, nginx], token({ authorization: `Basic ${Buffer.from('u:benchmarkKey').toString('base64')}` }));
+	await measureStream('blob, 1 x 1 GB', [service, nginx, express], content.bigBlob, BIG_BLOB_BYTES, 1);
+	await measureStream('blobs, 8 x 100 MB', [service, nginx, express], content.middleBlob, MIDDLE_BLOB_BYTES, 8);
+	await measure('whole pull with skopeo, warm', 'ms', false, [service, nginx], async (target) => ({ value: await pull(target) }));
+	await measure('start to the first pong', 'ms', false, [SERVICE, EXPRESS].map((name) => ({ name })), async ({ name }) => {
+		const { milliseconds, idle } = await start((port) => (name === SERVICE ? spawnService(upstream, port) : spawnExpress(upstream, port)), true);
+		return { value: milliseconds, more: { 'idle RSS, MB': idle } };
+	});
+
+	const text = report(measurements, aims(), { cores: cpus().length, rounds: ROUNDS, seconds: SECONDS, node: process.version });
+	console.log(text);
+	if (!quick && only === undefined) {
+		writeFileSync('docs/performance.md', text);
+	}
+}
+
+async function measureLoad(name: string, targets: Target[], request: (target: Target) => Request): Promise<void> {
+	const bursts = (target: Target): Promise<Burst> => load(target, request(target), SECONDS);
+	await measure(name, 'requests/s', true, targets, async (target) => {
+		const { rate, cpu, p99 } = await bursts(target);
+		return { value: rate, more: { 'CPU, µs': cpu, ...(p99 === undefined ? {} : { 'p99, ms': p99 }) } };
+	});
+}
+
+async function measureStream(name: string, targets: Target[], digest: string, bytes: number, atOnce: number): Promise<void> {
+	await measure(name, 'MB/s', true, targets, async (target) => {
+		const { rate, cpuPerGb, peak } = await stream(target, digest, bytes, atOnce);
+		return { value: rate, more: { 'CPU s/GB': cpuPerGb, 'peak RSS, MB': peak } };
+	});
+}
+
+/** Measures all targets in turns, after a round that does not count. */
+async function measure<T extends { name: string }>(name: string, unit: string, isMoreBetter: boolean, targets: T[], once: (target: T) => Promise<{ value: number; more?: Record<string, number> }>): Promise<void> {
+	if (only !== undefined && !name.includes(only)) {
+		return;
+	}
+	console.error(`measuring ${name}`);
+	const measured: Measured[] = targets.map((target) => ({ target: target.name, values: [], more: {} }));
+	for (let round = -1; round < ROUNDS; round++) {
+		for (const [i, target] of targets.entries()) {
+			const { value, more = {} } = await once(target);
+			if (round >= 0) {
+				measured[i]!.values.push(value);
+				for (const [key, extra] of Object.entries(more)) {
+					(measured[i]!.more[key] ??= []).push(extra);
+				}
+			}
+		}
+	}
+	measurements.push({ name, unit, isMoreBetter, measured });
+}
+
+/** What is aimed at, as ratios in this run. */
+function aims(): Aim[] {
+	const values = (name: string, target: string): number[] => measurements.find((measurement) => measurement.name === name)?.measured.find((one) => one.target === target)?.values ?? [];
+	const extra = (name: string, target: string, key: string): number[] => measurements.find((measurement) => measurement.name === name)?.measured.find((one) => one.target === target)?.more[key] ?? [];
+	const ratio = (name: string, a: string, b: string): number => pairedRatio(values(name, a), values(name, b));
+	return [
+		{ what: 'manifest from memory, of nginx', reached: ratio('manifest GET', SERVICE, NGINX), atLeast: 1 },
+		{ what: 'manifest from memory, of Express', reached: ratio('manifest GET', SERVICE, EXPRESS), atLeast: 8 },
+		{ what: 'anonymous token, of nginx with a static file', reached: ratio('anonymous token', SERVICE, STATIC), atLeast: 0.5 },
+		{ what: 'forwarded manifest, of nginx', reached: ratio('manifest GET', FORWARDING, NGINX), atLeast: 0.35 },
+		{ what: 'forwarded manifest, of Express', reached: ratio('manifest GET', FORWARDING, EXPRESS), atLeast: 2.5 },
+		{ what: 'streamed blob of 1 GB, of nginx', reached: ratio('blob, 1 x 1 GB', SERVICE, NGINX), atLeast: 0.85 },
+		{ what: 'streamed blobs of 100 MB, of nginx', reached: ratio('blobs, 8 x 100 MB', SERVICE, NGINX), atLeast: 0.85 },
+		{ what: 'start to the first pong, ms', reached: pairedRatio(values('start to the first pong', SERVICE), values('start to the first pong', SERVICE).map(() => 1)), atMost: 500 },
+		{ what: 'idle RSS, MB', reached: pairedRatio(extra('start to the first pong', SERVICE, 'idle RSS, MB'), extra('start to the first pong', SERVICE, 'idle RSS, MB').map(() => 1)), atMost: 110 },
+		{ what: 'p99 of manifests from memory, of nginx', reached: pairedRatio(extra('manifest GET', SERVICE, 'p99, ms'), extra('manifest GET', NGINX, 'p99, ms')), atMost: 3 },
+	].filter(({ reached }) => !Number.isNaN(reached));
+}
