@@ -36,6 +36,9 @@ describe('parseCaller: who asks, by the Authorization header', () => {
 			['Basic', undefined],
 			['Basic ', undefined],
 			['Basic !!!', undefined],
+			['Basic !dTprZXk=', undefined],
+			['Basic dTprZXk=!', undefined],
+			['Basic dTprZXk===', undefined],
 			['Basic dTprZXk= dTprZXk=', undefined],
 			['Basic dTprZXk=,Bearer x', undefined],
 			// What no key can be, and no header may hold.
@@ -115,5 +118,5 @@ describe('fingerprint: what may stand in a cache key', () => {
 		assert.equal(new Set(texts.map(of)).size, texts.length);
 	});
 	test('shows nothing of the credentials', () => assert.match(of(basic('u:key')), /^[A-Za-z0-9_-]{43}$/));
-	test('of the anonymous caller', () => assert.equal(of(undefined), ANONYMOUS.fingerprint));
+	test('of the anonymous caller', () => assert.deepEqual([of(undefined), ANONYMOUS.fingerprint], ['anonymous', 'anonymous']));
 });

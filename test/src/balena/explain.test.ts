@@ -59,12 +59,18 @@ describe('explainNoRelease', () => {
 			[['v2.4.1', fleet(release('2.4.1-1648554962021'))], `NAME_UNKNOWN: release v2.4.1 of ${SLUG} is a draft; pull it by its whole version, as in ${SLUG}/2.4.1-1648554962021`],
 			// One whose whole version no image name can hold: by its commit.
 			[['2.4.1', fleet(release('2.4.1-1+x', { isFinal: false }))], `NAME_UNKNOWN: release 2.4.1 of ${SLUG} is a draft; pull it by its whole version, as in ${SLUG}/abcdef0123`],
+			[['2.4.1', fleet(release('2.4.1', { rawVersion: '', isFinal: false }))], `NAME_UNKNOWN: release 2.4.1 of ${SLUG} is a draft; pull it by its whole version, as in ${SLUG}/abcdef0123`],
+			// A draft that is not to be had by its whole version either.
+			[['2.4.1', fleet(release('2.4.1-1', { status: 'failed' }))], `NAME_UNKNOWN: release 2.4.1 of ${SLUG} did not build (its status is "failed"); it has no finished release yet`],
+			[['2.4.1-1', fleet(release('2.4.1-1', { status: 'failed' }))], `NAME_UNKNOWN: release 2.4.1-1 of ${SLUG} did not build (its status is "failed"); it has no finished release yet`],
 			// Not built.
 			[['2.5.0', fleet(release('2.5.0', { status: 'failed' }), ...usual)], `NAME_UNKNOWN: release 2.5.0 of ${SLUG} did not build (its status is "failed"); its latest is 2.4.0`],
 			[['2.3.9', fleet(release('2.3.9', { status: 'cancelled' }), ...usual)], `NAME_UNKNOWN: release 2.3.9 of ${SLUG} did not build (its status is "cancelled"); its latest is 2.4.0, and 2.3.8 exists`],
 			[['2.5.0', fleet(release('2.5.0', { status: 'running' }), ...usual)], `NAME_UNKNOWN: release 2.5.0 of ${SLUG} is still building; its latest is 2.4.0`],
 			[['v2.5.0', fleet(release('2.5.0', { status: 'running' }))], `NAME_UNKNOWN: release v2.5.0 of ${SLUG} is still building; it has no finished release yet`],
 			[['abcdef0', fleet(release('2.5.0', { status: 'failed' }))], `NAME_UNKNOWN: release abcdef0 of ${SLUG} did not build (its status is "failed"); it has no finished release yet`],
+			[['fedcba9', fleet(release('2.5.0', { status: 'failed' }))], `NAME_UNKNOWN: ${SLUG} has no release fedcba9; it has no finished release yet`],
+			[['2.6.0', fleet(release('2.5.0', { status: 'failed' }))], `NAME_UNKNOWN: ${SLUG} has no release 2.6.0; it has no finished release yet`],
 			// A failed one is not suggested, nor a draft.
 			[['2.3.9', fleet(release('2.3.10', { status: 'failed' }), release('2.3.9-1', { semver: '2.3.11' }), ...usual)], `NAME_UNKNOWN: ${SLUG} has no release 2.3.9; its latest is 2.4.0, and 2.3.8 exists`],
 		],
@@ -88,6 +94,7 @@ describe('pickImage', () => {
 			[['/x', several], `NAME_UNKNOWN: release 2.4.0 of ${SLUG} has no service x; it has: Proxy, db, main; pull one of them, as in ${SLUG}/latest/proxy`],
 			[['2.4.0', withServices()], `NAME_UNKNOWN: release 2.4.0 of ${SLUG} has no image to pull`],
 			[['2.4.0/main', withServices()], `NAME_UNKNOWN: release 2.4.0 of ${SLUG} has no image to pull`],
+			[['2.4.0', withServices(...'abcdefgh')], `NAME_UNKNOWN: release 2.4.0 of ${SLUG} has several services: a, b, c, d, e, f, g, h; pull one of them, as in ${SLUG}/2.4.0/a`],
 			[
 				['2.4.0', withServices(...'abcdefghij')],
 				`NAME_UNKNOWN: release 2.4.0 of ${SLUG} has several services: a, b, c, d, e, f, g, h and 2 more; pull one of them, as in ${SLUG}/2.4.0/a`,
@@ -141,6 +148,8 @@ describe('closestVersion: of the same minor, else of the same major', () => {
 			[['3.0.0', ['2.4.0']], undefined],
 			[['3.0.0', []], undefined],
 			[['nightly', ['2.4.0']], undefined],
+			[['release-2.3.9', ['2.3.8']], undefined],
+			[['123456789.1.0', ['123456789.0.0']], '123456789.0.0'],
 			[['abcdef0', ['2.4.0']], undefined],
 			[['2.3.9', ['', 'x', '2.3.8']], '2.3.8'],
 		],

@@ -1,5 +1,5 @@
 import { describe } from 'node:test';
-import { isBareFleet, isTracked, parseReference, parseRelease } from '../../../src/balena/reference.ts';
+import { fixedGrant, isBareFleet, isTracked, parseReference, parseRelease } from '../../../src/balena/reference.ts';
 import { table } from '../table.ts';
 
 const COMMIT = '0123456789abcdef0123456789abcdef01234567';
@@ -80,6 +80,10 @@ describe('parseRelease: the forms that a text can have', () => {
 			['0.0', { text: '0.0', versions: ['0.0'], series: { major: 0, minor: 0 } }],
 			['v2', { text: 'v2', versions: ['v2', '2'], series: { major: 2 } }],
 			['v2.4', { text: 'v2.4', versions: ['v2.4', '2.4'], series: { major: 2, minor: 4 } }],
+			['v123456789.123456789', { text: 'v123456789.123456789', versions: ['v123456789.123456789', '123456789.123456789'], series: { major: 123_456_789, minor: 123_456_789 } }],
+			['2.1234567890', { text: '2.1234567890', versions: ['2.1234567890'] }],
+			['02', { text: '02', versions: ['02'] }],
+			['2.04', { text: '2.04', versions: ['2.04'] }],
 			['1234567890', { text: '1234567890', versions: ['1234567890'], commit: '1234567890' }],
 			// A commit, whole or its beginning.
 			[COMMIT, { text: COMMIT, versions: [COMMIT], commit: COMMIT }],
@@ -100,6 +104,38 @@ describe('parseRelease: the forms that a text can have', () => {
 			['', { text: '', versions: [''] }],
 		],
 		parseRelease,
+	);
+});
+
+describe('fixedGrant: what needs no resolution', () => {
+	table<string>(
+		[
+			[REPOSITORY, { kind: 'image', repository: REPOSITORY, version: '' }],
+			[
+				'app',
+				{
+					kind: 'failure',
+					code: 'NAME_INVALID',
+					message: '"app" is not a reference to a fleet: use <org>/<fleet>, <org>/<fleet>/<release> or <org>/<fleet>/<release>/<service>',
+				},
+			],
+		],
+		(name) => {
+			const reference = parseReference(name);
+			return reference.kind === 'fleet' ? 'a fleet' : fixedGrant(reference);
+		},
+	);
+});
+
+describe('isBareFleet', () => {
+	table<string>(
+		[
+			['org/app', true],
+			['org/app/latest', false],
+			[REPOSITORY, false],
+			['app', false],
+		],
+		(name) => isBareFleet(parseReference(name)),
 	);
 });
 

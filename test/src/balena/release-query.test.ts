@@ -37,6 +37,38 @@ describe('releaseQuery: all that a reference can mean, in one question', () => {
 	});
 });
 
+describe('releaseQuery and the like: everything that is read of a release, and no more', () => {
+	const FIELDS = ['id', 'commit', 'semver', 'semver_major', 'semver_minor', 'raw_version', 'is_final', 'status'];
+	const IMAGES = {
+		release_image: {
+			$select: ['id'],
+			$expand: { image: { $select: ['id', 'is_stored_at__image_location', 'content_hash'], $expand: { is_a_build_of__service: { $select: ['service_name'] } } } },
+		},
+	};
+	table<Record<string, unknown>>(
+		[
+			[releaseQuery(reference('2.4.0')), { $select: FIELDS, $expand: IMAGES }],
+			[releaseQuery(reference()), { $select: FIELDS, $expand: IMAGES }],
+			[recentReleasesQuery('org/app'), { $select: FIELDS, $expand: IMAGES }],
+			[releaseOfDigestQuery('org/app', 'sha256:0'), { $select: FIELDS, $expand: IMAGES }],
+		],
+		({ $select, $expand }) => ({ $select, $expand }),
+	);
+	test('of a fleet, for a sentence', () => {
+		const { $select, $expand } = explanationQuery(reference('2.4.0')) as { $select: unknown; $expand: Record<string, { $select: string[] }> };
+		assert.deepEqual($select, ['id']);
+		assert.deepEqual(Object.keys($expand), ['should_be_running__release', 'owns__release']);
+		for (const { $select: fields } of Object.values($expand)) {
+			assert.deepEqual(new Set(fields), new Set(['id', 'commit', 'semver', 'raw_version', 'is_final', 'status']));
+		}
+	});
+	test('the highest first, wherever only some are read', () => {
+		const { $orderby } = releaseQuery(reference());
+		const inFleet = [explanationQuery(reference()), versionsQuery('org/app')].map(({ $expand }) => ($expand as { owns__release: { $orderby: unknown } }).owns__release.$orderby);
+		assert.deepEqual([recentReleasesQuery('org/app').$orderby, releaseOfDigestQuery('org/app', 'sha256:0').$orderby, ...inFleet], Array.from({ length: 4 }, () => $orderby));
+	});
+});
+
 describe('explanationQuery: why the first one matched nothing', () => {
 	const releasesOf = (text?: string): unknown => {
 		const { $filter, $top, $expand } = explanationQuery(reference(text)) as { $filter: unknown; $top: number; $expand: { owns__release: { $filter: unknown; $top: number } } };

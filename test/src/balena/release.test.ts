@@ -20,6 +20,7 @@ describe('parseReleases: rows of the API', () => {
 			[[], []],
 			[[row], [parsed]],
 			[[row, { ...row, commit: 'def' }], [parsed, { ...parsed, commit: 'def' }]],
+			[[{ ...row, commit: 'x'.repeat(1000) }], [{ ...parsed, commit: 'x'.repeat(1000) }]],
 			// Releases from before versions.
 			[
 				[{ ...row, semver: null, raw_version: null, semver_major: null, semver_minor: null, is_final: null }],
@@ -121,6 +122,12 @@ const FLEET = [candidate('2.10.0'), candidate('2.4.1-1648554962021'), candidate(
 const A = candidate('3.0.0', 'abcdef0123');
 const B = candidate('2.0.0', 'abcdef0999');
 const C = candidate('1.0.0', 'abcdef0');
+
+test('matchRelease says that there is none', () => {
+	for (const release of [undefined, parseRelease('2.4.0'), parseRelease('2'), parseRelease('abcdef0')]) {
+		assert.deepEqual(matchRelease([], release), { kind: 'none' });
+	}
+});
 
 describe('matchRelease: exact names, then abbreviations', () => {
 	table<[text: string | undefined, candidates: MatchedRelease[]]>(

@@ -26,6 +26,7 @@ describe('parseChallenge: the first Bearer challenge with a realm', () => {
 			],
 			// The forms that RFC 9110 allows.
 			['bearer REALM=r,Service=s', { realm: 'r', service: 's' }],
+			['Bearer realm=https://p/token,service=a.b', { realm: 'https://p/token', service: 'a.b' }],
 			['Bearer realm = "r" , service\t=\t"s"', { realm: 'r', service: 's' }],
 			['Bearer realm="r" service="s"', { realm: 'r', service: 's' }],
 			['Bearer   ,, realm="r",,service="s",', { realm: 'r', service: 's' }],

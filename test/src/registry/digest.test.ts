@@ -42,6 +42,7 @@ describe('isFallbackTag: tags that stand for digests', () => {
 			[`sha256-${HEX_64}.sig`, true],
 			[`sha256-${HEX_64}.att`, true],
 			[`sha256-${HEX_64}.sbom`, true],
+			[`sha256-${HEX_64}.x`, true],
 			// A tag has 128 characters at the most; the spec cuts the digest to 64.
 			[`sha512-${HEX_64}`, true],
 			[`sha512-${HEX_128}`, true],

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { hash } from 'node:crypto';
 import { describe, test } from 'node:test';
-import { digestsIn, isAcceptable, matchesEtag, verifyDigest } from '../../../src/registry/manifest.ts';
+import { digestsIn, isAcceptable, matchesEtag, MAX_MANIFEST_BYTES, verifyDigest } from '../../../src/registry/manifest.ts';
 import { table } from '../table.ts';
 
 const OCI = 'application/vnd.oci.image.manifest.v1+json';
@@ -24,6 +24,8 @@ describe('verifyDigest', () => {
 		([text, digest]) => verifyDigest(Buffer.from(text), digest),
 	);
 });
+
+test('a manifest that is kept has 4 MiB at the most', () => assert.equal(MAX_MANIFEST_BYTES, 4_194_304));
 
 describe('isAcceptable: whether a client takes an OCI manifest', () => {
 	table<string | undefined>(

@@ -12,6 +12,13 @@ describe('publicOrigin: what clients are told to come back to', () => {
 			[[undefined, 'http', '[::1]:5000'], 'http://[::1]:5000'],
 			[[undefined, 'http', '[::ffff:127.0.0.1]'], 'http://[::ffff:127.0.0.1]'],
 			[[undefined, 'http', 'registry_proxy.my-net'], 'http://registry_proxy.my-net'],
+			[[undefined, 'http', 'a'], 'http://a'],
+			[[undefined, 'http', 'ab:1'], 'http://ab:1'],
+			[[undefined, 'http', 'a:65535'], 'http://a:65535'],
+			[[undefined, 'http', '[::]'], 'http://[::]'],
+			[[undefined, 'http', '[:]'], '400 UNSUPPORTED'],
+			[[undefined, 'http', '[ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255]'], 'http://[ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255]'],
+			[[undefined, 'http', `[${':'.repeat(46)}]`], '400 UNSUPPORTED'],
 			// PUBLIC_URL wins, whatever the request says.
 			[['https://bh.cr', 'http', 'elsewhere'], 'https://bh.cr'],
 			[['https://bh.cr', 'http', undefined], 'https://bh.cr'],

@@ -1,4 +1,6 @@
-import { describe } from 'node:test';
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { RegistryError } from '../../../src/errors.ts';
 import { parseRegistryRequest } from '../../../src/registry/request.ts';
 import { outcome, table } from '../table.ts';
 
@@ -101,6 +103,8 @@ describe('parseRegistryRequest: names that are none', () => {
 			[`/v2/${'a'.repeat(255)}/manifests/latest`, tag('a'.repeat(255), 'latest')],
 			[`/v2/${'a'.repeat(256)}/manifests/latest`, '400 NAME_INVALID'],
 			[`/v2/${'a'.repeat(1024)}/manifests/latest`, '414 NAME_INVALID'],
+			[`/v2/${'a'.repeat(1003)}/manifests/latest`, '400 NAME_INVALID'],
+			[`/v2/${'a'.repeat(1004)}/manifests/latest`, '414 NAME_INVALID'],
 			[`/v2/org/app/manifests/latest?ns=${'a'.repeat(2000)}`, tag('org/app', 'latest')],
 		],
 		parse,
@@ -129,7 +133,14 @@ describe('parseRegistryRequest: tags and digests that are none', () => {
 			[`/v2/org/app/referrers/${SHA256}?artifactType=`, '400 MANIFEST_INVALID'],
 			[`/v2/org/app/referrers/${SHA256}?artifactType=x`, '400 MANIFEST_INVALID'],
 			[`/v2/org/app/referrers/${SHA256}?artifactType=a/b%0d%0ax`, '400 MANIFEST_INVALID'],
-			[`/v2/org/app/referrers/${SHA256}?artifactType=a/${'b'.repeat(200)}`, '400 MANIFEST_INVALID'],
+			[`/v2/org/app/referrers/${SHA256}?artifactType=%20a/b`, '400 MANIFEST_INVALID'],
+			[`/v2/org/app/referrers/${SHA256}?artifactType=a/b`, { kind: 'referrers', name: 'org/app', digest: SHA256, artifactType: 'a/b' }],
+			[
+				`/v2/org/app/referrers/${SHA256}?artifactType=${'a'.repeat(127)}/${'b'.repeat(127)}`,
+				{ kind: 'referrers', name: 'org/app', digest: SHA256, artifactType: `${'a'.repeat(127)}/${'b'.repeat(127)}` },
+			],
+			[`/v2/org/app/referrers/${SHA256}?artifactType=${'a'.repeat(128)}/b`, '400 MANIFEST_INVALID'],
+			[`/v2/org/app/referrers/${SHA256}?artifactType=a/${'b'.repeat(128)}`, '400 MANIFEST_INVALID'],
 		],
 		parse,
 	);
@@ -188,4 +199,24 @@ describe('parseRegistryRequest: addresses that are not there', () => {
 		],
 		parse,
 	);
+});
+
+describe('parseRegistryRequest: what people are told, where they typed it', () => {
+	const error = (url: string): RegistryError => {
+		try {
+			parseRegistryRequest(url);
+		} catch (thrown) {
+			assert.ok(thrown instanceof RegistryError);
+			return thrown;
+		}
+		return assert.fail('not refused');
+	};
+	table<string>(
+		[
+			['/v2/Org/app/manifests/latest', 'the name is not a valid repository name: lower-case letters and digits, with single ".", "_" or "-" between them, as in <org>/<fleet>/<release>'],
+			['/v2/org/app/manifests/2.4.0+rev1', 'the tag is not valid: up to 128 letters, digits, ".", "_" and "-"'],
+		],
+		(url) => error(url).forPeople && error(url).message,
+	);
+	test('a malformed escape is told of by its cause', () => assert.ok(error('/v2/%ff').cause instanceof URIError));
 });

@@ -21,6 +21,8 @@ describe('unseal: who may act, for which fleet, until when', () => {
 		[
 			[['org/app', NOW], 'Bearer key'],
 			[['org/other', NOW], 'Bearer key'],
+			// Sealed by an earlier process of this very version: replicas of both read each other's.
+			[['org/app', NOW, 'D1daPAXWFczaZSHgiU9rByFmkvnSiQFbN_o66J1LlQLyBRKu-s8jDd88MO71RkxQvyQ_TjtL_zymon2xXvNIGJc8igJd33iheq1Qe9n9nPz-e0D2N19Bukjon18nJUzvp9XhXJA_gUPltdoJ'], 'Basic dTprZXk='],
 			[['org/app', 0], 'Bearer key'],
 			// Too old, for another fleet, with another key.
 			[['org/app', NOW + 1], undefined],

@@ -23,6 +23,8 @@ describe('parseToken: what the token says of a name', () => {
 			[{ 'org/app': IMAGE }, { 'org/app': { kind: 'image', repository: REPOSITORY, version: '2.4.0' } }],
 			[{ 'org/app': [REPOSITORY, ''] }, { 'org/app': { kind: 'image', repository: REPOSITORY, version: '' } }],
 			[{ 'org/app': [REPOSITORY, '2.4.1-1648554962021'] }, { 'org/app': { kind: 'image', repository: REPOSITORY, version: '2.4.1-1648554962021' } }],
+			[{ 'org/app': [REPOSITORY, '2'] }, { 'org/app': { kind: 'image', repository: REPOSITORY, version: '2' } }],
+			[{ 'org/app': [REPOSITORY, '2'.repeat(128)] }, { 'org/app': { kind: 'image', repository: REPOSITORY, version: '2'.repeat(128) } }],
 			[{ 'org/app': [REPOSITORY, '2.3.8+rev1'] }, { 'org/app': { kind: 'image', repository: REPOSITORY, version: '2.3.8+rev1' } }],
 			[{ 'org/app': 'fleet' }, { 'org/app': { kind: 'fleet' } }],
 			[
@@ -33,6 +35,7 @@ describe('parseToken: what the token says of a name', () => {
 				{ 'org/app': IMAGE, 'org/other': 'fleet' },
 				{ 'org/app': { kind: 'image', repository: REPOSITORY, version: '2.4.0' }, 'org/other': { kind: 'fleet' } },
 			],
+			[{ 'org/app/9': { code: 'DENIED', message: 'm'.repeat(500) } }, { 'org/app/9': { kind: 'failure', code: 'DENIED', message: 'm'.repeat(500) } }],
 			// Names that are properties of every object are names all the same.
 			[{ constructor: IMAGE }, { constructor: { kind: 'image', repository: REPOSITORY, version: '2.4.0' } }],
 		],
@@ -146,6 +149,8 @@ describe("parseToken: the balena API's own tokens, whose entries have an alias",
 			[{ access: [null, 1, 'x', [], entry] }, { 'org/app/2.4.0': image }],
 			[{ access: [{ ...entry, alias: undefined }] }, {}],
 			[{ access: [{ ...entry, alias: null }] }, {}],
+			[{ access: [{ ...entry, alias: ['org/app'] }] }, {}],
+			[{ access: [{ ...entry, name: [REPOSITORY] }] }, {}],
 			[{ access: [{ ...entry, alias: '../x' }] }, {}],
 			[{ access: [{ ...entry, alias: 'org/app\r\nx: 1' }] }, {}],
 			[{ access: [{ ...entry, name: '../../x' }] }, {}],
@@ -202,5 +207,7 @@ describe('formatToken', () => {
 		(given) => payload(formatToken(given)),
 	);
 
+	test('has a payload without what is not there', () => assert.equal(Buffer.from(formatToken(token({})).slice('a.b.c~'.length), 'base64url').toString(), '{"n":{}}'));
+	test('bounds', () => assert.deepEqual([MAX_GRANTS, MAX_TOKEN_LENGTH], [16, 15_000]));
 	test('is the upstream token, "~" and the rest', () => assert.match(formatToken(token({})), /^a\.b\.c~[A-Za-z0-9_-]+$/));
 });
