@@ -37,6 +37,10 @@ describe('RegistryError: code, status and body', () => {
 		const { headers, forPeople } = new RegistryError('DENIED', 'm');
 		assert.deepEqual({ headers, forPeople }, { headers: {}, forPeople: false });
 	});
+	test('headers and for people, where it is said', () => {
+		const { headers, forPeople, name } = new RegistryError('DENIED', 'm', { headers: { a: 'b' }, forPeople: true });
+		assert.deepEqual({ headers, forPeople, name }, { headers: { a: 'b' }, forPeople: true, name: 'RegistryError' });
+	});
 });
 
 describe('upstreamError: 504 for time-outs, 502 for the rest, no address for either', () => {
