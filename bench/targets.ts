@@ -25,6 +25,7 @@ const CACHES_OFF = { MANIFEST_CACHE_BYTES: '0', REDIRECT_TTL: '0', AUTHORIZATION
 /** How this service is started for all measurements: as `npm start` does, with a limit that is counted but never met. Its log goes to /dev/null. */
 export function spawnService(upstream: Upstream, port: number, env: Record<string, string> = {}): Running {
 	return run(process.execPath, [join(ROOT, 'src/server.ts')], {
+		NODE_COMPILE_CACHE: join(ROOT, 'node_modules/.cache/compile-cache'),
 		PROXY_HOST: '127.0.0.1',
 		PROXY_PORT: String(port),
 		REGISTRY_URL: upstream.url,

@@ -25,6 +25,8 @@ declare module 'fastify' {
 	}
 }
 
+const LOAD_SDK_AFTER_MS = 1500;
+
 /** Largest answer of the token endpoint, in bytes; tokens are one or two KB. */
 const MAX_TOKEN_ANSWER_BYTES = 64 * 1024;
 
@@ -36,8 +38,10 @@ export default fp(
 
 		let pine: Promise<Pine> | undefined;
 		const getPine = (): Promise<Pine> => (pine ??= loadPine(config.API_URL, config.API_TIMEOUT));
-		// After the first request could be served, not before: it takes a while.
-		app.addHook('onListen', async () => void setImmediate(() => void getPine()));
+		// Loading it holds up all else for a while, so not while the first requests come, unless they need it.
+		const later = setTimeout(() => void getPine(), LOAD_SDK_AFTER_MS);
+		later.unref();
+		app.addHook('onClose', async () => clearTimeout(later));
 
 		/** Bounds the calls in flight and in wait; the deadline of one begins when it begins to wait. */
 		async function call<T>(run: (signal: AbortSignal) => Promise<T>): Promise<T> {

@@ -24,9 +24,6 @@ const UPSTREAM_BUCKETS = [0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2
 /** Prometheus metrics, on a port of their own, so that they are never on the one that the internet sees. Off unless METRICS_PORT is set. */
 export default fp(
 	async (app: FastifyInstance, config: Config) => {
-		if (config.METRICS_PORT === undefined) {
-			return;
-		}
 		const registers = [new Registry()];
 		collectDefaultMetrics({ register: registers[0] });
 		const upstreamErrors = new Counter({ name: 'registry_proxy_upstream_errors_total', help: 'Upstream requests that failed', labelNames: ['upstream', 'reason'], registers });

@@ -6,7 +6,7 @@ import { cacheKey } from '../src/balena/cache-key.ts';
 import type { Caller } from '../src/balena/caller.ts';
 import { ambiguousCommit, explainNoRelease, pickImage, type Failure } from '../src/balena/explain.ts';
 import type { ReleaseReference } from '../src/balena/reference.ts';
-import { explanationQuery, recentReleasesQuery, releaseOfDigestQuery, releaseQuery, versionsQuery } from '../src/balena/release-query.ts';
+import { explanationQuery, highestReleasesQuery, newestDraftsQuery, releaseOfDigestQuery, releaseQuery, versionsQuery } from '../src/balena/release-query.ts';
 import { matchRelease, parseFleet, parseReleases, parseVersions, versionOf } from '../src/balena/release.ts';
 import { LoadingCache, type CacheCounts } from '../src/cache.ts';
 import type { Config } from '../src/config.ts';
@@ -19,7 +19,7 @@ export interface Resolver {
 	resolve(reference: ReleaseReference, caller: Caller): Promise<Resolution>;
 	/** @returns the versions of a fleet's pullable releases; undefined where the fleet is not there for the caller. @throws RegistryError likewise */
 	versions(slug: string, caller: Caller): Promise<string[] | undefined>;
-	/** @returns the repositories of a fleet's highest releases. @throws RegistryError likewise */
+	/** @returns the repositories of the release that a fleet tracks, of its highest ones, and of its newest drafts. @throws RegistryError likewise */
 	repositories(slug: string, caller: Caller): Promise<string[]>;
 	/** @returns the repository of a fleet's image with this manifest digest; undefined where the API knows none. @throws RegistryError likewise */
 	repositoryOf(slug: string, digest: string, caller: Caller): Promise<string | undefined>;
@@ -37,8 +37,8 @@ declare module 'fastify' {
 /** A list of versions can be some 10 KB. */
 const MAX_VERSION_LISTS = 500;
 
-/** In how many repositories a digest is looked for: each is a scope of one token and a request to the registry. */
-const MAX_REPOSITORIES = 24;
+/** In how many repositories of each of these a digest is looked for: each is a scope of one token and a request to the registry. */
+const MAX_REPOSITORIES = 20;
 
 /** Slugs to releases: one OData query through an LRU cache, a second one only to explain a failure. */
 export default fp(
@@ -85,8 +85,9 @@ export default fp(
 					return { value, freshMs: value === undefined ? 0 : config.RESOLUTION_TTL };
 				}),
 			repositories: async (slug, caller) => {
-				const releases = parse(parseReleases, await app.api.query('release', recentReleasesQuery(slug), caller));
-				return [...new Set(releases.flatMap(({ images }) => images.map(({ repository }) => repository)))].slice(0, MAX_REPOSITORIES);
+				const queries = [releaseQuery({ slug, release: undefined }), highestReleasesQuery(slug), newestDraftsQuery(slug)];
+				const lists = await Promise.all(queries.map(async (query) => parse(parseReleases, await app.api.query('release', query, caller))));
+				return [...new Set(lists.flatMap((releases) => releases.flatMap(({ images }) => images.map(({ repository }) => repository)).slice(0, MAX_REPOSITORIES)))];
 			},
 			repositoryOf: async (slug, digest, caller) => {
 				const [release] = parse(parseReleases, await app.api.query('release', releaseOfDigestQuery(slug, digest), caller));

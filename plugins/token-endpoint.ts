@@ -1,4 +1,5 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { LRUCache } from 'lru-cache';
 import { RegistryError } from '../src/errors.ts';
 import type { Caller } from '../src/balena/caller.ts';
 import { fixedGrant, isBareFleet, parseReference, type FleetReference } from '../src/balena/reference.ts';
@@ -8,10 +9,11 @@ import { formatToken, type Grant } from '../src/registry/token.ts';
 import { parseTokenForm, parseTokenQuery, type TokenRequest } from '../src/registry/token-request.ts';
 import { SEALED_LIFE_MS } from './acting.ts';
 import { TOKEN_PATH } from './challenge.ts';
-import { sendJson } from './json.ts';
 
 /** Most names in one request for a token, which all have to be resolved. */
 const MAX_NAMES = 8;
+const MAX_ANSWERS = 1000;
+const ANSWER_MS = 2000;
 const MAX_FORM_BYTES = 64 * 1024;
 /** What the token spec and the clients take as the shortest life of a token, in seconds. */
 const MIN_EXPIRES_IN = 60;
@@ -23,13 +25,31 @@ export default async function tokenEndpoint(app: FastifyInstance, config: Config
 	});
 
 	const options = { config: { kind: 'token' } } as const;
-	app.get(TOKEN_PATH, options, async (request, reply) => issueToken(parseTokenQuery(queryOf(request), request.headers.authorization), request, reply));
+	// Whole answers for anonymous callers, who all get the same: for so short a time that it adds nothing to what RESOLUTION_TTL and TOKEN_TTL already allow to be old. `expires_in` counts
+	// from `issued_at`, so that it stays right.
+	const isRemembering = config.TOKEN_TTL > ANSWER_MS && config.RESOLUTION_TTL > ANSWER_MS;
+	const answers = isRemembering ? new LRUCache<string, { name: string | undefined; bytes: Buffer }>({ max: Math.min(MAX_ANSWERS, config.RESOLUTION_CACHE_SIZE, config.TOKEN_CACHE_SIZE), ttl: ANSWER_MS }) : undefined;
+
+	app.get(TOKEN_PATH, options, async (request, reply) => {
+		const { authorization } = request.headers;
+		const url = request.raw.url ?? '';
+		const known = authorization === undefined ? answers?.get(url) : undefined;
+		if (known !== undefined) {
+			Object.assign(request.facts, { name: known.name, cache: 'hit' });
+			return sendAnswer(known.bytes, reply);
+		}
+		const answer = await issueToken(parseTokenQuery(queryOf(url), authorization), request);
+		if (authorization === undefined) {
+			answers?.set(url, { name: request.facts.name, bytes: answer });
+		}
+		return sendAnswer(answer, reply);
+	});
 	app.post(TOKEN_PATH, options, async (request, reply) => {
 		const form = request.body instanceof URLSearchParams ? request.body : new URLSearchParams();
-		return issueToken(parseTokenForm(form, request.headers.authorization), request, reply);
+		return sendAnswer(await issueToken(parseTokenForm(form, request.headers.authorization), request), reply);
 	});
 
-	async function issueToken({ caller, scopes }: TokenRequest, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
+	async function issueToken({ caller, scopes }: TokenRequest, request: FastifyRequest): Promise<Buffer> {
 		const names = [...new Set(scopes.filter(asksToPull).map((scope) => scope.name))];
 		request.facts.name = names.slice(0, MAX_NAMES).join(' ');
 		if (names.length > MAX_NAMES) {
@@ -44,13 +64,14 @@ export default async function tokenEndpoint(app: FastifyInstance, config: Config
 			const token = formatToken({ upstream: upstream.text, grants, sealed });
 			const now = Date.now();
 			const expiresAt = Math.min(upstream.expiresAt ?? now, sealed === undefined ? Infinity : now + SEALED_LIFE_MS);
-			return sendJson(reply.header('cache-control', 'no-store'), {
+			const answer = {
 				token,
 				access_token: token,
 				expires_in: Math.max(MIN_EXPIRES_IN, Math.floor((expiresAt - now) / 1000)),
 				issued_at: new Date(now).toISOString(),
 				scope: names.map(pullScope).join(' '),
-			});
+			};
+			return Buffer.from(JSON.stringify(answer));
 		} catch (error) {
 			if (error instanceof RegistryError && error.code === 'UNAUTHORIZED') {
 				forgetAll(names, caller);
@@ -83,8 +104,11 @@ export default async function tokenEndpoint(app: FastifyInstance, config: Config
 	}
 }
 
-function queryOf(request: FastifyRequest): URLSearchParams {
-	const url = request.raw.url ?? '';
+function sendAnswer(bytes: Buffer, reply: FastifyReply): FastifyReply {
+	return reply.header('cache-control', 'no-store').header('content-type', 'application/json').send(bytes);
+}
+
+function queryOf(url: string): URLSearchParams {
 	const at = url.indexOf('?');
 	return new URLSearchParams(at < 0 ? '' : url.slice(at + 1));
 }

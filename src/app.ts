@@ -14,7 +14,6 @@ import health from '../plugins/health.ts';
 import landingPage from '../plugins/landing-page.ts';
 import locate from '../plugins/locate.ts';
 import manifests from '../plugins/manifests.ts';
-import metrics from '../plugins/metrics.ts';
 import pull from '../plugins/pull.ts';
 import rateLimit from '../plugins/rate-limit.ts';
 import registry from '../plugins/registry.ts';
@@ -65,7 +64,9 @@ export async function buildApp(config: Config, options: Pick<FastifyServerOption
 	await app.register(locate, config);
 	await app.register(manifests, config);
 	await app.register(blobs, config);
-	await app.register(metrics, config);
+	if (config.METRICS_PORT !== undefined) {
+		await app.register((await import('../plugins/metrics.ts')).default, config);
+	}
 
 	await app.register(tokenEndpoint, config);
 	await app.register(pull, config);

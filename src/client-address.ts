@@ -11,11 +11,17 @@ export function clientKey(address: string | undefined): string {
 		return address ?? 'gone';
 	}
 	const plain = plainAddress(address);
+	if (!plain.includes(':')) {
+		return plain;
+	}
 	return isIPv6(plain) ? `${groups(plain).slice(0, 4).join(':')}::/64` : plain;
 }
 
 /** @returns an address without the IPv6 notation around IPv4, and without a zone; empty where there is none, as above */
 export function plainAddress(address: string | undefined): string {
+	if (address !== undefined && !address.includes(':')) {
+		return address;
+	}
 	return (address ?? '').replace(/^::ffff:(?=\d+\.\d+\.\d+\.\d+$)/i, '').split('%', 1)[0]!;
 }
 

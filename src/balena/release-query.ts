@@ -112,12 +112,21 @@ export function versionsQuery(slug: string): Record<string, unknown> {
 	};
 }
 
-/** In how many of a fleet's releases a digest is looked for. */
+/** In how many of a fleet's releases of each of the two kinds a digest is looked for. */
 const MAX_SEARCHED = 20;
 
-/** @returns options for the resource `release`: a fleet's highest releases with their images. `parseReleases` reads the rows. */
-export function recentReleasesQuery(slug: string): Record<string, unknown> {
-	return { $top: MAX_SEARCHED, $select: RELEASE_FIELDS, $expand: IMAGES, $filter: { ...SUCCESSFUL, is_final: true, belongs_to__application: withSlug(slug) }, $orderby: HIGHEST_FIRST };
+/** @returns options for the resource `release`: a fleet's highest final releases with their images. `parseReleases` reads the rows. */
+export function highestReleasesQuery(slug: string): Record<string, unknown> {
+	return { ...searched({ is_final: true }, slug), $orderby: HIGHEST_FIRST };
+}
+
+/** @returns options for the resource `release`: the drafts of a fleet that were made last, with their images. `parseReleases` reads the rows. */
+export function newestDraftsQuery(slug: string): Record<string, unknown> {
+	return { ...searched({ is_final: false }, slug), $orderby: [{ id: 'desc' }] };
+}
+
+function searched(filter: Record<string, unknown>, slug: string): Record<string, unknown> {
+	return { $top: MAX_SEARCHED, $select: RELEASE_FIELDS, $expand: IMAGES, $filter: { ...SUCCESSFUL, ...filter, belongs_to__application: withSlug(slug) } };
 }
 
 /** @returns options for the resource `release`: the releases of a fleet that have an image with a manifest digest. `parseReleases` reads the rows. */
