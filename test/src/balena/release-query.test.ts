@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { parseRelease } from '../../../src/balena/reference.ts';
-import { explanationQuery, recentReleasesQuery, releaseOfDigestQuery, releaseQuery, versionsQuery } from '../../../src/balena/release-query.ts';
+import { explanationQuery, highestReleasesQuery, newestDraftsQuery, releaseOfDigestQuery, releaseQuery, versionsQuery } from '../../../src/balena/release-query.ts';
 import { table } from '../table.ts';
 
 // What the queries find is tested against the API's own OData engine; here is what they ask.
@@ -49,7 +49,8 @@ describe('releaseQuery and the like: everything that is read of a release, and n
 		[
 			[releaseQuery(reference('2.4.0')), { $select: FIELDS, $expand: IMAGES }],
 			[releaseQuery(reference()), { $select: FIELDS, $expand: IMAGES }],
-			[recentReleasesQuery('org/app'), { $select: FIELDS, $expand: IMAGES }],
+			[highestReleasesQuery('org/app'), { $select: FIELDS, $expand: IMAGES }],
+			[newestDraftsQuery('org/app'), { $select: FIELDS, $expand: IMAGES }],
 			[releaseOfDigestQuery('org/app', 'sha256:0'), { $select: FIELDS, $expand: IMAGES }],
 		],
 		({ $select, $expand }) => ({ $select, $expand }),
@@ -65,7 +66,7 @@ describe('releaseQuery and the like: everything that is read of a release, and n
 	test('the highest first, wherever only some are read', () => {
 		const { $orderby } = releaseQuery(reference());
 		const inFleet = [explanationQuery(reference()), versionsQuery('org/app')].map(({ $expand }) => ($expand as { owns__release: { $orderby: unknown } }).owns__release.$orderby);
-		assert.deepEqual([recentReleasesQuery('org/app').$orderby, releaseOfDigestQuery('org/app', 'sha256:0').$orderby, ...inFleet], Array.from({ length: 4 }, () => $orderby));
+		assert.deepEqual([highestReleasesQuery('org/app').$orderby, releaseOfDigestQuery('org/app', 'sha256:0').$orderby, ...inFleet], Array.from({ length: 4 }, () => $orderby));
 	});
 });
 
@@ -95,9 +96,13 @@ describe('the other queries', () => {
 		assert.deepEqual($expand.owns__release.$select, ['semver']);
 		assert.equal($expand.owns__release.$top, 2000);
 	});
-	test('recentReleasesQuery: a few final releases', () => {
-		const { $filter, $top } = recentReleasesQuery('org/app');
+	test('highestReleasesQuery: a few final releases', () => {
+		const { $filter, $top } = highestReleasesQuery('org/app');
 		assert.deepEqual({ $filter, $top }, { $filter: { status: 'success', is_final: true, belongs_to__application: OF_FLEET }, $top: 20 });
+	});
+	test('newestDraftsQuery: a few drafts, of which the version says nothing about their age', () => {
+		const { $filter, $top, $orderby } = newestDraftsQuery('org/app');
+		assert.deepEqual({ $filter, $top, $orderby }, { $filter: { status: 'success', is_final: false, belongs_to__application: OF_FLEET }, $top: 20, $orderby: [{ id: 'desc' }] });
 	});
 	test('releaseOfDigestQuery: the release that has an image', () => {
 		const { $filter, $top } = releaseOfDigestQuery('org/app', 'sha256:0');
