@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict';
-import { hash } from 'node:crypto';
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { test, type TestContext } from 'node:test';
+import { test } from 'node:test';
 import { startProxy } from '../helper.ts';
 import { imageOf, releaseOf, type ImageSummary } from '../upstream/index.ts';
 import { sharedUpstream } from '../upstream/shared.ts';
 import { needs } from '../upstream/tools.ts';
+import { copy, credentials, digestsOf } from './copy.ts';
 import { run, type Outcome } from './run.ts';
 
 /* What comes out of references and logins in a terminal: every byte of the image that is meant, or the sentence that says why there is none. */
@@ -82,53 +82,26 @@ const REFUSED: [reference: string, said: RegExp, who?: Who[]][] = [
 	['alpine', /alpine\\" is not a reference to a fleet: use <org>\/<fleet>/],
 ];
 
-function credentials(who: Who, prefix = ''): string[] {
-	const key = KEYS[who];
-	return key === undefined ? [`--${prefix}no-creds`] : [`--${prefix}creds`, `anyone:${key}`];
-}
-
-async function emptyDirectory(t: TestContext): Promise<string> {
-	const directory = await mkdtemp(join(tmpdir(), 'copy-'));
-	t.after(() => rm(directory, { recursive: true }));
-	return directory;
-}
-
-/** Copies an image with all its platforms to files. */
-const copy = (host: string, reference: string, who: Who, directory: string): Promise<Outcome> =>
-	run('skopeo', ['copy', '--all', '--src-tls-verify=false', ...credentials(who, 'src-'), `docker://${host}/${reference}`, `dir:${directory}`]);
-
-/** The digests of the files that a copy consists of, as computed from their bytes. */
-async function digestsIn(directory: string): Promise<string[]> {
-	const files = (await readdir(directory)).filter((name) => name !== 'version');
-	return Promise.all(files.map(async (name) => `sha256:${hash('sha256', await readFile(join(directory, name)), 'hex')}`));
-}
-
-function digestsOf({ digest, platforms }: ImageSummary): string[] {
-	return [...new Set([digest, ...platforms.flatMap((platform) => [platform.digest, platform.configDigest, ...platform.layers.map((layer) => layer.digest)])])];
-}
-
 test('skopeo', needs('skopeo'), async (t) => {
 	const { host } = await startProxy(t, upstream);
 
 	for (const [reference, image, everyone = ['anonymous' as const]] of PULLED) {
 		for (const who of everyone) {
-			await t.test(`${who} gets ${reference}`, async (t) => {
-				const directory = await emptyDirectory(t);
-				const { code, printed } = await copy(host, reference, who, directory);
+			await t.test(`${who} gets ${reference}`, async () => {
+				const { code, printed, digests } = await copy(host, reference, KEYS[who]);
 				assert.equal(code, 0, printed);
-				assert.deepEqual((await digestsIn(directory)).sort(), digestsOf(image).sort());
+				assert.deepEqual(digests, digestsOf(image));
 			});
 		}
 	}
 
 	for (const [reference, said, everyone = ['anonymous' as const]] of REFUSED) {
 		for (const who of everyone) {
-			await t.test(`${who} is told why not ${reference}: ${said.source}`, async (t) => {
-				const directory = await emptyDirectory(t);
-				const { code, printed } = await copy(host, reference, who, directory);
+			await t.test(`${who} is told why not ${reference}: ${said.source}`, async () => {
+				const { code, printed, digests } = await copy(host, reference, KEYS[who]);
 				assert.equal(code, 1, printed);
 				assert.match(printed, said);
-				assert.deepEqual(await digestsIn(directory), []);
+				assert.deepEqual(digests, []);
 			});
 		}
 	}
@@ -140,7 +113,7 @@ test('skopeo', needs('skopeo'), async (t) => {
 	});
 
 	await t.test('lists nothing of a private fleet to a stranger, who learns what is said of one that is not there', async () => {
-		const list = (slug: string): Promise<Outcome> => run('skopeo', ['list-tags', '--tls-verify=false', ...credentials('stranger'), `docker://${host}/${slug}`]);
+		const list = (slug: string): Promise<Outcome> => run('skopeo', ['list-tags', '--tls-verify=false', ...credentials(KEYS.stranger), `docker://${host}/${slug}`]);
 		const hidden = await list('acme/secret');
 		assert.equal(hidden.code, 1);
 		const withoutTime = ({ printed }: Outcome): string => printed.replace(/time="[^"]*"/, '').replaceAll(/acme\/[a-z-]+/g, '');
@@ -155,7 +128,8 @@ test('skopeo', needs('skopeo'), async (t) => {
 	});
 
 	await t.test('logs in with a good key, and is told that another is bad', async (t) => {
-		const directory = await emptyDirectory(t);
+		const directory = await mkdtemp(join(tmpdir(), 'login-'));
+		t.after(() => rm(directory, { recursive: true }));
 		const login = (key: string): Promise<Outcome> => run('skopeo', ['login', '--tls-verify=false', '--authfile', join(directory, 'auth.json'), '--username', 'anyone', '--password-stdin', host], { input: key });
 		assert.match((await login(KEYS.owner!)).printed, /Login Succeeded/);
 		const { code, printed } = await login(KEYS.wrong!);
@@ -163,10 +137,9 @@ test('skopeo', needs('skopeo'), async (t) => {
 		assert.match(printed, /the login was refused|invalid username\/password/);
 	});
 
-	await t.test('is told that it cannot push', async (t) => {
-		const directory = await emptyDirectory(t);
-		assert.equal((await copy(host, BROWSER, 'anonymous', directory)).code, 0);
-		const { code, printed } = await run('skopeo', ['copy', '--dest-tls-verify=false', ...credentials('owner', 'dest-'), `dir:${directory}`, `docker://${host}/${BROWSER}`]);
+	await t.test('is told that it cannot push', async () => {
+		const image = `docker://${host}/${BROWSER}`;
+		const { code, printed } = await run('skopeo', ['copy', '--src-tls-verify=false', '--dest-tls-verify=false', ...credentials(KEYS.owner, 'src-'), ...credentials(KEYS.owner, 'dest-'), `${image}/2.3.8`, image]);
 		assert.equal(code, 1);
 		assert.match(printed, /images can only be pulled through this proxy/);
 	});
