@@ -13,8 +13,8 @@ declare module 'fastify' {
 		fleetContent: {
 			/** @returns the repository of a fleet in which a digest is, as far as the caller may see; undefined where it is in none. @throws RegistryError where nobody can be asked */
 			find(slug: string, kind: 'manifests' | 'blobs', digest: string, caller: Caller): Promise<string | undefined>;
-			/** Notes where a manifest, and everything that it refers to, is. */
-			note(slug: string, repository: string, manifest: Manifest): void;
+			/** Notes for a caller who was served a manifest where it, and everything that it refers to, is. */
+			note(slug: string, repository: string, manifest: Manifest, caller: Caller): void;
 		};
 	}
 }
@@ -27,6 +27,7 @@ const NOT_FOUND_MS = 10_000;
 /** Which of a fleet's repositories holds a digest: for clients that named a tag first and go on by digest. See docs/tags.md. */
 export default fp(
 	async (app: FastifyInstance, config: Config) => {
+		// For each caller their own: that there is a note would tell others that a fleet which they may not see has a digest.
 		const notes = new LRUCache<string, string>({ max: MAX_NOTES });
 		const searches = new LoadingCache<string | undefined>({ max: MAX_SEARCHES });
 
@@ -55,14 +56,14 @@ export default fp(
 
 		app.decorate('fleetContent', {
 			find: async (slug, kind, digest, caller) =>
-				notes.get(noteKey(slug, digest)) ??
+				notes.get(noteKey(slug, digest, caller)) ??
 				searches.get([caller.fingerprint, kind, slug, digest].join(' '), async () => {
 					const value = await search(slug, kind, digest, caller);
 					return { value, freshMs: value === undefined ? NOT_FOUND_MS : FOUND_MS };
 				}),
-			note: (slug, repository, manifest) => {
+			note: (slug, repository, manifest, caller) => {
 				for (const digest of digestsIn(manifest)) {
-					notes.set(noteKey(slug, digest), repository);
+					notes.set(noteKey(slug, digest, caller), repository);
 				}
 			},
 		});
@@ -79,6 +80,6 @@ const ANY_MANIFEST = [
 	'*/*',
 ].join(', ');
 
-function noteKey(slug: string, digest: string): string {
-	return `${slug} ${digest}`;
+function noteKey(slug: string, digest: string, caller: Caller): string {
+	return `${caller.fingerprint} ${slug} ${digest}`;
 }

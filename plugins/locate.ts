@@ -68,7 +68,7 @@ export default fp(
 					repository,
 					version,
 					token: app.bearer.read(`Bearer ${upstream.text}`)!,
-					onManifest: (manifest) => app.fleetContent.note(slug, repository, manifest),
+					onManifest: (manifest) => app.fleetContent.note(slug, repository, manifest, caller),
 				};
 			} catch (error) {
 				// The sealed credentials were valid when the token was issued and are not any more.
