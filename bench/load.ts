@@ -1,6 +1,7 @@
 import { execFile } from 'node:child_process';
 import { once } from 'node:events';
 import { connect } from 'node:net';
+import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { cpuSeconds } from './processes.ts';
 import type { Target } from './targets.ts';
@@ -21,6 +22,8 @@ export interface Request {
 	method: 'GET' | 'HEAD';
 	path: string;
 	headers: Record<string, string>;
+	/** What differs from request to request, in turn, where no two at a time may be the same: else the service would make one request to the upstream of them all. */
+	inTurn?: { path: string; authorization?: string }[];
 	/** The only status that counts as an answer. */
 	status: number;
 }
@@ -47,9 +50,10 @@ interface Counted {
 	p99: number | undefined;
 }
 
-async function loadGet(url: string, { path, headers, status }: Request, seconds: number): Promise<Counted> {
+async function loadGet(url: string, { path, headers, inTurn = [], status }: Request, seconds: number): Promise<Counted> {
 	const fields = Object.entries(headers).flatMap(([name, value]) => ['-H', `${name}: ${value}`]);
-	const { stdout } = await promisify(execFile)('wrk', ['-t1', `-c${CONNECTIONS}`, `-d${seconds}s`, '--latency', ...fields, url + path]);
+	const script = inTurn.length === 0 ? [] : ['-s', join(import.meta.dirname, 'in-turn.lua')];
+	const { stdout } = await promisify(execFile)('wrk', ['-t1', `-c${CONNECTIONS}`, `-d${seconds}s`, '--latency', ...fields, ...script, url + path, ...inTurn.map((one) => (one.authorization === undefined ? one.path : `${one.path} ${one.authorization}`))]);
 	const failed = /Non-2xx or 3xx responses: (\d+)|Socket errors: (.+)/.exec(stdout);
 	if (failed !== null) {
 		throw new Error(`${url}${path}, expecting ${status}: ${failed[0]}`);
@@ -60,17 +64,21 @@ async function loadGet(url: string, { path, headers, status }: Request, seconds:
 }
 
 /** wrk waits for the body that an answer to HEAD announces but does not have. So the load for HEAD is made here. */
-async function loadHead(url: string, { path, headers }: Request, seconds: number): Promise<Counted> {
+async function loadHead(url: string, { path, headers, inTurn = [{ path }] }: Request, seconds: number): Promise<Counted> {
 	const { hostname, port, host } = new URL(url);
-	const bytes = Buffer.from([`HEAD ${path} HTTP/1.1`, `Host: ${host}`, ...Object.entries(headers).map(([name, value]) => `${name}: ${value}`), '', ''].join('\r\n'), 'latin1');
+	const requests = inTurn.map((one) =>
+		Buffer.from([`HEAD ${one.path} HTTP/1.1`, `Host: ${host}`, ...Object.entries(headers).map(([name, value]) => `${name}: ${value}`), '', ''].join('\r\n'), 'latin1'),
+	);
+	let at = 0;
+	const next = (): Buffer => requests[at++ % requests.length]!;
 	const start = performance.now();
 	const end = start + seconds * 1000;
-	const counts = await Promise.all(Array.from({ length: CONNECTIONS }, () => loadHeadOnce(hostname, Number(port), bytes, end)));
+	const counts = await Promise.all(Array.from({ length: CONNECTIONS }, () => loadHeadOnce(hostname, Number(port), next, end)));
 	return { requests: counts.reduce((sum, count) => sum + count, 0), elapsed: (performance.now() - start) / 1000, p99: undefined };
 }
 
 /** One connection, one request at a time. An answer is complete with its empty line, which nginx and Node send in one piece with what is before it. */
-async function loadHeadOnce(host: string, port: number, request: Buffer, end: number): Promise<number> {
+async function loadHeadOnce(host: string, port: number, next: () => Buffer, end: number): Promise<number> {
 	const socket = connect({ host, port, noDelay: true });
 	await once(socket, 'connect');
 	let answers = 0;
@@ -78,13 +86,13 @@ async function loadHeadOnce(host: string, port: number, request: Buffer, end: nu
 		if (piece.length >= 4 && piece.readUInt32BE(piece.length - 4) === 0x0d0a0d0a) {
 			answers++;
 			if (performance.now() < end) {
-				socket.write(request);
+				socket.write(next());
 			} else {
 				socket.destroy();
 			}
 		}
 	});
-	socket.write(request);
+	socket.write(next());
 	await once(socket, 'close');
 	return answers;
 }

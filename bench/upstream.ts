@@ -17,6 +17,8 @@ export interface Content {
 	name: string;
 	/** Digests of the manifest, and of blobs by what is answered for them. */
 	manifest: string;
+	/** Of manifests that differ in nothing that matters, for requests of which no two at a time are the same. */
+	manifests: string[];
 	bigBlob: string;
 	middleBlob: string;
 	redirectedBlob: string;
@@ -33,6 +35,9 @@ const CONFIG = 'application/vnd.docker.container.image.v1+json';
 const LAYER = 'application/vnd.docker.image.rootfs.diff.tar.gzip';
 const LAYER_BYTES = [20_000, 200_000, 1_000, 2_000_000, 50_000, 500_000, 4_000, 1_000_000, 10_000, 100_000];
 
+/** Many more than are asked for at once. */
+const MANIFESTS = 256;
+
 const NAME = 'acme/web/1.2.3';
 const SIGNED_URL_LIFE_S = 6 * 3600;
 
@@ -47,8 +52,12 @@ export async function startUpstream(directory: string): Promise<Upstream> {
 	const nginx = await startNginx(
 		directory,
 		`
-	open_file_cache max=100 inactive=1h;
+	open_file_cache max=1000 inactive=1h;
 	types {}
+	map $reference $digest {
+		latest ${content.manifest};
+		default $reference;
+	}
 	default_type application/octet-stream;
 	server {
 		listen 127.0.0.1:${port} backlog=4096;
@@ -63,9 +72,9 @@ export async function startUpstream(directory: string): Promise<Upstream> {
 			}
 			return 200 '{}';
 		}
-		location /v2/${content.repository}/manifests/ {
+		location ~ ^/v2/.*/manifests/(?<reference>[^/]+)$ {
 			default_type ${MANIFEST};
-			add_header Docker-Content-Digest ${content.manifest};
+			add_header Docker-Content-Digest $digest;
 			add_header Docker-Distribution-Api-Version registry/2.0;
 		}
 		location = /v2/${content.repository}/blobs/${content.redirectedBlob} {
@@ -101,15 +110,20 @@ function writeFiles(root: string, host: string): Content {
 
 	const layers = LAYER_BYTES.map((size) => writeBlob(LAYER, gzipSync(randomBytes(size))));
 	const config = writeBlob(CONFIG, Buffer.from(JSON.stringify({ architecture: 'amd64', os: 'linux', config: {}, rootfs: { type: 'layers', diff_ids: layers.map(({ digest }) => digest) } })));
-	const manifest = Buffer.from(JSON.stringify({ schemaVersion: 2, mediaType: MANIFEST, config, layers }, undefined, 3));
-	const digest = sha256(manifest);
-	write(`v2/${repository}/manifests/${digest}`, manifest);
+	const writeManifest = (size: number): { manifest: Buffer; digest: string } => {
+		const manifest = Buffer.from(JSON.stringify({ schemaVersion: 2, mediaType: MANIFEST, config: { ...config, size }, layers }, undefined, 3));
+		const digest = sha256(manifest);
+		write(`v2/${repository}/manifests/${digest}`, manifest);
+		return { manifest, digest };
+	};
+	const { manifest, digest } = writeManifest(config.size);
+	const manifests = Array.from({ length: MANIFESTS }, (_, i) => writeManifest(10_000 + i).digest);
 	write(`v2/${repository}/manifests/latest`, manifest);
 
 	const token = jwt({ access: [{ type: 'repository', name: repository, actions: ['pull'], alias: NAME }], aud: host, sub: '', exp: Math.floor(Date.now() / 1000) + 14_400 });
 	write('auth/v1/token', JSON.stringify({ token }));
 	write('v7/release', JSON.stringify({ d: [release(`${host}/${repository}`, digest)] }));
-	return { repository, name: NAME, manifest: digest, bigBlob: writeHole(BIG_BLOB_BYTES), middleBlob: writeHole(MIDDLE_BLOB_BYTES), redirectedBlob: sha256(randomBytes(32)), token };
+	return { repository, name: NAME, manifest: digest, manifests, bigBlob: writeHole(BIG_BLOB_BYTES), middleBlob: writeHole(MIDDLE_BLOB_BYTES), redirectedBlob: sha256(randomBytes(32)), token };
 }
 
 /** One row of the balena API's OData, as the resolution reads it. */
