@@ -29,7 +29,8 @@ export function sendError(error: RegistryError, request: FastifyRequest, reply: 
 	if (request.facts !== undefined) {
 		request.facts.overloaded = error.overloaded;
 	}
-	if (error.statusCode >= 500) {
+	// What fails because its client has gone away is no fault of anybody's.
+	if (error.statusCode >= 500 && !reply.raw.destroyed) {
 		request.log.error({ cause: describe(error.cause) }, error.message);
 	} else {
 		request.log.debug({ code: error.code, cause: describe(error.cause) }, error.message);
