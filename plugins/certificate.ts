@@ -2,7 +2,8 @@ import type { FastifyInstance } from 'fastify';
 import fp from 'fastify-plugin';
 import { readFileSync, statSync } from 'node:fs';
 import type { Server } from 'node:https';
-import type { Config } from '../src/config.ts';
+import { createSecureContext } from 'node:tls';
+import { ConfigError, type Config } from '../src/config.ts';
 
 /** How often the files are looked at. Polling, because secrets are replaced through symbolic links, of which watchers lose track. */
 const POLL_MS = 10_000;
@@ -12,9 +13,18 @@ export interface Certificate {
 	key: Buffer;
 }
 
-/** @returns the certificate and key of TLS_CERT and TLS_KEY; undefined where the service speaks plain HTTP. @throws where they cannot be read */
+/** @returns the certificate and key of TLS_CERT and TLS_KEY; undefined where the service speaks plain HTTP. @throws ConfigError where they cannot be used */
 export function readCertificate({ TLS_CERT, TLS_KEY }: Pick<Config, 'TLS_CERT' | 'TLS_KEY'>): Certificate | undefined {
-	return TLS_CERT === undefined || TLS_KEY === undefined ? undefined : { cert: readFileSync(TLS_CERT), key: readFileSync(TLS_KEY) };
+	if (TLS_CERT === undefined || TLS_KEY === undefined) {
+		return undefined;
+	}
+	try {
+		const certificate = { cert: readFileSync(TLS_CERT), key: readFileSync(TLS_KEY) };
+		createSecureContext(certificate);
+		return certificate;
+	} catch (error) {
+		throw new ConfigError(`TLS_CERT is "${TLS_CERT}" and TLS_KEY is "${TLS_KEY}", which cannot be used (${(error as Error).message}); accepted: a certificate and its key in PEM files`);
+	}
 }
 
 /** Takes up a renewed certificate without a restart; connections that are open go on with the old one. */

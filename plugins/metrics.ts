@@ -6,6 +6,7 @@ import { once } from 'node:events';
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { CacheCounts } from '../src/cache.ts';
 import type { Config } from '../src/config.ts';
+import { listenOn } from '../src/listen.ts';
 import { upstreamOperation } from '../src/upstream-operation.ts';
 import { bytesSent, statusSent } from './request-log.ts';
 
@@ -30,7 +31,7 @@ export default fp(
 		countRequests(app, registers, upstreamErrors);
 		countCaches(app, registers);
 		app.addHook('onClose', countUpstreams(config, registers, upstreamErrors));
-		await serve(app, config, registers[0]!);
+		await serve(app, config.PROXY_HOST, config.METRICS_PORT!, registers[0]!);
 	},
 	{ name: 'metrics', dependencies: ['request-log', 'resolver', 'tokens', 'manifests', 'blobs', 'health'] },
 );
@@ -139,7 +140,7 @@ function countUpstreams(config: Config, registers: Registry[], errors: UpstreamE
 	};
 }
 
-async function serve(app: FastifyInstance, config: Config, register: Registry): Promise<void> {
+async function serve(app: FastifyInstance, host: string, port: number, register: Registry): Promise<void> {
 	const server = createServer((request, response) => {
 		if (request.url !== '/metrics') {
 			response.writeHead(404).end();
@@ -153,8 +154,10 @@ async function serve(app: FastifyInstance, config: Config, register: Registry): 
 			},
 		);
 	});
-	server.listen(config.METRICS_PORT, config.PROXY_HOST);
-	await once(server, 'listening');
+	await listenOn(host, port, async (address) => {
+		server.listen(port, address);
+		await once(server, 'listening');
+	});
 	app.addHook('onClose', async () => {
 		server.closeAllConnections();
 		server.close();

@@ -3,14 +3,15 @@ import type { FastifyInstance } from 'fastify';
 import { setTimeout as wait } from 'node:timers/promises';
 import { ConfigError, parseConfig, type Config } from './config.ts';
 import { describeConfig } from './describe-config.ts';
+import { listenOn } from './listen.ts';
 import { createLogger } from './logger.ts';
 import { startTracing } from './tracing.ts';
 
-const config = orExit(() => parseConfig(process.env));
+const config = await orExit(async () => parseConfig(process.env));
 const stopTracing = await startTracing(process.env);
 // After tracing has started, because that has to come before Fastify.
 const { buildApp } = await import('./app.ts');
-const app = await buildApp(config, { loggerInstance: createLogger(config) });
+const app = await orExit(() => buildApp(config, { loggerInstance: createLogger(config) }));
 
 closeWithGrace({ delay: config.SHUTDOWN_DELAY + config.SHUTDOWN_TIMEOUT, logger: false }, async ({ signal, err }) => {
 	if (err !== undefined) {
@@ -24,34 +25,19 @@ closeWithGrace({ delay: config.SHUTDOWN_DELAY + config.SHUTDOWN_TIMEOUT, logger:
 	await stopTracing?.();
 });
 
-await listen(app, config);
+await orExit(() => listenOn(config.PROXY_HOST, config.PROXY_PORT, (host) => app.listen({ host, port: config.PROXY_PORT })));
 await printStart(app, config);
 
-function orExit<T>(run: () => T): T {
+/** A setting that cannot be used ends the process with one line. */
+async function orExit<T>(run: () => Promise<T>): Promise<T> {
 	try {
-		return run();
+		return await run();
 	} catch (error) {
 		if (error instanceof ConfigError) {
-			fail(error.message);
+			process.stderr.write(`${error.message}\n`);
+			process.exit(1);
 		}
 		throw error;
-	}
-}
-
-function fail(message: string): never {
-	process.stderr.write(`${message}\n`);
-	process.exit(1);
-}
-
-/** Listens on IPv6 and IPv4; where the machine has no IPv6, on IPv4 alone. */
-async function listen(app: FastifyInstance, { PROXY_HOST, PROXY_PORT }: Config): Promise<void> {
-	try {
-		await app.listen({ host: PROXY_HOST, port: PROXY_PORT });
-	} catch (error) {
-		if (PROXY_HOST !== '::' || (error as NodeJS.ErrnoException).code !== 'EAFNOSUPPORT') {
-			fail(`cannot listen on ${PROXY_HOST} port ${PROXY_PORT}: ${(error as Error).message}`);
-		}
-		await app.listen({ host: '0.0.0.0', port: PROXY_PORT });
 	}
 }
 
