@@ -1,7 +1,7 @@
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { load, type Burst, type Request } from './load.ts';
+import { load, type Request } from './load.ts';
 import { isInstalled, stopAll } from './processes.ts';
 import { pull } from './pulls.ts';
 import { report, type Aim, type Measured, type Measurement } from './report.ts';
@@ -18,8 +18,10 @@ import { BIG_BLOB_BYTES, MIDDLE_BLOB_BYTES, startUpstream } from './upstream.ts'
 
 const quick = process.argv.includes('--quick');
 const only = process.argv.includes('--only') ? process.argv[process.argv.indexOf('--only') + 1] : undefined;
-const ROUNDS = quick ? 3 : 7;
+const ROUNDS = quick ? 3 : 5;
 const SECONDS = quick ? 1 : 2;
+/** The round that does not count lasts longer: V8 needs some ten thousand requests to compile what is hot. */
+const WARM_UP_SECONDS = 2 * SECONDS;
 const ACCEPT = 'application/vnd.docker.distribution.manifest.v2+json, application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json';
 
 const missing = ['wrk', 'nginx', 'skopeo', 'curl'].filter((command) => !isInstalled(command));
@@ -81,9 +83,8 @@ async function measureAll(): Promise<void> {
 }
 
 async function measureLoad(name: string, targets: Target[], request: (target: Target) => Request): Promise<void> {
-	const bursts = (target: Target): Promise<Burst> => load(target, request(target), SECONDS);
-	await measure(name, 'requests/s', true, targets, async (target) => {
-		const { rate, cpu, p99 } = await bursts(target);
+	await measure(name, 'requests/s', true, targets, async (target, isWarmUp) => {
+		const { rate, cpu, p99 } = await load(target, request(target), isWarmUp ? WARM_UP_SECONDS : SECONDS);
 		return { value: rate, more: { 'CPU, µs': cpu, ...(p99 === undefined ? {} : { 'p99, ms': p99 }) } };
 	});
 }
@@ -96,7 +97,7 @@ async function measureStream(name: string, targets: Target[], digest: string, by
 }
 
 /** Measures all targets in turns, after a round that does not count. */
-async function measure<T extends { name: string }>(name: string, unit: string, isMoreBetter: boolean, targets: T[], once: (target: T) => Promise<{ value: number; more?: Record<string, number> }>): Promise<void> {
+async function measure<T extends { name: string }>(name: string, unit: string, isMoreBetter: boolean, targets: T[], once: (target: T, isWarmUp: boolean) => Promise<{ value: number; more?: Record<string, number> }>): Promise<void> {
 	if (only !== undefined && !name.includes(only)) {
 		return;
 	}
@@ -104,7 +105,7 @@ async function measure<T extends { name: string }>(name: string, unit: string, i
 	const measured: Measured[] = targets.map((target) => ({ target: target.name, values: [], more: {} }));
 	for (let round = -1; round < ROUNDS; round++) {
 		for (const [i, target] of targets.entries()) {
-			const { value, more = {} } = await once(target);
+			const { value, more = {} } = await once(target, round < 0);
 			if (round >= 0) {
 				measured[i]!.values.push(value);
 				for (const [key, extra] of Object.entries(more)) {
