@@ -1,6 +1,8 @@
 import { z } from 'zod';
 import { isDigest } from '../registry/digest.ts';
 import { isName } from '../registry/name.ts';
+import type { ReleaseReference } from './reference.ts';
+import { releaseQuery } from './release-query.ts';
 
 /** What everybody may know of a public fleet. */
 export interface FleetPageData {
@@ -22,6 +24,8 @@ export interface PageRelease {
 	/** Of its creation: `2026-11-23`. */
 	date: string;
 	images: PageImage[];
+	/** Whether its makers took it back. It can be pulled all the same. */
+	isInvalidated?: boolean;
 }
 
 export interface PageImage {
@@ -31,11 +35,13 @@ export interface PageImage {
 	size: number;
 }
 
-const MAX_RELEASES = 30;
+/** How many releases a page lists. */
+export const MAX_RELEASES = 30;
+
+const RELEASE_FIELDS = ['id', 'commit', 'semver', 'raw_version', 'revision', 'created_at', 'is_invalidated'];
 
 /** @returns options for the resource `application`; `parseFleetPage` reads the rows */
 export function fleetPageQuery(slug: string): Record<string, unknown> {
-	const image = { $select: ['id', 'content_hash', 'image_size'], $expand: { is_a_build_of__service: { $select: ['service_name'] } } };
 	return {
 		$top: 1,
 		$select: ['id', 'app_name', 'slug'],
@@ -45,13 +51,24 @@ export function fleetPageQuery(slug: string): Record<string, unknown> {
 			should_be_running__release: { $select: ['id', 'commit'] },
 			owns__release: {
 				$top: MAX_RELEASES,
-				$select: ['id', 'commit', 'semver', 'raw_version', 'revision', 'created_at'],
+				$select: RELEASE_FIELDS,
 				$filter: { status: 'success', is_final: true },
-				$expand: { release_image: { $select: ['id'], $expand: { image } } },
+				$expand: imagesWith([]),
 				$orderby: [{ created_at: 'desc' }, { id: 'desc' }],
 			},
 		},
 	};
+}
+
+/** @returns options for the resource `release`: all that a reference can mean. `parseReleases` reads the rows, and `parsePageReleases` the same ones */
+export function pageReleaseQuery(reference: Pick<ReleaseReference, 'slug' | 'release'>): Record<string, unknown> {
+	const query = releaseQuery(reference);
+	return { ...query, $select: [...new Set([...(query['$select'] as string[]), ...RELEASE_FIELDS])], $expand: imagesWith(['is_stored_at__image_location']) };
+}
+
+function imagesWith(fields: string[]): Record<string, unknown> {
+	const image = { $select: ['id', 'content_hash', 'image_size', ...fields], $expand: { is_a_build_of__service: { $select: ['service_name'] } } };
+	return { release_image: { $select: ['id'], $expand: { image } } };
 }
 
 const text = z.string().max(1000);
@@ -59,7 +76,7 @@ const imageRow = z
 	.object({
 		content_hash: text.nullish(),
 		// A big integer, which OData may write as a text.
-		image_size: z.union([z.number(), z.string().regex(/^\d{1,18}$/)]).nullish(),
+		image_size: z.union([z.number().nonnegative(), z.string().regex(/^\d{1,18}$/)]).nullish(),
 		is_a_build_of__service: z.array(z.object({ service_name: text })),
 	})
 	.transform((row): PageImage => ({
@@ -69,7 +86,7 @@ const imageRow = z
 	}));
 
 const releaseRow = z
-	.object({ commit: text, semver: text, raw_version: text.nullish(), revision: z.number().nullish(), created_at: text, release_image: z.array(z.object({ image: z.array(imageRow) })) })
+	.object({ commit: text, semver: text, raw_version: text.nullish(), revision: z.number().nullish(), created_at: text, is_invalidated: z.boolean().nullish(), release_image: z.array(z.object({ image: z.array(imageRow) })) })
 	.transform((row): PageRelease & { semver: string; revision: number } => ({
 		version: row.raw_version ?? row.semver,
 		semver: row.semver,
@@ -78,6 +95,7 @@ const releaseRow = z
 		commit: row.commit,
 		date: row.created_at.slice(0, 10),
 		images: row.release_image.flatMap(({ image }) => image).sort((a, b) => (a.service < b.service ? -1 : 1)),
+		...(row.is_invalidated === true ? { isInvalidated: true } : {}),
 	}));
 
 const fleetRow = z
@@ -95,14 +113,22 @@ const fleetRow = z
 			name: row.app_name,
 			deviceType: device?.name ?? device?.slug,
 			architecture: device?.is_of__cpu_architecture?.[0]?.slug,
-			trackedCommit: row.should_be_running__release?.[0]?.commit,
-			releases: row.owns__release.map(({ semver, revision, ...release }) => ({ ...release, path: isHighest(semver, revision, row.owns__release) ? semver : release.commit })),
+			trackedCommit: row.should_be_running__release?.map(({ commit }) => commit).find(isName),
+			releases: row.owns__release
+				.map(({ semver, revision, ...release }) => ({ ...release, path: isHighest(semver, revision, row.owns__release) ? semver : release.commit }))
+				// What is shown is copied into shells: nothing that is no name may be.
+				.filter(({ path }) => isName(path)),
 		};
 	});
 
 /** @returns undefined where there is no such public fleet. @throws ZodError where the API's answer is not of the expected form */
 export function parseFleetPage(rows: unknown): FleetPageData | undefined {
 	return z.array(fleetRow).parse(rows)[0];
+}
+
+/** @returns releases in the order of the rows, named by their commits. @throws ZodError likewise */
+export function parsePageReleases(rows: unknown): PageRelease[] {
+	return z.array(releaseRow).parse(rows).map(({ semver: _semver, revision: _revision, ...release }) => release);
 }
 
 /** Whether a plain version means this release: of several revisions it means the highest, and the others can only be named by their commits. */
