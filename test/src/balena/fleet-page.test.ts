@@ -25,7 +25,7 @@ describe('parseFleetPage: what everybody may know of a fleet', () => {
 		(row) => parseFleetPage([row]),
 	);
 	test('nothing where there is no such fleet', () => assert.equal(parseFleetPage([]), undefined));
-	for (const rows of [null, '<html>', { d: [] }, [null], [{}], [fleet({ slug: 7 })], [fleet({ owns__release: [{}] })], [fleet({ owns__release: [release({ release_image: [{ image: [image('x', { image_size: '-1' })] }] })] })]]) {
+	for (const rows of [null, '<html>', { d: [] }, [null], [{}], [fleet({ slug: 7 })], [fleet({ owns__release: [{}] })], [fleet({ owns__release: [release({ release_image: [{ image: [image('x', { image_size: -1 })] }] })] })]]) {
 		test(`${JSON.stringify(rows).slice(0, 60)} is refused`, () => assert.throws(() => parseFleetPage(rows), ZodError));
 	}
 });
