@@ -14,19 +14,27 @@ export interface Pull {
 	ca?: string;
 }
 
+/** What came of a pull. */
+export interface Pulled extends Outcome {
+	/** Where it has come: digests of the image as the client stored it (of its manifest, its configuration or its layers), in any text. */
+	image?: string;
+}
+
 export interface Client {
 	name: string;
 	version: string;
-	/** Pulls the whole image: exit code 0 where it has come, and what a person would have read. */
-	pull(pull: Pull): Promise<Outcome>;
+	/** Pulls the whole image into an empty store: exit code 0 where it has come, and what a person would have read. */
+	pull(pull: Pull): Promise<Pulled>;
 	/** The client's own way to log in, where it has one. */
 	login?(host: string, key: string, ca?: string): Promise<Outcome>;
 	/** Can be told of mirrors. */
 	hasMirrors?: boolean;
 	/** Pulls one platform only where the machine is of it. */
 	noPlatform?: boolean;
-	/** Follows no redirect to a private address, and there are no others here. */
-	noPrivateRedirect?: boolean;
+	/** Asks for the rest of a layer that broke off. */
+	resumes?: boolean;
+	/** Cases in which it prints neither the body nor the reason of an answer, whatever they are. */
+	hides?: string[];
 	stop?(): Promise<void>;
 }
 

@@ -2,8 +2,8 @@ import { mkdtemp, mkdir, copyFile, readFile, rm, writeFile } from 'node:fs/promi
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { run, type Outcome } from '../e2e/run.ts';
-import type { Client, Pull } from './client.ts';
-import { built } from './install.ts';
+import type { Client, Pull, Pulled } from './client.ts';
+import { built, versionInSources } from './install.ts';
 
 /* Clients that are one command, without a daemon. */
 
@@ -34,6 +34,11 @@ async function dockerConfig(directory: string, { host, key }: Pull): Promise<str
 	return directory;
 }
 
+/** Adds, to a pull that succeeded, what the client stored. */
+async function withImage(outcome: Outcome, read: () => Promise<string>): Promise<Pulled> {
+	return outcome.code === 0 ? { ...outcome, image: await read() } : outcome;
+}
+
 async function versionOf(command: string, ...args: string[]): Promise<string> {
 	const { printed } = await run(command, args);
 	return /v?\d+\.\d+\.\d+\S*/.exec(printed)?.[0] ?? printed.trim();
@@ -47,7 +52,7 @@ export async function skopeo(): Promise<Client> {
 		pull: (pull) =>
 			inDirectory(async (directory) => {
 				const [os, arch] = pull.platform?.split('/') ?? [];
-				return run('skopeo', [
+				const outcome = await run('skopeo', [
 					...(os === undefined ? [] : ['--override-os', os, '--override-arch', arch!]),
 					'copy',
 					...(pull.key === undefined ? ['--src-no-creds'] : ['--src-creds', creds(pull)]),
@@ -55,7 +60,10 @@ export async function skopeo(): Promise<Client> {
 					`docker://${pull.host}/${pull.reference}`,
 					`dir:${directory}/image`,
 				]);
+				return withImage(outcome, () => readFile(`${directory}/image/manifest.json`, 'utf8'));
 			}),
+		resumes: true,
+		hides: ['login with a wrong key'],
 		login: (host, key, ca) => containersLogin('skopeo', host, key, ca),
 	};
 }
@@ -73,16 +81,20 @@ function containersClient(command: 'podman' | 'buildah', version: string): Clien
 		name: command,
 		version,
 		pull: (pull) =>
-			inDirectory(async (directory) =>
-				run(command, [
+			inDirectory(async (directory) => {
+				const outcome = await run(command, [
 					...['--root', `${directory}/root`, '--runroot', `${directory}/run`, '--storage-driver', 'vfs'],
 					'pull',
 					...(pull.platform === undefined ? [] : ['--platform', pull.platform]),
 					...(pull.key === undefined ? [] : ['--creds', creds(pull)]),
 					...(pull.ca === undefined ? ['--tls-verify=false'] : ['--cert-dir', await certDir(directory, pull.ca)]),
 					`${pull.host}/${pull.reference}`,
-				]),
-			),
+				]);
+				// Its last line is the image's identity, which is the digest of its configuration.
+				return withImage(outcome, async () => outcome.printed.trim().split('\n').at(-1)!);
+			}),
+		resumes: true,
+		hides: ['login with a wrong key'],
 		login: (host, key, ca) => containersLogin(command, host, key, ca),
 	};
 }
@@ -98,13 +110,13 @@ export async function crane(): Promise<Client> {
 	return {
 		name: 'crane',
 		version: await versionOf(command, 'version'),
-		noPrivateRedirect: true,
 		pull: (pull) =>
-			inDirectory(async (directory) =>
-				run(command, ['pull', ...(pull.ca === undefined ? ['--insecure'] : []), ...(pull.platform === undefined ? [] : ['--platform', pull.platform]), `${pull.host}/${pull.reference}`, `${directory}/image.tar`], {
+			inDirectory(async (directory) => {
+				const outcome = await run(command, ['pull', ...(pull.ca === undefined ? ['--insecure'] : []), ...(pull.platform === undefined ? [] : ['--platform', pull.platform]), `${pull.host}/${pull.reference}`, `${directory}/image.tar`], {
 					env: { DOCKER_CONFIG: await dockerConfig(directory, pull), ...(pull.ca === undefined ? {} : { SSL_CERT_FILE: pull.ca }) },
-				}),
-			),
+				});
+				return withImage(outcome, async () => (await run('tar', ['-xOf', `${directory}/image.tar`, 'manifest.json'])).printed);
+			}),
 	};
 }
 
@@ -114,8 +126,8 @@ export async function oras(): Promise<Client> {
 		name: 'oras',
 		version: await versionOf(command, 'version'),
 		pull: (pull) =>
-			inDirectory(async (directory) =>
-				run(command, [
+			inDirectory(async (directory) => {
+				const outcome = await run(command, [
 					'cp',
 					...(pull.ca === undefined ? ['--from-plain-http'] : ['--from-plain-http=false', '--from-ca-file', pull.ca]),
 					...(pull.key === undefined ? [] : ['--from-username', 'anyone', '--from-password', pull.key]),
@@ -123,8 +135,9 @@ export async function oras(): Promise<Client> {
 					'--to-oci-layout',
 					`${pull.host}/${pull.reference}${/[:@][^/]*$/.test(pull.reference) ? '' : ':latest'}`,
 					`${directory}/layout:x`,
-				], { env: { DOCKER_CONFIG: await dockerConfig(directory, { ...pull, key: undefined }) } }),
-			),
+				], { env: { DOCKER_CONFIG: await dockerConfig(directory, { ...pull, key: undefined }) } });
+				return withImage(outcome, () => readFile(`${directory}/layout/index.json`, 'utf8'));
+			}),
 		login: (host, key, ca) =>
 			inDirectory(async (directory) => run(command, ['login', '--registry-config', `${directory}/config.json`, '--username', 'anyone', '--password', key, ...(ca === undefined ? ['--plain-http'] : ['--ca-file', ca]), host])),
 	};
@@ -134,7 +147,7 @@ export async function regctl(): Promise<Client> {
 	const command = built('regctl');
 	return {
 		name: 'regctl',
-		version: 'v0.11.7',
+		version: versionInSources('regctl'),
 		pull: (pull) =>
 			inDirectory(async (directory) => {
 				const env = { REGCTL_CONFIG: `${directory}/regctl.json`, DOCKER_CONFIG: await dockerConfig(directory, pull) };
@@ -143,7 +156,31 @@ export async function regctl(): Promise<Client> {
 				if (set.code !== 0) {
 					return set;
 				}
-				return run(command, ['image', 'copy', ...(pull.platform === undefined ? [] : ['--platform', pull.platform]), `${pull.host}/${pull.reference}`, `ocidir://${directory}/image:x`], { env });
+				const outcome = await run(command, ['image', 'copy', ...(pull.platform === undefined ? [] : ['--platform', pull.platform]), `${pull.host}/${pull.reference}`, `ocidir://${directory}/image:x`], { env });
+				return withImage(outcome, () => readFile(`${directory}/image/index.json`, 'utf8'));
 			}),
+		resumes: true,
+	};
+}
+
+/** The library of today's podman, buildah, skopeo and CRI-O, called by containers-image/main.go. */
+export async function containersImage(): Promise<Client> {
+	const command = built('containers-image');
+	const envOf = async (directory: string, { key, ca, platform }: Partial<Pull>): Promise<Record<string, string>> => ({
+		...(key === undefined ? {} : { KEY: key }),
+		...(ca === undefined ? {} : { CERT_DIR: await certDir(directory, ca) }),
+		...(platform === undefined ? {} : { PLATFORM: platform }),
+	});
+	return {
+		name: 'containers/image',
+		version: versionInSources('containers-image'),
+		resumes: true,
+		pull: (pull) =>
+			inDirectory(async (directory) => {
+				await mkdir(`${directory}/image`);
+				const outcome = await run(command, ['pull', `${pull.host}/${pull.reference}`, `${directory}/image`], { env: await envOf(directory, pull) });
+				return withImage(outcome, () => readFile(`${directory}/image/manifest.json`, 'utf8'));
+			}),
+		login: (host, key, ca) => inDirectory(async (directory) => run(command, ['login', host], { env: await envOf(directory, { key, ca }) })),
 	};
 }

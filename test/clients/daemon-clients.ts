@@ -1,22 +1,22 @@
 import { credentials, loadPackageDefinition, type ServiceError } from '@grpc/grpc-js';
 import { loadSync } from '@grpc/proto-loader';
-import { copyFile, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, mkdtemp, readdir, rm, symlink, writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startEngine, type Engine } from '../e2e/engine.ts';
 import { run, type Outcome } from '../e2e/run.ts';
-import type { Client, Pull } from './client.ts';
+import type { Client, Pull, Pulled } from './client.ts';
 import { startDaemon } from './daemon.ts';
-import { built } from './install.ts';
+import { built, versionInSources } from './install.ts';
 
 /* Clients with a daemon of their own. */
 
 /** dockerd as it has been for years: its own image store, the ping's challenge, no second token. */
 export async function dockerClassic(): Promise<Client> {
 	const engine = await startEngine();
-	const { printed } = await engine.docker('version', '--format', '{{.Server.Version}}');
-	return dockerClient('Docker Engine', printed.trim(), engine);
+	const { printed } = await engine.docker('version', '--format', '{{.Server.Version}}, docker {{.Client.Version}}');
+	return dockerClient('Docker Engine', printed.trim(), engine, false);
 }
 
 /** Docker 29's engine with containerd's image store, its default now. It says of itself only that it was built from a module. */
@@ -24,26 +24,39 @@ export async function dockerContainerd(): Promise<Client> {
 	const path = await mkdtemp(join(tmpdir(), 'bin-'));
 	await symlink(built('containerd'), join(path, 'containerd'));
 	const engine = await startEngine({ command: built('dockerd'), args: ['--storage-driver', 'native'], env: { PATH: `${path}:${process.env.PATH}` } });
-	return dockerClient('Docker Engine, containerd store', 'v2.0.0-beta.24 of moby (Docker 29)', engine);
+	const { printed } = await engine.docker('version', '--format', 'docker {{.Client.Version}}');
+	return dockerClient('Docker Engine, containerd store', `${versionInSources('dockerd')} of moby (Docker 29), ${printed.trim()}`, engine, true);
 }
 
-function dockerClient(name: string, version: string, engine: Engine): Client {
+/** @param hasIndexes whether its store keeps indexes, and has to be told which of their images to save */
+function dockerClient(name: string, version: string, { directory, docker, login, stop }: Engine, hasIndexes: boolean): Client {
 	return {
 		name,
 		version,
+		resumes: true,
 		async pull(pull) {
-			await engine.docker('logout', pull.host);
+			await docker('logout', pull.host);
 			if (pull.key !== undefined) {
-				const login = await engine.login(pull.host, pull.key);
-				if (login.code !== 0) {
-					return login;
+				const outcome = await login(pull.host, pull.key);
+				if (outcome.code !== 0) {
+					return outcome;
 				}
 			}
-			await engine.docker('rmi', '--force', `${pull.host}/${pull.reference}`);
-			return engine.docker('pull', ...(pull.platform === undefined ? [] : ['--platform', pull.platform]), `${pull.host}/${pull.reference}`);
+			await docker('system', 'prune', '--all', '--force');
+			const platform = pull.platform === undefined ? [] : ['--platform', pull.platform];
+			const image = `${pull.host}/${pull.reference}`;
+			const outcome = await docker('pull', ...platform, image);
+			if (outcome.code !== 0) {
+				return outcome;
+			}
+			// Of an index, "inspect" tells only the index's digest. What is saved has the names of what has come.
+			const saved = `${directory}/image.tar`;
+			await rm(saved, { force: true });
+			await docker('save', ...(hasIndexes ? platform : []), '--output', saved, image);
+			return { ...outcome, image: (await run('tar', ['-tf', saved])).printed };
 		},
-		login: (host, key) => engine.login(host, key),
-		stop: () => engine.stop(),
+		login,
+		stop,
 	};
 }
 
@@ -100,7 +113,7 @@ differ = "walking"
 };
 
 /** A containerd with both of its doors: ctr, and the Container Runtime Interface through which the kubelet pulls. */
-async function startContainerd({ daemon, ctr, config }: Containerd): Promise<{ directory: string; ctr(...args: string[]): Promise<Outcome>; stop(): Promise<void> }> {
+async function startContainerd({ daemon, ctr, config }: Containerd): Promise<{ directory: string; ctr(...args: string[]): Promise<Outcome>; empty(namespace: string): Promise<void>; digests(namespace: string): Promise<string>; stop(): Promise<void> }> {
 	const directory = await mkdtemp(join(tmpdir(), 'containerd-'));
 	await writeFile(`${directory}/config.toml`, config(directory));
 	const call = (...args: string[]): Promise<Outcome> => run(ctr, ['--address', `${directory}/socket`, ...args], { seconds: 120 });
@@ -108,6 +121,14 @@ async function startContainerd({ daemon, ctr, config }: Containerd): Promise<{ d
 	return {
 		directory,
 		ctr: call,
+		async empty(namespace) {
+			const { printed } = await call('--namespace', namespace, 'images', 'ls', '--quiet');
+			const images = printed.split('\n').filter((line) => line !== '');
+			if (images.length > 0) {
+				await call('--namespace', namespace, 'images', 'rm', '--sync', ...images);
+			}
+		},
+		digests: async (namespace) => (await call('--namespace', namespace, 'content', 'ls', '--quiet')).printed,
 		async stop() {
 			await running.stop();
 			await rm(directory, { recursive: true, force: true });
@@ -140,10 +161,12 @@ async function ctrClient(kind: Containerd): Promise<Client> {
 		name: `${kind.name}, ctr`,
 		version: /\d+\.\d+\.\d+/.exec((await containerd.ctr('version')).printed)?.[0] ?? '',
 		hasMirrors: true,
+		resumes: true,
 		async pull(pull) {
 			const image = tagged(pull);
-			await containerd.ctr('images', 'rm', '--sync', image);
-			return containerd.ctr('images', 'pull', ...kind.pullOptions, '--snapshotter', 'native', '--hosts-dir', await writeHosts(containerd.directory, pull), ...(pull.platform === undefined ? [] : ['--platform', pull.platform]), ...(pull.key === undefined ? [] : ['--user', `anyone:${pull.key}`]), image);
+			await containerd.empty('default');
+			const outcome = await containerd.ctr('images', 'pull', ...kind.pullOptions, '--snapshotter', 'native', '--hosts-dir', await writeHosts(containerd.directory, pull), ...(pull.platform === undefined ? [] : ['--platform', pull.platform]), ...(pull.key === undefined ? [] : ['--user', `anyone:${pull.key}`]), image);
+			return outcome.code === 0 ? { ...outcome, image: await containerd.digests('default') } : outcome;
 		},
 		stop: containerd.stop,
 	};
@@ -164,12 +187,13 @@ async function criClient(kind: Containerd): Promise<Client> {
 		version: /\d+\.\d+\.\d+/.exec((await containerd.ctr('version')).printed)?.[0] ?? '',
 		hasMirrors: true,
 		noPlatform: true,
+		resumes: true,
 		async pull(pull) {
 			await writeHosts(containerd.directory, pull);
-			await containerd.ctr('--namespace', 'k8s.io', 'images', 'rm', '--sync', tagged(pull));
-			return new Promise((resolve) => {
+			await containerd.empty('k8s.io');
+			return new Promise<Pulled>((resolve) => {
 				service.PullImage({ image: { image: tagged(pull) }, auth: pull.key === undefined ? undefined : { username: 'anyone', password: pull.key } }, (error, answer) =>
-					resolve(error === null ? { code: 0, printed: answer.imageRef } : { code: 1, printed: error.details }),
+					resolve(error === null ? { code: 0, printed: answer.imageRef, image: answer.imageRef } : { code: 1, printed: error.details }),
 				);
 			});
 		},
@@ -196,17 +220,21 @@ export async function buildkit(registries: Pick<Pull, 'host' | 'ca'>[]): Promise
 	);
 	return {
 		name: 'BuildKit',
-		version: 'v0.34.2',
+		version: versionInSources('buildkitd'),
+		resumes: true,
 		async pull(pull) {
 			await writeFile(`${directory}/Dockerfile`, `FROM ${pull.host}/${pull.reference}\nLABEL built=${Date.now()}\n`);
 			const auths = pull.key === undefined ? {} : { [pull.host]: { auth: Buffer.from(`anyone:${pull.key}`).toString('base64') } };
 			await writeFile(`${directory}/config.json`, JSON.stringify({ auths }));
 			await buildctl(['prune', '--all']);
-			return buildctl(
-				['build', '--progress', 'plain', '--frontend', 'dockerfile.v0', '--local', `context=${directory}`, '--local', `dockerfile=${directory}`, '--output', `type=oci,dest=${directory}/image.tar`, ...(pull.platform === undefined ? [] : ['--opt', `platform=${pull.platform}`])],
+			await rm(`${directory}/image`, { recursive: true, force: true });
+			const outcome = await buildctl(
+				['build', '--progress', 'plain', '--frontend', 'dockerfile.v0', '--local', `context=${directory}`, '--local', `dockerfile=${directory}`, '--output', `type=oci,tar=false,dest=${directory}/image`, ...(pull.platform === undefined ? [] : ['--opt', `platform=${pull.platform}`])],
 				// Tokens are fetched by buildctl, not by the daemon.
 				{ DOCKER_CONFIG: directory, ...(pull.ca === undefined ? {} : { SSL_CERT_FILE: pull.ca }) },
 			);
+			// The layers of what it is FROM are layers of what it built.
+			return outcome.code === 0 ? { ...outcome, image: (await readdir(`${directory}/image/blobs/sha256`)).join(' ') } : outcome;
 		},
 		async stop() {
 			await running.stop();

@@ -6,7 +6,12 @@ export interface Result {
 	passed: boolean;
 	/** Whether the sentence that explains a failure was printed; undefined where nothing had to be explained. */
 	isSaid?: boolean;
+	/** Why it did not pass. */
+	reason?: string;
+	/** The line that a person would read. */
 	printed: string;
+	/** All that was printed. */
+	output?: string;
 }
 
 const MAX_PRINTED = 220;
@@ -43,9 +48,9 @@ function summary(client: string, version: string, results: Result[]): string {
 	return `| ${client} | ${version} | ${passed} | ${results.length - passed} | ${toExplain.length === 0 ? '' : `${toExplain.filter(({ isSaid }) => isSaid).length} of ${toExplain.length}`} |`;
 }
 
-function row({ name, passed, isSaid, printed }: Result): string {
+function row({ name, passed, isSaid, reason, printed }: Result): string {
 	const verdict = `${passed ? 'pass' : '**fail**'}${isSaid === undefined ? '' : isSaid ? ', says why' : ', hides why'}`;
-	return `| ${name} | ${verdict} | ${isSaid === undefined && passed ? '' : cell(printed)} |`;
+	return `| ${name} | ${verdict} | ${isSaid === undefined && passed ? '' : `${reason ?? ''} ${cell(printed)}`.trim()} |`;
 }
 
 /** The end of what was printed, without what differs from run to run, as it may stand in a table. */

@@ -1,10 +1,12 @@
 import { writeFile } from 'node:fs/promises';
-import { CASES } from './cases.ts';
-import { NotRun, type Client } from './client.ts';
+import type { Outcome } from '../e2e/run.ts';
+import { imageOf } from '../upstream/index.ts';
+import { CASES, isImage, type Case } from './cases.ts';
+import { NotRun, type Client, type Pulled } from './client.ts';
 import { conformance, conformanceReport } from './conformance.ts';
-import { buildah, crane, oras, podman, regctl, skopeo } from './command-clients.ts';
+import { buildah, containersImage, crane, oras, podman, regctl, skopeo } from './command-clients.ts';
 import { buildkit, cri1, cri2, ctr1, ctr2, dockerClassic, dockerContainerd } from './daemon-clients.ts';
-import { EXTRAS } from './extras.ts';
+import { extras } from './extras.ts';
 import { install, NOT_RUN } from './install.ts';
 import { document, type Result } from './report.ts';
 import { startServers, type Servers } from './servers.ts';
@@ -16,28 +18,34 @@ import { startServers, type Servers } from './servers.ts';
 
 const only = process.argv[2];
 
-await install();
+const notBuilt = await install();
 const servers = await startServers();
-const registries = [{ host: servers.plain }, { host: servers.redirecting }, { host: servers.behindNginx, ca: servers.ca }, { host: servers.ownTls, ca: servers.ca }];
-const clients: [name: string, start: () => Promise<Client>][] = [
+const registries = [{ host: servers.plain }, { host: servers.redirecting }, { host: servers.breaking }, { host: servers.behindNginx, ca: servers.ca }, { host: servers.ownTls, ca: servers.ca }];
+const clients: [name: string, start: () => Promise<Client>, needs?: string[]][] = [
 	['Docker Engine', dockerClassic],
-	['Docker Engine, containerd store', dockerContainerd],
+	['Docker Engine, containerd store', dockerContainerd, ['dockerd', 'containerd']],
 	['containerd 1, ctr', ctr1],
 	['containerd 1, CRI', cri1],
-	['containerd 2, ctr', ctr2],
-	['containerd 2, CRI', cri2],
-	['BuildKit', () => buildkit(registries)],
+	['containerd 2, ctr', ctr2, ['containerd', 'ctr']],
+	['containerd 2, CRI', cri2, ['containerd', 'ctr']],
+	['BuildKit', () => buildkit(registries), ['buildkitd', 'buildctl']],
 	['podman', podman],
 	['buildah', buildah],
 	['skopeo', skopeo],
-	['crane', crane],
-	['oras', oras],
-	['regctl', regctl],
+	['containers/image', containersImage, ['containers-image']],
+	['crane', crane, ['crane']],
+	['oras', oras, ['oras']],
+	['regctl', regctl, ['regctl']],
 ];
 
 const results: Result[] = [];
 const notRun = [...NOT_RUN];
-for (const [name, start] of clients.filter(([name]) => only === undefined || name.includes(only))) {
+for (const [name, start, needs = []] of clients.filter(([name]) => only === undefined || name.includes(only))) {
+	const why = needs.map((binary) => notBuilt.get(binary)).find((reason) => reason !== undefined);
+	if (why !== undefined) {
+		notRun.push({ client: name, why });
+		continue;
+	}
 	try {
 		const client = await start();
 		try {
@@ -52,12 +60,12 @@ for (const [name, start] of clients.filter(([name]) => only === undefined || nam
 		notRun.push({ client: name, why: error.message });
 	}
 }
-if (only === undefined || only === 'extras') {
-	for (const extra of EXTRAS) {
-		record(await extra(servers));
-	}
+if (notBuilt.size > 0) {
+	notRun.push({ client: 'tags, referrers, signatures and the conformance suite', why: [...notBuilt.values()].join('; ') });
+} else if (only === undefined || only === 'extras') {
+	(await extras(servers)).forEach(add);
 	const suite = await conformance();
-	record(suite);
+	add(suite);
 	await writeFile('docs/conformance.txt', conformanceReport(suite));
 }
 await servers.stop();
@@ -73,24 +81,48 @@ console.log(`${results.length - failed.length} passed, ${failed.length} failed`)
 process.exitCode = failed.length > 0 ? 1 : 0;
 
 async function runCases(client: Client, servers: Servers): Promise<void> {
-	for (const { name, pull, sentence } of CASES.filter(({ suits }) => suits?.(client) ?? true)) {
-		const { code, printed } = await client.pull(pull(servers));
-		const isSaid = sentence?.test(printed.replace(/\s+/g, ' '));
-		record({ client: client.name, version: client.version, name, passed: sentence === undefined ? code === 0 : code !== 0, isSaid, printed });
+	for (const one of CASES.filter(({ suits }) => suits?.(client) ?? true)) {
+		Object.assign(servers.counts, { stored: 0, brokenOff: 0, ranges: 0 });
+		const pull = one.pull(servers);
+		const outcome = await client.pull(pull);
+		record(client, one.name, one.sentence === undefined ? whatIsWrong(one, outcome, servers, pull.platform) : undefined, outcome, one.sentence);
 	}
 	if (client.login !== undefined) {
 		const good = await client.login(servers.plain, servers.upstream.keys.owner);
-		record({ client: client.name, version: client.version, name: 'login', passed: good.code === 0, printed: good.printed });
-		const bad = await client.login(servers.plain, 'wrong');
-		record({ client: client.name, version: client.version, name: 'login with a wrong key', passed: bad.code !== 0, isSaid: bad.printed.includes('the login was refused'), printed: bad.printed });
+		record(client, 'login', good.code === 0 ? undefined : 'it failed', good);
+		record(client, 'login with a wrong key', undefined, await client.login(servers.plain, 'wrong'), /the login was refused/);
 	}
 }
 
-function record(result: Result): void {
+/** @returns why a pull that had to succeed did not; undefined where it did */
+function whatIsWrong({ image, needs = [] }: Case, { code, image: came = '' }: Pulled, { upstream, counts }: Servers, platform: string | undefined): string | undefined {
+	if (code !== 0) {
+		return 'it failed';
+	}
+	const missing = needs.filter((what) => counts[what] === 0);
+	return !isImage(came, imageOf(upstream, ...image!), platform) ? `another image came: ${came.slice(0, 300)}` : missing.length > 0 ? `nothing was ${missing.join(', ')}` : undefined;
+}
+
+/**
+ * @param wrong what is wrong with an outcome that had to be good
+ * @param sentence what had to be said, of an outcome that had to be bad
+ */
+function record({ name: client, version, hides = [] }: Client, name: string, wrong: string | undefined, { code, printed }: Outcome, sentence?: RegExp): void {
+	const isSaid = sentence?.test(printed.replace(/\s+/g, ' '));
+	const reason = wrong ?? (sentence === undefined ? undefined : code === 0 ? 'it succeeded' : isSaid === hides.includes(name) ? (isSaid ? 'it says why, which it was not known to' : 'it does not say why') : undefined);
+	add({ client, version, name, passed: reason === undefined, isSaid, reason, printed: lineOf(printed, sentence), output: printed });
+}
+
+/** @returns the line with the sentence, or else the last one */
+function lineOf(printed: string, sentence: RegExp | undefined): string {
+	const lines = printed.split('\n').filter((line) => line.trim() !== '');
+	return lines.find((line) => sentence?.test(line)) ?? lines.at(-1) ?? '';
+}
+
+function add(result: Result): void {
 	results.push(result);
-	const last = result.printed.trim().split('\n').at(-1) ?? '';
-	console.log(`${result.passed ? 'pass' : 'FAIL'}  ${result.client} ${result.version}  ${result.name}${result.isSaid === undefined ? '' : result.isSaid ? '  (says why)' : '  (hides why)'}  ${last.slice(0, 160)}`);
+	console.log(`${result.passed ? 'pass' : 'FAIL'}  ${result.client} ${result.version}  ${result.name}${result.isSaid === undefined ? '' : result.isSaid ? '  (says why)' : '  (hides why)'}  ${result.reason ?? result.printed.slice(-160)}`);
 	if (!result.passed) {
-		console.log(result.printed.slice(-1500));
+		console.log(result.output?.slice(-1500) ?? '');
 	}
 }

@@ -1,22 +1,26 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { createServer, request as httpRequest, type IncomingMessage, type ServerResponse } from 'node:http';
+import { createServer, request } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { run } from '../e2e/run.ts';
-import { mintToken } from '../upstream/control.ts';
 import { startUpstream, type RunningUpstream } from '../upstream/index.ts';
+import { startBreaking, startRedirector, startStorage, type Counts } from './registries.ts';
 
 /** Everything that a client pulls from, on this machine. */
 export interface Servers {
 	upstream: RunningUpstream;
 	/** Plain HTTP; blobs come from the registry. */
 	plain: string;
-	/** Plain HTTP; blobs are behind a 307 to another address, which refuses an Authorization header. */
+	/** Plain HTTP; blobs are behind a 307 to another host, which refuses an Authorization header. */
 	redirecting: string;
+	/** Plain HTTP; the registry breaks off the first big blob of a pull. */
+	breaking: string;
+	/** Of the current pull; whoever starts one sets them to zero. */
+	counts: Counts;
 	/** TLS at an nginx in front of it, with X-Forwarded-* and TRUST_PROXY. */
 	behindNginx: string;
 	/** TLS at the service itself. */
@@ -30,8 +34,10 @@ export async function startServers(): Promise<Servers> {
 	const directory = await mkdtemp(join(tmpdir(), 'clients-'));
 	const upstream = await startUpstream({ registry: 'docker-registry', large: true });
 	const { ca, cert, key } = await makeCertificates(directory);
-	const storage = await startStorage(upstream);
-	const redirector = await startRedirector(upstream.registryUrl, storage.url);
+	const counts: Counts = { stored: 0, brokenOff: 0, ranges: 0 };
+	const storage = await startStorage(upstream, counts);
+	const redirector = await startRedirector(upstream.registryUrl, storage);
+	const breaking = await startBreaking(upstream.registryUrl, counts);
 	const children: ChildProcess[] = [];
 	const proxy = async (env: Record<string, string>): Promise<string> => {
 		const port = await freePort();
@@ -47,7 +53,9 @@ export async function startServers(): Promise<Servers> {
 	return {
 		upstream,
 		plain,
-		redirecting: await proxy({ REGISTRY_URL: redirector.url }),
+		redirecting: await proxy({ REGISTRY_URL: `http://${redirector.host}` }),
+		breaking: await proxy({ REGISTRY_URL: `http://${breaking.host}` }),
+		counts,
 		behindNginx: nginx.host,
 		ownTls: (await proxy({ TLS_CERT: cert, TLS_KEY: key })).replace('127.0.0.1', 'localhost'),
 		ca,
@@ -59,56 +67,9 @@ export async function startServers(): Promise<Servers> {
 			}));
 			storage.close();
 			redirector.close();
+			breaking.close();
 			await upstream.close();
 			await rm(directory, { recursive: true });
-		},
-	};
-}
-
-/** Passes on everything but blobs that the registry would serve: those it redirects, as production does. */
-async function startRedirector(registryUrl: string, storageUrl: string): Promise<{ url: string; close(): void }> {
-	return listen('127.0.0.1', (incoming, response) => {
-		const isBlob = incoming.method === 'GET' && incoming.url?.includes('/blobs/') === true;
-		const outgoing = httpRequest(registryUrl + incoming.url, { method: isBlob ? 'HEAD' : incoming.method, headers: { ...incoming.headers, host: new URL(registryUrl).host } }, (answer) => {
-			if (isBlob && answer.statusCode === 200) {
-				answer.resume();
-				response.writeHead(307, { location: storageUrl + incoming.url, 'content-length': 0 }).end();
-			} else {
-				response.writeHead(answer.statusCode!, answer.headers);
-				answer.pipe(response);
-			}
-		});
-		outgoing.on('error', () => response.destroy());
-		outgoing.end();
-	});
-}
-
-/** Object storage at an address of its own, which refuses credentials, as S3 does with signed URLs. */
-async function startStorage(upstream: RunningUpstream): Promise<{ url: string; close(): void }> {
-	return listen('127.0.0.2', (incoming, response) => {
-		if (incoming.headers.authorization !== undefined) {
-			response.writeHead(400).end('Only one auth mechanism allowed');
-			return;
-		}
-		const repository = /^\/v2\/(v2\/[0-9a-f]+)\//.exec(incoming.url ?? '')?.[1] ?? '';
-		mintToken(upstream, [{ type: 'repository', name: repository, actions: ['pull'] }]).then((token) => {
-			const range = incoming.headers.range;
-			httpRequest(upstream.registryUrl + incoming.url, { headers: { authorization: `Bearer ${token}`, ...(range === undefined ? {} : { range }) } }, (answer) => {
-				response.writeHead(answer.statusCode!, answer.headers);
-				answer.pipe(response);
-			}).end();
-		}, () => response.destroy());
-	});
-}
-
-async function listen(host: string, handle: (request: IncomingMessage, response: ServerResponse) => void): Promise<{ url: string; close(): void }> {
-	const server = createServer(handle).listen(0, host);
-	await once(server, 'listening');
-	return {
-		url: `http://${host}:${(server.address() as AddressInfo).port}`,
-		close() {
-			server.closeAllConnections();
-			server.close();
 		},
 	};
 }
@@ -163,7 +124,7 @@ async function freePort(): Promise<number> {
 async function untilOpen(port: number, child: ChildProcess): Promise<void> {
 	for (const deadline = Date.now() + 30_000; ; await sleep(50)) {
 		const isOpen = await new Promise<boolean>((resolve) => {
-			httpRequest({ host: '127.0.0.1', port, path: '/ping' }, (answer) => {
+			request({ host: '127.0.0.1', port, path: '/ping' }, (answer) => {
 				answer.resume();
 				resolve(true);
 			}).on('error', (error: NodeJS.ErrnoException) => resolve(error.code !== 'ECONNREFUSED')).end();
