@@ -21,6 +21,7 @@ import requestLog from '../plugins/request-log.ts';
 import resolver from '../plugins/resolver.ts';
 import tokenEndpoint from '../plugins/token-endpoint.ts';
 import tokens from '../plugins/tokens.ts';
+import unusedConnections from '../plugins/unused-connections.ts';
 import type { Config } from './config.ts';
 
 /**
@@ -46,6 +47,7 @@ export async function buildApp(config: Config, options: Pick<FastifyServerOption
 	});
 
 	await app.register(certificate, config);
+	await app.register(unusedConnections, config);
 	await app.register(requestLog);
 	await app.register(errors);
 	await app.register(rateLimit, config);

@@ -7,13 +7,16 @@ import { listenOn } from './listen.ts';
 import { createLogger } from './logger.ts';
 import { startTracing } from './tracing.ts';
 
+/** For what is left to do when all connections are closed; after that the process ends whatever it does. */
+const LAST_MOMENT_MS = 5000;
+
 const config = await orExit(async () => parseConfig(process.env));
 const stopTracing = await startTracing(process.env);
 // After tracing has started, because that has to come before Fastify.
 const { buildApp } = await import('./app.ts');
 const app = await orExit(() => buildApp(config, { loggerInstance: createLogger(config) }));
 
-closeWithGrace({ delay: config.SHUTDOWN_DELAY + config.SHUTDOWN_TIMEOUT, logger: false }, async ({ signal, err }) => {
+closeWithGrace({ delay: config.SHUTDOWN_DELAY + config.SHUTDOWN_TIMEOUT + LAST_MOMENT_MS, logger: false }, async ({ signal, err }) => {
 	if (err !== undefined) {
 		app.log.fatal({ err }, 'ending after an error');
 	} else {
@@ -21,7 +24,12 @@ closeWithGrace({ delay: config.SHUTDOWN_DELAY + config.SHUTDOWN_TIMEOUT, logger:
 		app.health.draining = true;
 		await wait(config.SHUTDOWN_DELAY);
 	}
+	const cut = setTimeout(() => {
+		app.log.warn('SHUTDOWN_TIMEOUT is over: what still runs is cut off');
+		app.server.closeAllConnections();
+	}, config.SHUTDOWN_TIMEOUT);
 	await app.close();
+	clearTimeout(cut);
 	await stopTracing?.();
 });
 
