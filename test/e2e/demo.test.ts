@@ -1,11 +1,42 @@
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { test } from 'node:test';
+import { until } from '../plugins/setup.ts';
 import { run } from './run.ts';
 
-test('the demo pulls a public and a private image, and shows why a third cannot be pulled', async () => {
-	const { code, printed } = await run(process.execPath, ['demo/demo.ts', '--once']);
+/* `npm run demo`: the first thing that a newcomer sees. */
+
+const DEMO = 'demo/demo.ts';
+
+test('with --once it shows each step of three pulls, and ends', async () => {
+	const { code, printed } = await run(process.execPath, [DEMO, '--once']);
 	assert.equal(code, 0, printed);
-	assert.equal(printed.match(/^ {2}Pulled\.$/gm)?.length, 2, printed);
-	assert.match(printed, /NAME_UNKNOWN: balenablocks\/browser-aarch64 has no release 2\.3\.9; its latest is 2\.4\.0/);
+	const [public_ = '', private_ = '', missing = ''] = printed.split(/\n\n/).slice(1);
+	for (const [step, line] of [
+		['challenge', /1\. GET \/v2\/ {2}-> {2}401, ask for a token: Bearer realm="http:\/\/localhost:\d+\/auth\/v1\/token"/],
+		['token', /2\. GET \/auth\/v1\/token\?scope=repository:\S+:pull.* {2}-> {2}200, a token that knows: \{"n":\{"\S+":\["v2\/[0-9a-f]{32}","\S+"\]\}/],
+		['manifest', /3\. GET \/v2\/\S+\/manifests\/latest {2}-> {2}200, \d+ bytes, sha256:[0-9a-f]{64}/],
+		['blobs', /4\. GET \/v2\/\S+\/blobs\/sha256:\S+ {2}-> {2}\d+ bytes, digest verified/],
+		['end', /^ {2}Pulled\.$/m],
+	] as const) {
+		assert.match(public_, line, `${step} of a public release`);
+		assert.match(private_, line, `${step} of a private release`);
+	}
+	assert.match(private_, /\(as u, with the key\)/);
+	assert.match(missing, /What the terminal shows: NAME_UNKNOWN: balenablocks\/browser-aarch64 has no release 2\.3\.9; its latest is 2\.4\.0, and 2\.3\.8 exists/);
 	assert.doesNotMatch(printed, /WRONG/);
+});
+
+test('without it, it says what to try, and can be pulled from until Ctrl-C', async (t) => {
+	const child = spawn(process.execPath, [DEMO], { stdio: ['ignore', 'pipe', 'inherit'] });
+	t.after(() => child.kill('SIGKILL'));
+	let printed = '';
+	child.stdout.on('data', (chunk: Buffer) => (printed += chunk.toString()));
+	await until(() => printed.includes('Press Ctrl-C to end.'));
+	const [, host] = /docker pull (localhost:\d+)\/balenablocks/.exec(printed) ?? [];
+	assert.equal(await (await fetch(`http://${host}/ping`)).text(), 'pong');
+	child.kill('SIGINT');
+	await once(child, 'exit');
+	await assert.rejects(fetch(`http://${host}/ping`));
 });
