@@ -8,6 +8,7 @@ import { loadPine, type Pine } from '../src/balena/sdk.ts';
 import type { Config } from '../src/config.ts';
 import { pullScope } from '../src/registry/scope.ts';
 import { smallRequest } from '../src/small-request.ts';
+import { VERIFIED } from '../src/verified.ts';
 
 /** The balena API, as far as pulls need it. Both calls throw only RegistryErrors. */
 export interface Api {
@@ -33,7 +34,7 @@ const MAX_TOKEN_ANSWER_BYTES = 64 * 1024;
 export default fp(
 	async (app: FastifyInstance, config: Config) => {
 		const limit = pLimit(config.API_CONCURRENCY);
-		const dispatcher = new Pool(config.API_URL, { connections: config.API_CONCURRENCY, connect: { timeout: config.API_TIMEOUT } });
+		const dispatcher = new Pool(config.API_URL, { connections: config.API_CONCURRENCY, connect: { ...VERIFIED, timeout: config.API_TIMEOUT } });
 		app.addHook('onClose', async () => dispatcher.destroy());
 
 		let pine: Promise<Pine> | undefined;

@@ -7,6 +7,7 @@ import { upstreamError } from '../src/errors.ts';
 import type { Config } from '../src/config.ts';
 import { blockList, isForbiddenTarget } from '../src/networks.ts';
 import { forwardedRequestHeaders } from '../src/registry/headers.ts';
+import { VERIFIED } from '../src/verified.ts';
 
 declare module 'fastify' {
 	interface FastifyInstance {
@@ -49,7 +50,7 @@ export default fp(
 		};
 		const agent = new Agent({
 			connections: config.REGISTRY_CONNECTIONS,
-			connect: { timeout: config.REGISTRY_CONNECT_TIMEOUT, lookup: checkedLookup },
+			connect: { ...VERIFIED, timeout: config.REGISTRY_CONNECT_TIMEOUT, lookup: checkedLookup },
 			headersTimeout: config.REGISTRY_HEADERS_TIMEOUT,
 			bodyTimeout: config.REGISTRY_BODY_TIMEOUT,
 		});

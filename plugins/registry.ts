@@ -10,6 +10,7 @@ import { upstreamStatusError } from '../src/registry/error-response.ts';
 import type { Manifest } from '../src/registry/manifest.ts';
 import { pullScope } from '../src/registry/scope.ts';
 import { smallRequest } from '../src/small-request.ts';
+import { VERIFIED } from '../src/verified.ts';
 
 /** What a forwarded request asks for, in the client's words and in the upstream registry's. */
 export interface Forwarding {
@@ -53,7 +54,7 @@ export default fp(
 	async (app: FastifyInstance, config: Config) => {
 		const pool = new Pool(config.REGISTRY_URL, {
 			connections: config.REGISTRY_CONNECTIONS,
-			connect: { timeout: config.REGISTRY_CONNECT_TIMEOUT },
+			connect: { ...VERIFIED, timeout: config.REGISTRY_CONNECT_TIMEOUT },
 			headersTimeout: config.REGISTRY_HEADERS_TIMEOUT,
 			bodyTimeout: config.REGISTRY_BODY_TIMEOUT,
 		});

@@ -1,4 +1,5 @@
 import { Agent, setGlobalDispatcher, type Dispatcher } from 'undici';
+import { VERIFIED } from '../verified.ts';
 
 /** The part of balena-sdk that is used: one OData query, with credentials a call. */
 export interface Pine {
@@ -16,7 +17,7 @@ const MAX_ANSWER_BYTES = 4 * 1024 * 1024;
  */
 export async function loadPine(apiUrl: string, timeoutMs: number): Promise<Pine> {
 	// The SDK uses the global fetch; its connections are tuned and its answers bounded here because it offers no other place.
-	setGlobalDispatcher(new Agent({ connections: 64, maxResponseSize: MAX_ANSWER_BYTES, headersTimeout: timeoutMs, bodyTimeout: timeoutMs }).compose(plainAnswersOnly(apiUrl)));
+	setGlobalDispatcher(new Agent({ connections: 64, maxResponseSize: MAX_ANSWER_BYTES, headersTimeout: timeoutMs, bodyTimeout: timeoutMs, connect: { ...VERIFIED, timeout: timeoutMs } }).compose(plainAnswersOnly(apiUrl)));
 	const { getSdk } = await import('balena-sdk');
 	// dataDirectory: false, or the SDK reads and writes a login of its own in the home directory.
 	const { pine } = getSdk({ apiUrl: `${apiUrl}/`, dataDirectory: false, apiVersion: 'v7' } as Parameters<typeof getSdk>[0]);
