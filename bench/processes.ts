@@ -16,7 +16,7 @@ export interface Running {
 
 const children = new Set<ChildProcess>();
 // Nothing outlives the benchmark, however it ends.
-process.on('exit', () => children.forEach((child) => child.kill('SIGKILL')));
+process.on('exit', () => children.forEach((child) => child.kill('SIGTERM')));
 
 /** Starts a program. What it writes to standard output is dropped, unless `stdio` says otherwise; its errors are shown. */
 export function run(command: string, parameters: string[], env: Record<string, string> = {}, stdio: StdioOptions = ['ignore', 'ignore', 'inherit']): Running {
