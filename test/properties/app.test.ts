@@ -71,7 +71,8 @@ describe('the service', () => {
 	check(
 		'answers any request with an error in the form of a registry, and never with 500',
 		fc.asyncProperty(request, async ({ method, url, authorization: credentials, host, userAgent, payload }) => {
-			const hasBody = payload !== undefined && !['GET', 'HEAD', 'OPTIONS'].includes(method);
+			// Node's client frames no other bodies.
+			const hasBody = payload !== undefined && ['POST', 'PUT', 'PATCH'].includes(method);
 			const headers = { host, 'user-agent': userAgent, ...(credentials === undefined ? {} : { authorization: credentials }), ...(hasBody ? { 'content-type': 'application/x-www-form-urlencoded' } : {}) };
 			const answer = await send(method, url, headers, hasBody ? payload : undefined);
 			assert.ok(answer.status === 200 || (answer.status >= 400 && answer.status < 600 && answer.status !== 500), `status ${answer.status}`);
