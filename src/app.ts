@@ -40,6 +40,8 @@ export async function buildApp(config: Config, options: Pick<FastifyServerOption
 		// HEAD has routes of its own: Fastify's would run the GET handler and drain the stream.
 		exposeHeadRoutes: false,
 		bodyLimit: 64 * 1024,
+		// A client that asks for a blob and does not take it would hold a connection to the registry for ever.
+		connectionTimeout: config.IDLE_TIMEOUT,
 		logController: new LogController({ disableRequestLogging: true }),
 		genReqId: ({ headers }) => requestId(headers['x-request-id']),
 		frameworkErrors: (error, request, reply) => sendError(asRegistryError(error), request, reply),

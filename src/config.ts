@@ -153,6 +153,8 @@ const schema = z.object({
 	/** Certificate and key in PEM files, for TLS without a balancer in front; read again when they change. */
 	TLS_CERT: file.optional(),
 	TLS_KEY: file.optional(),
+	/** How long a connection may stand still, without a byte in either direction; longer than all waits for upstreams. */
+	IDLE_TIMEOUT: seconds(1).prefault('300'),
 	/** How long to go on answering after SIGTERM, with readiness off, so that balancers look elsewhere first. */
 	SHUTDOWN_DELAY: seconds().prefault('0'),
 	/** How long running downloads may go on after SIGTERM. */
