@@ -36,6 +36,7 @@ export const CASES: Case[] = [
 	{ name: 'index, linux/arm64', image: ['acme/multi-arch'], pull: plain('acme/multi-arch', { platform: 'linux/arm64' }), suits: withPlatform },
 	{ name: 'a layer of 100 MB', image: ['acme/large'], pull: plain('acme/large') },
 	{ name: 'a layer that breaks off is resumed', image: ['acme/large'], pull: ({ breaking }) => ({ host: breaking, reference: 'acme/large' }), needs: ['brokenOff', 'ranges'], suits: ({ resumes }) => resumes === true },
+	{ name: 'a layer that breaks off is not taken for whole', pull: ({ breaking }) => ({ host: breaking, reference: 'acme/large' }), sentence: /unexpected EOF/, suits: ({ resumes }) => resumes !== true },
 	{ name: 'blobs behind a 307', image: [BROWSER], pull: ({ redirecting }) => ({ host: redirecting, reference: BROWSER }), needs: ['stored'] },
 	{ name: 'private behind a 307', image: [SECRET], pull: ({ redirecting, upstream }) => ({ host: redirecting, reference: SECRET, key: upstream.keys.owner }), needs: ['stored'] },
 	{ name: 'private, with a key', image: [SECRET], pull: (servers) => plain(SECRET, { key: servers.upstream.keys.owner })(servers) },

@@ -62,7 +62,6 @@ export async function skopeo(): Promise<Client> {
 				]);
 				return withImage(outcome, () => readFile(`${directory}/image/manifest.json`, 'utf8'));
 			}),
-		resumes: true,
 		hides: ['login with a wrong key'],
 		login: (host, key, ca) => containersLogin('skopeo', host, key, ca),
 	};
@@ -93,7 +92,6 @@ function containersClient(command: 'podman' | 'buildah', version: string): Clien
 				// Its last line is the image's identity, which is the digest of its configuration.
 				return withImage(outcome, async () => outcome.printed.trim().split('\n').at(-1)!);
 			}),
-		resumes: true,
 		hides: ['login with a wrong key'],
 		login: (host, key, ca) => containersLogin(command, host, key, ca),
 	};

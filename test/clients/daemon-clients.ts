@@ -4,6 +4,7 @@ import { copyFile, mkdir, mkdtemp, readdir, rm, symlink, writeFile } from 'node:
 import { fileURLToPath } from 'node:url';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { startEngine, type Engine } from '../e2e/engine.ts';
 import { run, type Outcome } from '../e2e/run.ts';
 import type { Client, Pull, Pulled } from './client.ts';
@@ -122,10 +123,18 @@ async function startContainerd({ daemon, ctr, config }: Containerd): Promise<{ d
 		directory,
 		ctr: call,
 		async empty(namespace) {
-			const { printed } = await call('--namespace', namespace, 'images', 'ls', '--quiet');
-			const images = printed.split('\n').filter((line) => line !== '');
-			if (images.length > 0) {
-				await call('--namespace', namespace, 'images', 'rm', '--sync', ...images);
+			const listed = async (what: string): Promise<string[]> => (await call('--namespace', namespace, what, 'ls', '--quiet')).printed.split('\n').filter((line) => line !== '');
+			// A lease keeps what was pulled under it, also after its image is gone.
+			for (const deadline = Date.now() + 20_000; (await listed('content')).length > 0; await sleep(100)) {
+				for (const what of ['leases', 'images']) {
+					const names = await listed(what);
+					if (names.length > 0) {
+						await call('--namespace', namespace, what, 'rm', '--sync', ...names);
+					}
+				}
+				if (Date.now() > deadline) {
+					throw new Error(`the store of ${daemon} does not become empty`);
+				}
 			}
 		},
 		digests: async (namespace) => (await call('--namespace', namespace, 'content', 'ls', '--quiet')).printed,

@@ -59,7 +59,7 @@ function cell(printed: string): string {
 	const steady = line
 		.replace(/(?:127\.0\.0\.1|localhost):\d+/g, '<host>')
 		.replace(/\d{4}-\d\d-\d\dT[\d:.+Z-]+/g, '<time>')
-		.replace(/\/tmp\/[\w./-]+/g, '<directory>')
+		.replace(/(?:\/var)?\/tmp\/[\w./-]+/g, '<directory>')
 		.replace(/[|`]/g, "'");
 	return `\`${steady.length > MAX_PRINTED ? `…${steady.slice(-MAX_PRINTED)}` : steady}\``;
 }
