@@ -37,8 +37,8 @@ declare module 'fastify' {
 /** A list of versions can be some 10 KB. */
 const MAX_VERSION_LISTS = 500;
 
-/** In how many repositories of each of these a digest is looked for: each is a scope of one token and a request to the registry. */
-const MAX_REPOSITORIES = 20;
+/** In how many repositories a digest is looked for: each is a request to the registry, and a scope of one token, which has to fit into the 8 KB that many servers take as a header. */
+const MAX_REPOSITORIES = 48;
 
 /** Slugs to releases: one OData query through an LRU cache, a second one only to explain a failure. */
 export default fp(
@@ -87,7 +87,7 @@ export default fp(
 			repositories: async (slug, caller) => {
 				const queries = [releaseQuery({ slug, release: undefined }), highestReleasesQuery(slug), newestDraftsQuery(slug)];
 				const lists = await Promise.all(queries.map(async (query) => parse(parseReleases, await app.api.query('release', query, caller))));
-				return [...new Set(lists.flatMap((releases) => releases.flatMap(({ images }) => images.map(({ repository }) => repository)).slice(0, MAX_REPOSITORIES)))];
+				return [...new Set(lists.flat().flatMap(({ images }) => images.map(({ repository }) => repository)))].slice(0, MAX_REPOSITORIES);
 			},
 			repositoryOf: async (slug, digest, caller) => {
 				const [release] = parse(parseReleases, await app.api.query('release', releaseOfDigestQuery(slug, digest), caller));
