@@ -24,6 +24,11 @@ import tokens from '../plugins/tokens.ts';
 import unusedConnections from '../plugins/unused-connections.ts';
 import type { Config } from './config.ts';
 
+/** Of all headers of a request together: Node's own limit, written down because tokens have to fit into it. */
+const MAX_HEADER_BYTES = 16 * 1024;
+/** How often Node looks for clients that take too long. */
+const CHECKING_INTERVAL_MS = 5000;
+
 /**
  * Puts the service together, in the order in which a request meets it: first what every request needs, then the upstreams, then the routes. A plugin that is
  * missing one it depends on fails the start.
@@ -33,15 +38,20 @@ import type { Config } from './config.ts';
  * @returns the service, ready but not listening; `close()` ends its upstream connections
  */
 export async function buildApp(config: Config, options: Pick<FastifyServerOptions, 'loggerInstance' | 'logger'> = {}): Promise<FastifyInstance> {
+	const certificatePair = readCertificate(config);
+	// These bound the sending of a request, not the answer to it: a slow download is nobody's attack.
+	const clientLimits = { headersTimeout: config.CLIENT_TIMEOUT, connectionsCheckingInterval: Math.min(CHECKING_INTERVAL_MS, config.CLIENT_TIMEOUT), maxHeaderSize: MAX_HEADER_BYTES };
 	const app = Fastify({
 		...options,
-		https: readCertificate(config) ?? null,
+		// Fastify's types know which of the two a server is; here the configuration says it.
+		...({ http: clientLimits, https: certificatePair && { ...certificatePair, ...clientLimits } } as { http: typeof clientLimits }),
 		trustProxy: config.TRUST_PROXY,
 		// HEAD has routes of its own: Fastify's would run the GET handler and drain the stream.
 		exposeHeadRoutes: false,
 		bodyLimit: 64 * 1024,
 		// A client that asks for a blob and does not take it would hold a connection to the registry for ever.
 		connectionTimeout: config.IDLE_TIMEOUT,
+		requestTimeout: config.CLIENT_TIMEOUT,
 		logController: new LogController({ disableRequestLogging: true }),
 		genReqId: ({ headers }) => requestId(headers['x-request-id']),
 		frameworkErrors: (error, request, reply) => sendError(asRegistryError(error), request, reply),

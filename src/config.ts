@@ -153,6 +153,8 @@ const schema = z.object({
 	/** Certificate and key in PEM files, for TLS without a balancer in front; read again when they change. */
 	TLS_CERT: file.optional(),
 	TLS_KEY: file.optional(),
+	/** How long a client may take to send a request, headers and body. */
+	CLIENT_TIMEOUT: seconds(0.1).prefault('20'),
 	/** How long a connection may stand still, without a byte in either direction; longer than all waits for upstreams. */
 	IDLE_TIMEOUT: seconds(1).prefault('300'),
 	/** How long to go on answering after SIGTERM, with readiness off, so that balancers look elsewhere first. */
