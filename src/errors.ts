@@ -51,7 +51,7 @@ export class RegistryError extends Error {
 	readonly overloaded: 'api' | 'registry' | undefined;
 
 	constructor(code: ErrorCode, message: string, options: RegistryErrorOptions = {}) {
-		super(message, { cause: options.cause });
+		super(printable(message), { cause: options.cause });
 		this.name = 'RegistryError';
 		this.code = code;
 		this.statusCode = options.status ?? STATUS_OF_CODE[code];
@@ -68,6 +68,11 @@ export class RegistryError extends Error {
 		}
 		return { errors: [entry] };
 	}
+}
+
+/** Clients print messages as they are, and parts of them are what the owner of a fleet has written: no controls, which terminals obey, and no invisible characters. */
+function printable(text: string): string {
+	return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+/gu, ' ');
 }
 
 export type Upstream = 'registry' | 'API';

@@ -154,7 +154,7 @@ test('forged tokens are refused and lead nowhere', async (t) => {
 		assert.equal(answer.headers['x-evil'], undefined);
 		assert.equal(answer.reason, 'a x-evil: "1"');
 		assert.equal(answer.headers['warning'], `299 - "a x-evil: '1'"`);
-		assert.equal(JSON.parse(answer.text).errors[0].message, 'a\r\nx-evil: "1"\u2028\0é');
+		assert.equal(JSON.parse(answer.text).errors[0].message, 'a x-evil: "1" é');
 	});
 	assert.deepEqual(log.filter((line) => JSON.parse(line).level >= 50), [], 'nothing of this is an error of the service');
 	assert.equal((await ask(proxy, '/ping')).text, 'pong');

@@ -59,7 +59,7 @@ describe('errorResponse: other errors', () => {
 					status: 404,
 					reason: 'fleet "Gr e" x-evil: 1\\',
 					headers: { warning: "299 - \"fleet 'Gr e' x-evil: 1'\"" },
-					body: { errors: [{ code: 'NAME_UNKNOWN', message: 'fleet "Größe"\r\nx-evil: 1\\' }] },
+					body: { errors: [{ code: 'NAME_UNKNOWN', message: 'fleet "Größe" x-evil: 1\\' }] },
 				},
 			],
 		],
