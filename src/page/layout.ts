@@ -1,52 +1,28 @@
 import { createHash } from 'node:crypto';
 import { html, Html } from './html.ts';
-
-const STYLE = `
-:root { color-scheme: light dark; --ink: #1b1f24; --soft: #59636e; --line: #d5dae0; --ground: #fff; --panel: #f4f6f8; --accent: #0b5cad; --good: #176f3d; --bad: #a4261d; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e8ebef; --soft: #9aa5b1; --line: #343b44; --ground: #14171b; --panel: #1e2329; --accent: #7db8f5; --good: #6fcf97; --bad: #ff8f85; } }
-* { box-sizing: border-box; }
-body { margin: 0 auto; max-width: 52rem; padding: 2.5rem 1.25rem 4rem; background: var(--ground); color: var(--ink); font: 1rem/1.55 system-ui, sans-serif; overflow-wrap: break-word; }
-header { margin-bottom: 2rem; }
-h1 { font-size: 1.7rem; line-height: 1.25; margin: 0 0 .4rem; letter-spacing: -.01em; }
-h2 { font-size: 1.1rem; margin: 2.2rem 0 .6rem; }
-h3 { font-size: .8rem; margin: 0; color: var(--soft); font-weight: 600; text-transform: uppercase; letter-spacing: .05em; }
-p { margin: .5rem 0; }
-a { color: var(--accent); text-underline-offset: .15em; }
-.soft { color: var(--soft); }
-.facts { color: var(--soft); display: flex; flex-wrap: wrap; gap: .1rem 1.2rem; padding: 0; margin: .3rem 0 0; list-style: none; }
-code, pre { font: .87rem/1.5 ui-monospace, "SF Mono", Menlo, Consolas, monospace; }
-.copy div { display: flex; justify-content: space-between; align-items: end; margin: 1.1rem 0 .3rem; min-height: 1.6rem; }
-pre { background: var(--panel); border: 1px solid var(--line); border-radius: .5rem; padding: .75rem 1rem; margin: 0; overflow-x: auto; }
-.copy button { font: .75rem/1 inherit; padding: .4rem .6rem; border: 1px solid var(--line); border-radius: .35rem; background: var(--ground); color: var(--ink); cursor: pointer; }
-.table { overflow-x: auto; }
-table { border-collapse: collapse; width: 100%; }
-th { text-align: left; font-size: .8rem; color: var(--soft); font-weight: 600; }
-th, td { padding: .45rem 1.2rem .45rem 0; border-bottom: 1px solid var(--line); vertical-align: baseline; white-space: nowrap; }
-td.services { white-space: normal; }
-.badge { font-size: .75rem; color: var(--good); border: 1px solid currentColor; border-radius: 1rem; padding: .05rem .5rem; margin-left: .4rem; }
-form { display: flex; flex-wrap: wrap; gap: .6rem; align-items: end; }
-label { flex: 1 1 18rem; font-size: .85rem; color: var(--soft); }
-input { display: block; width: 100%; margin-top: .25rem; font: inherit; padding: .55rem .7rem; border: 1px solid var(--line); border-radius: .45rem; background: var(--ground); color: var(--ink); }
-form button { font: inherit; padding: .55rem 1.1rem; border: 1px solid transparent; border-radius: .45rem; background: var(--accent); color: var(--ground); cursor: pointer; }
-.answer { border-left: .25rem solid var(--line); padding: .2rem 0 .2rem .9rem; margin: 1.2rem 0; }
-.answer.good { border-color: var(--good); }
-.answer.bad { border-color: var(--bad); }
-:focus-visible { outline: .15rem solid var(--accent); outline-offset: .12rem; }
-footer { margin-top: 3rem; font-size: .85rem; color: var(--soft); }
-`;
+import type { Snippet } from './snippets.ts';
+import { STYLE } from './style.ts';
 
 /** Puts a button on each block that can be copied. Without it the page lacks nothing else. */
 const SCRIPT = `
-for (const block of document.querySelectorAll('.copy')) {
+for (const block of navigator.clipboard ? document.querySelectorAll('.copy') : []) {
+	const heading = block.querySelector('h3').textContent;
 	const button = document.createElement('button');
+	const say = (text) => { button.textContent = text; button.setAttribute('aria-label', text + ': ' + heading); };
 	button.type = 'button';
-	button.textContent = 'Copy';
+	say('Copy');
 	button.addEventListener('click', async () => {
-		await navigator.clipboard.writeText(block.querySelector('pre').textContent);
-		button.textContent = 'Copied';
-		setTimeout(() => { button.textContent = 'Copy'; }, 1500);
+		const shown = [...block.querySelectorAll('pre')].find((pre) => pre.offsetParent !== null);
+		try {
+			await navigator.clipboard.writeText(shown.textContent.trimEnd());
+			say('Copied');
+		} catch {
+			getSelection().selectAllChildren(shown);
+			say('Selected');
+		}
+		setTimeout(say, 2000, 'Copy');
 	});
-	if (navigator.clipboard) block.firstElementChild.append(button);
+	block.querySelector('header').append(button);
 }
 `;
 
@@ -55,8 +31,15 @@ const hashOf = (text: string): string => `'sha256-${createHash('sha256').update(
 /** Nothing is loaded from anywhere; the page's own style and script are known by their hashes: CSP level 3. */
 export const CONTENT_SECURITY_POLICY = `default-src 'none'; style-src ${hashOf(STYLE)}; script-src ${hashOf(SCRIPT)}; form-action 'self'; base-uri 'none'; frame-ancestors 'none'`;
 
-/** @returns a whole document around the content of a page */
-export function layout(title: string, content: Html): string {
+const LOGO = new Html(
+	'<svg viewBox="0 0 24 24" fill="none" stroke="currentColor" stroke-width="1.8" stroke-linejoin="round" aria-hidden="true"><path d="M12 2.5 20.5 7v10L12 21.5 3.5 17V7z"/><path d="M3.5 7 12 11.5 20.5 7M12 11.5v10"/></svg>',
+);
+
+/**
+ * @param host what the page calls this registry, with a link to its first page
+ * @returns a whole document around the content of a page
+ */
+export function layout(host: string, title: string, content: Html): string {
 	return html`<!doctype html>
 <html lang="en">
 <head>
@@ -66,6 +49,7 @@ export function layout(title: string, content: Html): string {
 <style>${new Html(STYLE)}</style>
 </head>
 <body>
+<nav class="site" aria-label="Site">${LOGO}<a href="/">${host}</a></nav>
 ${content}
 <script>${new Html(SCRIPT)}</script>
 </body>
@@ -73,7 +57,22 @@ ${content}
 `.text;
 }
 
-/** @returns a block of lines to copy, under a heading of its own */
-export function copyBlock(heading: string, lines: string): Html {
-	return html`<div class="copy"><div><h3>${heading}</h3></div><pre tabindex="0">${lines}</pre></div>`;
+/**
+ * @param snippet lines to copy, and what they are for
+ * @param pinned the same with digests, which are shown instead where `#by-digest` is checked
+ */
+export function copyBlock({ heading, lines }: Snippet, pinned?: Snippet): Html {
+	return html`<section class="copy"><header><h3>${heading}</h3></header>${block('name', lines)}${pinned === undefined ? undefined : block('digest', pinned.lines)}</section>
+`;
+}
+
+/** Each line is an element that knows its indentation, so that what does not fit goes on behind it and not before. */
+function block(className: string, lines: string[]): Html {
+	return html`<pre class="${className}">${lines.map((line) => html`<span class="in${line.search(/[^ ]|$/)}">${line}
+</span>`)}</pre>`;
+}
+
+/** @returns a sentence with a capital, unless it begins with a name */
+export function sentence(text: string): string {
+	return `${/^[a-z]+[ ,]/.test(text) ? text.charAt(0).toUpperCase() + text.slice(1) : text}.`;
 }

@@ -1,54 +1,124 @@
 import assert from 'node:assert/strict';
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { describe, test, type TestContext } from 'node:test';
-import { run } from '../e2e/run.ts';
+import { describe, test } from 'node:test';
 import { startProxy } from '../helper.ts';
+import { imageOf } from '../upstream/index.ts';
 import { sharedUpstream } from '../upstream/shared.ts';
 import { needs } from '../upstream/tools.ts';
+import { openTab, type Tab } from './browser.ts';
+import { lowContrast } from './contrast.ts';
 
 const upstream = await sharedUpstream();
-const QUIET = ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync', '--hide-scrollbars'];
-const FLEET = '/balenablocks/browser-aarch64';
+const BROWSER = 'balenablocks/browser-aarch64';
+const FLEET = `/${BROWSER}`;
+const PAGES = ['/', FLEET, '/acme/several/1.0.0', '/acme/several/1.0.0/db', '/acme/empty', '/acme/absent', `/?reference=${BROWSER}/2.3`, '/?reference=acme/several'];
+/** The smallest contrast of text by WCAG 2.2, level AA. */
+const CONTRAST = 4.5;
 
-async function chromium(t: TestContext, args: string[], { javascript = true } = {}): Promise<string> {
-	const directory = await mkdtemp(join(tmpdir(), 'chromium-'));
-	await mkdir(`${directory}/Default`);
-	// As a person does it, in the settings: where scripts are off altogether, Chromium cannot tell its own DOM either.
-	await writeFile(`${directory}/Default/Preferences`, JSON.stringify({ profile: { default_content_setting_values: { javascript: javascript ? 1 : 2 } } }));
-	t.after(() => rm(directory, { recursive: true, force: true, maxRetries: 5 }));
-	const { code, printed } = await run('chromium', [...QUIET, `--user-data-dir=${directory}`, ...args], { seconds: 60 });
-	assert.equal(code, 0, printed);
-	return printed;
-}
+/** What of the lines to copy can be seen. */
+const seen = (tab: Tab): Promise<string[]> => tab.evaluate(`[...document.querySelectorAll('pre')].filter((pre) => pre.offsetParent !== null).map((pre) => pre.textContent.trimEnd())`);
 
 describe('Chromium', needs('chromium'), () => {
-	test('shows the page of a fleet, with buttons to copy, and nothing that its policy refuses', async (t) => {
+	for (const width of [1280, 390, 320]) {
+		for (const scheme of ['light', 'dark'] as const) {
+			test(`${width} pixels wide and ${scheme}, nothing sticks out, everything can be read, and nothing is refused`, async (t) => {
+				const { url } = await startProxy(t, upstream);
+				const tab = await openTab(t, { width, scheme });
+				for (const path of PAGES) {
+					await tab.open(url + path);
+					assert.equal(await tab.evaluate('document.documentElement.scrollWidth'), width, path);
+					assert.equal(await tab.evaluate(`matchMedia('(prefers-color-scheme: dark)').matches && getComputedStyle(document.body).backgroundColor !== 'rgb(255, 255, 255)'`), scheme === 'dark');
+					assert.deepEqual(await tab.evaluate(lowContrast(CONTRAST)), [], path);
+				}
+				assert.deepEqual(tab.complaints, []);
+			});
+		}
+	}
+
+	test('notices what a page may not load', async (t) => {
 		const { url } = await startProxy(t, upstream);
-		const dom = await chromium(t, ['--enable-logging=stderr', '--dump-dom', `${url}${FLEET}`]);
-		assert.equal(dom.match(/<button type="button">Copy<\/button>/g)?.length, 5);
-		assert.match(dom, /docker pull 127\.0\.0\.1:\d+\/balenablocks\/browser-aarch64\/2\.4\.0/);
-		assert.doesNotMatch(dom, /Content Security Policy/);
+		const tab = await openTab(t);
+		await tab.open(url);
+		// Otherwise the test above would prove nothing.
+		await tab.evaluate(`new Promise((done) => { const image = new Image(); image.onerror = done; image.src = '/favicon.ico'; document.body.append(image); })`);
+		assert.match(tab.complaints.join(), /Content Security Policy|img-src/);
 	});
 
-	test('lacks nothing without JavaScript but the buttons', async (t) => {
-		const { url } = await startProxy(t, upstream);
-		const dom = await chromium(t, ['--dump-dom', `${url}${FLEET}`], { javascript: false });
-		assert.doesNotMatch(dom, /<button type="button">/);
-		assert.match(dom, /docker pull 127\.0\.0\.1:\d+\/balenablocks\/browser-aarch64\/2\.4\.0/);
+	test('copies what is shown, for each tool, by release and by digest', async (t) => {
+		const { url, host } = await startProxy(t, upstream);
+		const tab = await openTab(t);
+		await tab.send('Browser.grantPermissions', { origin: url, permissions: ['clipboardReadWrite', 'clipboardSanitizedWrite'] });
+		await tab.open(url + FLEET);
+		const { digest } = imageOf(upstream, BROWSER);
+		for (const [choice, reference] of [['#by-name', `${host}${FLEET}/2.4.0`], ['#by-digest', `${host}${FLEET}/2.4.0@${digest}`]] as const) {
+			await tab.click(choice);
+			const copied = [];
+			for (const nth of [0, 1, 2, 3]) {
+				copied.push(
+					await tab.evaluate(`(async () => {
+						const block = document.querySelectorAll('.copy')[${nth}], button = block.querySelector('button');
+						const done = new Promise((resolve) => new MutationObserver(resolve).observe(button, { childList: true }));
+						button.click();
+						await done;
+						return [button.textContent, button.getAttribute('aria-label'), await navigator.clipboard.readText()];
+					})()`),
+				);
+			}
+			assert.deepEqual(copied, [
+				['Copied', 'Copied: Docker', `docker pull ${reference}`],
+				['Copied', 'Copied: Compose', `services:\n  main:\n    image: ${reference}`],
+				['Copied', 'Copied: Dockerfile', `FROM ${reference}`],
+				['Copied', 'Copied: Kubernetes', `apiVersion: v1\nkind: Pod\nmetadata:\n  name: browser-aarch64\nspec:\n  containers:\n    - name: main\n      image: ${reference}`],
+			]);
+		}
+		assert.deepEqual(tab.complaints, []);
 	});
 
-	for (const [what, size] of [['on a wide screen', '1280,1300'], ['on a narrow screen', '500,1300']] as const) {
-		test(`draws it ${what}`, async (t) => {
+	for (const javascript of [true, false]) {
+		test(`tries a reference ${javascript ? 'with' : 'without'} JavaScript`, async (t) => {
 			const { url } = await startProxy(t, upstream);
-			const directory = await mkdtemp(join(tmpdir(), 'screen-'));
-			t.after(() => rm(directory, { recursive: true }));
-			await chromium(t, [`--window-size=${size}`, `--screenshot=${directory}/page.png`, `${url}${FLEET}`]);
-			const png = await readFile(`${directory}/page.png`);
-			assert.deepEqual([png.readUInt32BE(16), png.readUInt32BE(20)].join(','), size);
-			// An empty page of this size is a few KB.
-			assert.ok(png.length > 20_000, `${png.length} bytes`);
+			const tab = await openTab(t, { width: 390, javascript });
+			await tab.open(url);
+			await tab.click('#reference');
+			await tab.send('Input.insertText', { text: `docker pull bh.cr/${BROWSER}/2.3.8` });
+			await tab.follow(() => tab.press('Enter'));
+			assert.match(await tab.evaluate(`document.querySelector('[role=status]').innerText`), /is release 2\.3\.8\+rev2\./);
+			assert.equal(await tab.evaluate(`document.querySelector('#reference').value`), `docker pull bh.cr/${BROWSER}/2.3.8`);
+			await tab.follow(() => tab.click('[role=status] a'));
+			assert.match(await tab.evaluate('document.body.innerText'), /Release 2\.3\.8\+rev2/);
 		});
 	}
+
+	test('lacks nothing without JavaScript but the buttons', async (t) => {
+		const { url, host } = await startProxy(t, upstream);
+		const tab = await openTab(t, { javascript: false });
+		await tab.open(url + FLEET);
+		assert.equal(await tab.evaluate(`document.querySelectorAll('button').length`), 0);
+		assert.deepEqual([(await seen(tab)).length, (await seen(tab))[0]], [4, `docker pull ${host}${FLEET}/2.4.0`]);
+		await tab.click('#by-digest');
+		assert.deepEqual([(await seen(tab)).length, (await seen(tab))[0]], [4, `docker pull ${host}${FLEET}/2.4.0@${imageOf(upstream, BROWSER).digest}`]);
+	});
+
+	test('can be used with the keyboard alone: each stop has a name, and shows that it has the focus', async (t) => {
+		const { url } = await startProxy(t, upstream);
+		const tab = await openTab(t);
+		const stops: Record<string, string[]> = {};
+		for (const path of ['/', FLEET]) {
+			await tab.open(url + path);
+			const { nodes } = (await tab.send('Accessibility.getFullAXTree')) as { nodes: { ignored: boolean; role?: { value: string }; name?: { value: string } }[] };
+			const nameless = nodes.filter(({ ignored, role, name }) => !ignored && ['link', 'button', 'textbox', 'radio', 'group', 'heading'].includes(role?.value ?? '') && (name?.value ?? '') === '');
+			assert.deepEqual(nameless.map(({ role }) => role?.value), []);
+			stops[path] = [];
+			for (let i = 0; i < 40; i++) {
+				await tab.press('Tab');
+				const stop = await tab.evaluate<[string, string] | null>(`(() => { const at = document.activeElement; return at === document.body ? null : [at.id || at.getAttribute('aria-label') || at.textContent, getComputedStyle(at).outlineStyle]; })()`);
+				if (stop === null) {
+					break;
+				}
+				assert.equal(stop[1], 'solid', stop[0]);
+				stops[path].push(stop[0]);
+			}
+		}
+		assert.deepEqual(stops['/']!.slice(1), ['reference', 'What is it?', 'Copy: Log in']);
+		assert.deepEqual(stops[FLEET]!.slice(1, 8), ['by-name', 'Copy: Docker', 'Copy: Compose', 'Copy: Dockerfile', 'Copy: Kubernetes', '2.3.8+rev2', '2.3.8+rev1']);
+	});
 });

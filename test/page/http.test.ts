@@ -1,82 +1,254 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { RegistryError } from '../../src/errors.ts';
 import { startProxy } from '../helper.ts';
-import { imageOf } from '../upstream/index.ts';
+import { ask } from '../plugins/setup.ts';
+import { imageOf, releaseOf } from '../upstream/index.ts';
 import { sharedUpstream } from '../upstream/shared.ts';
 
 const upstream = await sharedUpstream();
 const BROWSER = 'balenablocks/browser-aarch64';
+const SEVERAL = 'acme/several';
+const commitOf = (version: string): string => releaseOf(upstream, BROWSER, version).commit;
+const digestOf = (version?: string): string => imageOf(upstream, BROWSER, version).digest;
 
 describe('pages', () => {
-	const rows: { path: string; status: number; has?: RegExp; hasNot?: RegExp }[] = [
-		{ path: '/', status: 200, has: /Try a reference/ },
-		{ path: `/?reference=${BROWSER}/2.3`, status: 200, has: /is release 2\.3\.8\+rev2/ },
-		{ path: '/?reference=docker+pull+bh.cr/acme/several', status: 200, has: /has several services: db, main, proxy/ },
-		{ path: '/?reference=acme/secret', status: 200, has: /there is no public fleet acme\/secret/i },
-		{ path: '/?reference=%3Cscript%3E', status: 200, hasNot: /<script>[^\n]* is not/ },
-		{ path: `/${BROWSER}`, status: 200, has: new RegExp(`${BROWSER}/2\\.4\\.0@${imageOf(upstream, BROWSER).digest}`), hasNot: /1648554962021|2\.5\.0|2\.6\.0/ },
-		{ path: `/${BROWSER}/2.3.8`, status: 200, has: new RegExp(imageOf(upstream, BROWSER, '2.3.8+rev2').digest) },
-		{ path: `/${BROWSER}/2.4.1-1648554962021`, status: 200, has: new RegExp(imageOf(upstream, BROWSER, '2.4.1-1648554962021').digest) },
-		{ path: `/${BROWSER}/9.9.9`, status: 404, has: /has no release 9\.9\.9; its latest is 2\.4\.0/ },
-		{ path: '/acme/several/1.0.0/db', status: 200, has: /acme\/several\/1\.0\.0\/db/ },
-		{ path: '/acme/secret', status: 404, has: /there is no public fleet acme\/secret/i },
-		{ path: '/acme/not-there', status: 404, has: /there is no public fleet acme\/not-there/i },
-		{ path: '/acme/empty', status: 200, has: /no release to pull yet/ },
-		{ path: '/robots.txt', status: 200, has: /Disallow: \/v2\// },
+	const rows: { path: string; status?: number; has: RegExp[]; hasNot?: RegExp[] }[] = [
+		{ path: `/${BROWSER}`, has: [/<h2>Release 2\.4\.0 <span[^>]*>tracked/, new RegExp(`${BROWSER}/2\\.4\\.0@${digestOf()}`), /aarch64/, /kB/], hasNot: [/1648554962021|2\.5\.0|2\.6\.0/] },
+		{ path: `/${BROWSER}/latest`, has: [/<h2>Release 2\.4\.0 /] },
+		// Of several revisions, the plain version means the highest; the others are named by their commits.
+		{ path: `/${BROWSER}/2.3.8`, has: [new RegExp(`2\\.3\\.8@${digestOf('2.3.8+rev2')}`), new RegExp(`href="/${BROWSER}/${commitOf('2.3.8')}">2\\.3\\.8<`)] },
+		{ path: `/${BROWSER}/${commitOf('2.3.8+rev1')}`, has: [new RegExp(digestOf('2.3.8+rev1'))] },
+		{ path: `/${BROWSER}/${commitOf('2.4.0').slice(0, 9)}`, has: [/<h2>Release 2\.4\.0 /] },
+		{ path: `/${BROWSER}/v2.4.0`, has: [/docker pull [^ ]*\/2\.4\.0\n/] },
+		{ path: `/${BROWSER}/2.1`, has: [/<h2>Release 2\.1\.1</] },
+		{ path: `/${BROWSER}/2.2.0`, has: [/<h2>Release 2\.2\.0 <span[^>]*>invalidated/] },
+		// A draft is in no list, but has a page for those who know its name.
+		{ path: `/${BROWSER}/2.4.1-1648554962021`, has: [/<h2>Release 2\.4\.1-1648554962021</, new RegExp(digestOf('2.4.1-1648554962021')), new RegExp(commitOf('2.4.1-1648554962021')), /<time>2022-/] },
+		{ path: `/${BROWSER}/9.9.9`, status: 404, has: [/>balenablocks\/browser-aarch64 has no release 9\.9\.9; its latest is 2\.4\.0/, new RegExp(`href="/${BROWSER}"`)] },
+		{ path: `/${BROWSER}/2.5.0`, status: 404, has: [/did not build/] },
+		{ path: `/${BROWSER}/c0ffee1`, status: 404, has: [/several releases whose commit begins with c0ffee1/] },
+		// The release that a fleet is pinned to, though there is a newer one.
+		{ path: '/acme/pinned', has: [/<h2>Release 1\.1\.0 <span[^>]*>tracked/, />1\.2\.0</] },
+		{ path: `/${SEVERAL}/1.0.0`, has: [/docker pull [^ ]*\/1\.0\.0\/db\n/, /docker pull [^ ]*\/1\.0\.0\/main\n/, /docker pull [^ ]*\/1\.0\.0\/proxy\n/] },
+		{ path: `/${SEVERAL}`, has: [/docker pull [^ ]*\/1\.1\.0\/db\n/] },
+		{ path: `/${SEVERAL}/1.0.0/db`, has: [/Release 1\.0\.0, service db/, /docker pull [^ ]*\/1\.0\.0\/db\n/], hasNot: [/1\.0\.0\/main/] },
+		{ path: `/${SEVERAL}/latest/DB`, has: [/Release 1\.1\.0, service db/], hasNot: [/1\.1\.0\/main/] },
+		{ path: `/${SEVERAL}/1.0.0/nope`, status: 404, has: [/has no service nope; it has: db, main, proxy/, new RegExp(`href="/${SEVERAL}"`)] },
+		{ path: `/${SEVERAL}/latest/nope`, status: 404, has: [/has no service nope/] },
+		{ path: `/${BROWSER}/2.4.0/main`, has: [/docker pull [^ ]*\/2\.4\.0\n/] },
+		{ path: '/ACME/Several', has: [/<h1>several</] },
+		{ path: '/acme/empty', has: [/no release to pull yet/] },
+		{ path: '/acme/empty/1.0.0', status: 404, has: [/acme\/empty has no release 1\.0\.0/] },
+		{ path: '/acme/secret', status: 404, has: [/There is no public fleet acme\/secret/], hasNot: [/href="\/acme/] },
+		{ path: '/acme/not-there', status: 404, has: [/There is no public fleet acme\/not-there/] },
+		{ path: '/acme/%3Cscript%3Ex', status: 404, has: [/is not a reference/], hasNot: [/<script>x/] },
+		{ path: `/v2.x/${'a'.repeat(32)}`, status: 404, has: [/no public fleet/] },
 	];
-	for (const { path, status, has, hasNot } of rows) {
-		test(`${path} is ${status}`, async (t) => {
-			const { url } = await startProxy(t, upstream);
-			const response = await fetch(url + path);
-			const text = await response.text();
-			assert.equal(response.status, status, text);
-			assert.match(text, has ?? /./);
-			assert.doesNotMatch(text, hasNot ?? /\u0000/);
-		});
-	}
-
-	test('what is private and what is not there differ in nothing but the name', async (t) => {
+	test('by their addresses', async (t) => {
 		const { url } = await startProxy(t, upstream);
-		const [hidden, absent] = await Promise.all(['acme/secret', 'acme/absent'].map(async (slug) => (await (await fetch(`${url}/${slug}`)).text()).replaceAll(slug, 'X')));
+		for (const { path, status = 200, has, hasNot = [] } of rows) {
+			await t.test(`${path} is ${status}`, async () => {
+				const response = await fetch(url + path);
+				const text = await response.text();
+				assert.deepEqual([response.status, response.headers.get('content-type')], [status, 'text/html; charset=utf-8'], text);
+				has.forEach((part) => assert.match(text, part));
+				hasNot.forEach((part) => assert.doesNotMatch(text, part));
+			});
+		}
+	});
+
+	test('show the release that a fleet tracks, however old it is', async (t) => {
+		const { url, app } = await startProxy(t, upstream);
+		const { query } = app.api;
+		t.mock.method(app.api, 'query', async (...[resource, ...rest]: Parameters<typeof query>) => {
+			const rows = (await query(resource, ...rest)) as { owns__release: { raw_version: string }[] }[];
+			return resource === 'application' ? rows.map((row) => ({ ...row, owns__release: row.owns__release.filter((release) => release.raw_version === '2.3.8') })) : rows;
+		});
+		const text = await (await fetch(`${url}/${BROWSER}`)).text();
+		assert.match(text, /<h2>Release 2\.4\.0 <span[^>]*>tracked/);
+		assert.match(text, new RegExp(`${commitOf('2.4.0')}@${digestOf()}`));
+	});
+});
+
+describe('what is private and what is not there', () => {
+	test('differ in nothing but the name', async (t) => {
+		const { url } = await startProxy(t, upstream);
+		for (const path of ['', '/1.1.0', '/latest', '/1.1.0/main', '/9.9.9', '/1.2.0-1700000000000']) {
+			const [hidden, absent] = await Promise.all(
+				['acme/secret', 'acme/absent'].map(async (slug) => {
+					const response = await fetch(`${url}/${slug}${path}`);
+					const { etag: _etag, date: _date, 'x-request-id': _id, ...headers } = Object.fromEntries(response.headers);
+					return [response.status, headers, (await response.text()).replaceAll(slug, 'acme/xxxxxx')];
+				}),
+			);
+			assert.deepEqual(hidden, absent, path);
+		}
+	});
+	test('differ in nothing but the name where they are tried', async (t) => {
+		const { url } = await startProxy(t, upstream);
+		const [hidden, absent] = await Promise.all(['acme/secret', 'acme/absent'].map(async (slug) => (await (await fetch(`${url}/?reference=${slug}`)).text()).replaceAll(slug, 'X')));
 		assert.equal(hidden, absent);
 	});
+});
 
-	test('load nothing, and are not loaded into others', async (t) => {
-		const { url } = await startProxy(t, upstream);
-		const { headers } = await fetch(`${url}/${BROWSER}`);
-		assert.match(headers.get('content-security-policy') ?? '', /^default-src 'none'; style-src 'sha256-[^']+'; script-src 'sha256-[^']+'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'$/);
-		assert.equal(headers.get('x-content-type-options'), 'nosniff');
+describe('errors of pages are pages', () => {
+	test('where the API is not there', async (t) => {
+		const { url, log } = await startProxy(t, { ...upstream, apiUrl: 'http://127.0.0.1:1' });
+		const response = await fetch(`${url}/${BROWSER}`);
+		assert.deepEqual([response.status, response.headers.get('content-type'), response.headers.get('cache-control'), response.headers.get('etag')], [502, 'text/html; charset=utf-8', 'no-store', null]);
+		const text = await response.text();
+		assert.match(text, /The balena API could not be reached; try again in a moment/);
+		assert.doesNotMatch(text, /127\.0\.0\.1:1\b|ECONN/);
+		assert.ok(log.some((line) => line.includes('could not be reached')), log.join(''));
 	});
 
-	test('are not sent again to a browser that has them', async (t) => {
-		const { url } = await startProxy(t, upstream);
-		const first = await fetch(`${url}/${BROWSER}`);
-		const second = await fetch(`${url}/${BROWSER}`, { headers: { 'if-none-match': first.headers.get('etag')! } });
-		assert.deepEqual([second.status, await second.text()], [304, '']);
+	test('where the API answers something else', async (t) => {
+		const { url, app } = await startProxy(t, upstream);
+		t.mock.method(app.api, 'query', async () => [{}]);
+		const response = await fetch(`${url}/${BROWSER}`);
+		assert.equal(response.status, 502);
+		assert.match(await response.text(), /<h1>This did not work</);
 	});
 
-	test('have a limit of their own, also where the other one is off', async (t) => {
-		const { url } = await startProxy(t, upstream, { RATE_LIMIT_MAX: '0' });
-		const statuses = [];
-		for (let i = 0; i < 125; i++) {
-			statuses.push((await fetch(`${url}/`)).status);
+	test('where the client names no host', async (t) => {
+		const proxy = await startProxy(t, upstream);
+		const { status, headers, text } = await ask(proxy, '/', { headers: { host: 'not a host' } });
+		assert.deepEqual([status, headers['content-type']], [400, 'text/html; charset=utf-8']);
+		assert.match(text, /The Host header is not a valid host name/);
+	});
+});
+
+describe('how pages are sent', () => {
+	test('they load nothing, and are not loaded into others', async (t) => {
+		const { url } = await startProxy(t, upstream);
+		for (const path of ['/', `/${BROWSER}`, '/acme/absent']) {
+			const { headers } = await fetch(url + path);
+			assert.match(headers.get('content-security-policy') ?? '', /^default-src 'none'; style-src 'sha256-[^']+'; script-src 'sha256-[^']+'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'$/);
+			assert.deepEqual([headers.get('x-content-type-options'), headers.get('referrer-policy')], ['nosniff', 'no-referrer']);
 		}
-		assert.deepEqual([statuses.filter((status) => status === 200).length, statuses.at(-1)], [120, 429]);
-		assert.equal((await fetch(`${url}/v2/`)).status, 401);
 	});
 
-	test('can be switched off', async (t) => {
+	test('what is there may be kept for a minute, what is not for some seconds', async (t) => {
+		const { url } = await startProxy(t, upstream);
+		const kept = await Promise.all([`/${BROWSER}`, '/', '/acme/absent'].map(async (path) => (await fetch(url + path)).headers.get('cache-control')));
+		assert.deepEqual(kept, ['public, max-age=60', 'public, max-age=60', 'public, max-age=10']);
+	});
+
+	test('they are not sent again to a browser that has them', async (t) => {
+		const { url } = await startProxy(t, upstream);
+		const etag = (await fetch(`${url}/${BROWSER}`)).headers.get('etag')!;
+		for (const [ifNoneMatch, status] of [[etag, 304], [`W/${etag}`, 304], [`"x", ${etag}`, 304], ['*', 304], ['"x"', 200]] as const) {
+			const response = await fetch(`${url}/${BROWSER}`, { headers: { 'if-none-match': ifNoneMatch } });
+			assert.deepEqual([response.status, response.headers.get('etag'), (await response.text()) === ''], [status, etag, status === 304], ifNoneMatch);
+		}
+	});
+
+	test('HEAD is the same without the page', async (t) => {
+		const { url } = await startProxy(t, upstream);
+		const [head, get] = await Promise.all(['HEAD', 'GET'].map((method) => fetch(`${url}/${BROWSER}`, { method })));
+		assert.deepEqual([head!.status, head!.headers.get('etag'), head!.headers.get('content-length'), await head!.text()], [200, get!.headers.get('etag'), get!.headers.get('content-length'), '']);
+	});
+
+	test('with the public name of the service', async (t) => {
+		const { url } = await startProxy(t, upstream, { PUBLIC_URL: 'https://images.example.com' });
+		assert.match(await (await fetch(`${url}/${BROWSER}`)).text(), /docker pull images\.example\.com\/balenablocks/);
+	});
+
+	test('a fleet is asked for once a minute', async (t) => {
+		const { url, app } = await startProxy(t, upstream);
+		const query = t.mock.method(app.api, 'query');
+		for (const path of ['', '/2.4.0', '/2.3.8', '/v2.4.0', '/v2.4.0', '/latest']) {
+			await (await fetch(`${url}/${BROWSER}${path}`)).text();
+		}
+		assert.equal(query.mock.callCount(), 2);
+	});
+
+	test('while the API is away, what is remembered stands in, for as long as STALE_TTL says', async (t) => {
+		const { url, app, log } = await startProxy(t, upstream, { STALE_TTL: '100' });
+		const now = performance.now.bind(performance);
+		let later = 0;
+		t.mock.method(performance, 'now', () => now() + later);
+		const open = async (): Promise<number> => (await fetch(`${url}/${BROWSER}/v2.4.0`)).status;
+		const statuses = [await open()];
+		t.mock.method(app.api, 'query', async () => {
+			throw new RegistryError('UNAVAILABLE', 'away', { status: 502 });
+		});
+		for (const seconds of [59, 61, 159, 161]) {
+			later = seconds * 1000;
+			statuses.push(await open());
+		}
+		assert.deepEqual(statuses, [200, 200, 200, 200, 502]);
+		assert.ok(log.some((line) => line.includes('showing pages from what is remembered')));
+	});
+
+	test('what else browsers ask for has short answers', async (t) => {
+		const { url } = await startProxy(t, upstream);
+		const [icon, robots] = await Promise.all([fetch(`${url}/favicon.ico`), fetch(`${url}/robots.txt`)]);
+		assert.deepEqual([icon.status, await icon.text()], [204, '']);
+		assert.deepEqual([robots.status, robots.headers.get('content-type')], [200, 'text/plain']);
+		assert.match(await robots.text(), /^User-agent: \*\nDisallow: \/v2\/\n/);
+	});
+});
+
+describe('the limit of pages', () => {
+	const statusesOf = async (url: string, paths: string[], count: number): Promise<number[]> => {
+		const statuses = [];
+		for (let i = 0; i < count; i++) {
+			statuses.push((await fetch(url + paths[i % paths.length]!)).status);
+		}
+		return statuses;
+	};
+
+	test('is one for all of them, also where the other limit is off', async (t) => {
+		const { url, log } = await startProxy(t, upstream, { RATE_LIMIT_MAX: '0' });
+		const statuses = await statusesOf(url, ['/', `/${BROWSER}`, `/${BROWSER}/2.4.0`, '/robots.txt'], 124);
+		assert.deepEqual([statuses.indexOf(429), statuses.filter((status) => status === 429).length], [120, 4]);
+		const refused = await fetch(url);
+		assert.deepEqual([refused.status, refused.headers.get('content-type'), refused.headers.get('cache-control')], [429, 'text/html; charset=utf-8', 'no-store']);
+		assert.match(refused.headers.get('retry-after') ?? '', /^[1-9]\d?$/);
+		assert.equal((await fetch(`${url}/v2/`)).status, 401);
+		assert.ok(log.some((line) => line.includes('"limit":"page"')));
+	});
+
+	test('is never wider than that of everything else', async (t) => {
+		const { url } = await startProxy(t, upstream, { RATE_LIMIT_MAX: '3' });
+		assert.deepEqual(await statusesOf(url, ['/'], 5), [200, 200, 200, 429, 429]);
+	});
+});
+
+describe('pages and the other addresses', () => {
+	test('pages can be switched off', async (t) => {
 		const { url } = await startProxy(t, upstream, { LANDING_PAGE: 'off' });
-		for (const path of ['/', `/${BROWSER}`]) {
+		for (const path of ['/', `/${BROWSER}`, '/robots.txt']) {
 			const response = await fetch(url + path);
 			assert.deepEqual([response.status, response.headers.get('content-type')], [404, 'application/json']);
 		}
 	});
 
-	test('leave the other addresses alone', async (t) => {
+	const rows: [method: string, path: string, status: number, type: string][] = [
+		['GET', '/v2/', 401, 'application/json'],
+		['GET', '/v2/acme/empty', 404, 'application/json'],
+		['GET', '/v2/acme', 404, 'application/json'],
+		['GET', '/auth/v1/token', 200, 'application/json'],
+		['GET', '/auth/v1', 404, 'application/json'],
+		['GET', '/auth/v1/token/x', 404, 'application/json'],
+		['GET', '/ping', 200, 'text/plain'],
+		['GET', '/ready', 200, 'application/json'],
+		['GET', '/metrics', 404, 'application/json'],
+		['GET', '/acme', 404, 'application/json'],
+		['GET', '/a/b/c/d/e', 404, 'application/json'],
+		['POST', '/', 405, 'application/json'],
+		['POST', `/${BROWSER}`, 405, 'application/json'],
+	];
+	test('others are left alone', async (t) => {
 		const { url } = await startProxy(t, upstream);
-		assert.equal(await (await fetch(`${url}/ping`)).text(), 'pong');
-		assert.equal((await fetch(`${url}/v2/acme/empty`)).headers.get('content-type'), 'application/json');
-		assert.equal((await fetch(`${url}/auth/v1/token`)).status, 200);
+		for (const [method, path, status, type] of rows) {
+			await t.test(`${method} ${path} is ${status} ${type}`, async () => {
+				const response = await fetch(url + path, { method });
+				await response.text();
+				assert.deepEqual([response.status, response.headers.get('content-type')?.replace(/;.*/, '')], [status, type]);
+			});
+		}
 	});
 });

@@ -1,0 +1,56 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { startProxy } from '../helper.ts';
+import { imageOf } from '../upstream/index.ts';
+import { sharedUpstream } from '../upstream/shared.ts';
+
+const upstream = await sharedUpstream();
+const BROWSER = 'balenablocks/browser-aarch64';
+const { digest, repository } = imageOf(upstream, BROWSER);
+const IGNORED = /The tag is ignored here/;
+const OTHER_DIGEST = /digest that was given is not/;
+
+describe('a reference that somebody tries', () => {
+	const rows: { typed: string; tags?: 'ignore' | 'release'; has: RegExp[]; hasNot?: RegExp[] }[] = [
+		{ typed: `${BROWSER}/2.3`, has: [/is <strong>release 2\.3\.8\+rev2</, new RegExp(`href="/${BROWSER}/2\\.3"`)] },
+		{ typed: BROWSER, has: [new RegExp(`docker pull [^ ]*${BROWSER}@${digest}\n`), new RegExp(repository), new RegExp(`href="/${BROWSER}"`)], hasNot: [IGNORED, OTHER_DIGEST] },
+		{ typed: `docker pull bh.cr/${BROWSER}:latest`, has: [/is <strong>release 2\.4\.0</], hasNot: [IGNORED] },
+		{ typed: `FROM bh.cr/${BROWSER}/2.4.0@${digest}`, has: [/is <strong>release 2\.4\.0</], hasNot: [OTHER_DIGEST] },
+		{ typed: `${BROWSER}/2.3.8@${digest}`, has: [/is <strong>release 2\.3\.8\+rev2</, OTHER_DIGEST] },
+		{ typed: `${BROWSER}:2.3.8`, tags: 'ignore', has: [/is <strong>release 2\.4\.0</, IGNORED, /For release 2\.3\.8, write balenablocks\/browser-aarch64\/2\.3\.8\./] },
+		{ typed: `${BROWSER}/2.4.0:2.3.8`, has: [/is <strong>release 2\.4\.0</, IGNORED], hasNot: [/For release/] },
+		{ typed: `${BROWSER}:2.3.8`, tags: 'release', has: [/is <strong>release 2\.3\.8\+rev2</, /docker pull [^ ]*browser-aarch64:2\.3\.8\n/, new RegExp(`href="/${BROWSER}/2\\.3\\.8"`)], hasNot: [IGNORED] },
+		{ typed: `${BROWSER}:latest`, tags: 'release', has: [/is <strong>release 2\.4\.0</], hasNot: [IGNORED] },
+		{ typed: `${BROWSER}:9.9.9`, tags: 'release', has: [/has no release 9\.9\.9/] },
+		{ typed: `${BROWSER}/2.4.0:2.3.8`, tags: 'release', has: [/is <strong>release 2\.4\.0</, IGNORED] },
+		{ typed: 'acme/several', has: [/Release 1\.1\.0 of acme\/several has several services: db, main, proxy/, /href="\/acme\/several"/] },
+		{ typed: 'acme/several/latest/db', has: [/is <strong>release 1\.1\.0</, /href="\/acme\/several\/latest\/db"/] },
+		{ typed: `${BROWSER}/9.9.9`, has: [/>balenablocks\/browser-aarch64 has no release 9\.9\.9/, new RegExp(`href="/${BROWSER}"`)] },
+		{ typed: 'acme/secret', has: [/There is no public fleet acme\/secret/], hasNot: [/href="\/acme/] },
+		{ typed: 'acme/secret/1.1.0', has: [/There is no public fleet acme\/secret/], hasNot: [/href="\/acme/] },
+		{ typed: repository, has: [/name that the registry itself gave/] },
+		{ typed: 'fleet', has: [/is not a reference to a fleet/] },
+		{ typed: '"><script>x', has: [/value="&quot;&gt;&lt;script&gt;x"/], hasNot: [/<script>x/] },
+		{ typed: '   ', has: [/Try a reference/], hasNot: [/class="answer/] },
+		{ typed: 'a'.repeat(1000), has: [/is not a reference/] },
+	];
+	for (const tags of ['ignore', 'release']) {
+		test(`with TAGS=${tags}`, async (t) => {
+			const { url } = await startProxy(t, upstream, { TAGS: tags });
+			for (const { typed, has, hasNot = [] } of rows.filter((row) => row.tags === undefined || row.tags === tags)) {
+				await t.test(typed.slice(0, 80), async () => {
+					const response = await fetch(`${url}/?${new URLSearchParams({ reference: typed })}`);
+					const text = await response.text();
+					assert.equal(response.status, 200);
+					has.forEach((part) => assert.match(text, part));
+					hasNot.forEach((part) => assert.doesNotMatch(text, part));
+				});
+			}
+		});
+	}
+
+	test('twice in one address is none', async (t) => {
+		const { url } = await startProxy(t, upstream);
+		assert.doesNotMatch(await (await fetch(`${url}/?reference=a/b&reference=c/d`)).text(), /class="answer/);
+	});
+});
