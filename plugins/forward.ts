@@ -5,6 +5,7 @@ import { EventEmitter } from 'node:events';
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Dispatcher } from 'undici';
 import { upstreamError } from '../src/errors.ts';
+import { forwardRequest, type AnswerCallback, type ForwardedAnswer } from '../src/forwarded-answer.ts';
 import type { Config } from '../src/config.ts';
 import { upstreamStatusError } from '../src/registry/error-response.ts';
 import { forwardedRequestHeaders, forwardedResponseHeaders, rewriteLocation } from '../src/registry/headers.ts';
@@ -16,7 +17,7 @@ declare module 'fastify' {
 		forwarding: Forwarding | null;
 		/** This proxy's origin, as the client that is forwarded for sees it. */
 		ownOrigin: string;
-		/** Emits "abort" when the connection of a client that is forwarded for has closed. */
+		/** Emits "abort" when the connection of a client that is forwarded for has closed. Fastify's `request.signal` costs more than all else that is done for a request. */
 		clientGone: EventEmitter | null;
 	}
 	interface FastifyReply {
@@ -26,25 +27,24 @@ declare module 'fastify' {
 }
 
 /** Carries what ends an upstream request past reply-from, which copies headers, symbols included, but knows no signal. */
-const SIGNAL = Symbol('signal');
+const CLIENT_GONE = Symbol('client gone');
 
-/** An emitter of "abort", which undici takes for a signal: Fastify's `request.signal` costs more than all else that is done for a request. */
-type Headers = Record<string, string> & { [SIGNAL]?: EventEmitter };
-/** The parts of undici's response that reply-from hands on under its own type. */
+type Headers = Record<string, string> & { [CLIENT_GONE]?: EventEmitter };
+/** An answer as reply-from hands it on. */
 interface UpstreamResponse {
 	statusCode: number;
 	headers: IncomingHttpHeaders;
-	stream: Dispatcher.ResponseData['body'];
+	stream: ForwardedAnswer['body'];
 }
 
 /** Forwarding to the upstream registry, through @fastify/reply-from. */
 export default fp(
 	async (app: FastifyInstance, config: Config) => {
-		const streaming = app.registry.dispatcher.compose(countBodies(minorGcByBytes()));
+		const collectGarbage = minorGcByBytes();
 		// An agent of one's own, because reply-from's does not verify certificates; it is recognised by its `request`.
 		await app.register(replyFrom, {
 			base: config.REGISTRY_URL,
-			undici: { request: (options: Dispatcher.RequestOptions, callback: never) => streaming.request(withSignal(options), callback) } as never,
+			undici: { request: (options: Dispatcher.DispatchOptions, callback: AnswerCallback) => forwardRequest(app.registry.dispatcher, options, takeClientGone(options), collectGarbage, callback) } as never,
 			disableRequestLogging: true,
 		});
 
@@ -81,27 +81,10 @@ export default fp(
 	{ name: 'forward', dependencies: ['registry', 'follow'] },
 );
 
-/** Tells the lengths of all that is streamed. */
-function countBodies(count: (length: number) => void): Dispatcher.DispatcherComposeInterceptor {
-	return (dispatch) => (options, handler) =>
-		dispatch(options, {
-			onRequestStart: (...event) => handler.onRequestStart?.(...event),
-			onRequestUpgrade: (...event) => handler.onRequestUpgrade?.(...event),
-			onResponseStart: (...event) => handler.onResponseStart?.(...event),
-			onResponseData: (controller, chunk) => {
-				count(chunk.length);
-				handler.onResponseData?.(controller, chunk);
-			},
-			onResponseEnd: (...event) => handler.onResponseEnd?.(...event),
-			onResponseError: (...event) => handler.onResponseError?.(...event),
-		});
-}
-
-function withSignal(options: Dispatcher.RequestOptions): Dispatcher.RequestOptions {
-	const headers = options.headers as Headers;
-	const signal = headers[SIGNAL];
-	delete headers[SIGNAL];
-	return { ...options, signal: signal ?? null };
+function takeClientGone({ headers }: Dispatcher.DispatchOptions): EventEmitter {
+	const clientGone = (headers as Headers)[CLIENT_GONE]!;
+	delete (headers as Headers)[CLIENT_GONE];
+	return clientGone;
 }
 
 function requestHeaders(request: unknown): Headers {
@@ -109,7 +92,7 @@ function requestHeaders(request: unknown): Headers {
 	const forwarded: Headers = forwardedRequestHeaders(headers);
 	forwarded['authorization'] = `Bearer ${forwarding!.token}`;
 	forwarded['x-request-id'] = id;
-	forwarded[SIGNAL] = clientGone ?? undefined;
+	forwarded[CLIENT_GONE] = clientGone!;
 	return forwarded;
 }
 
@@ -126,17 +109,24 @@ async function answer(reply: FastifyReply, { statusCode, headers, stream }: Upst
 	const { request } = reply;
 	const forwarding = request.forwarding!;
 	if (statusCode >= 300 && statusCode < 400 && headers.location !== undefined && forwarding.follow !== undefined) {
-		await discard(reply, stream);
+		dropHeaders(reply);
 		const followed = await forwarding.follow(headers.location, request);
 		if (followed.statusCode < 400) {
 			reply.code(followed.statusCode).headers(forwardedResponseHeaders(followed.headers)).send(followed.body);
 			return;
 		}
-		await discard(reply, followed.body);
+		// What is left of it does not matter.
+		await followed.body.dump().catch(() => undefined);
 		throw upstreamStatusError(followed.statusCode === 401 || followed.statusCode === 403 ? 502 : followed.statusCode, { ...forwarding, name: forwarding.name ?? '' }, followed.headers);
 	}
-	if (statusCode < 400) {
-		forwarding.onAnswer?.(statusCode, headers);
+	if (statusCode >= 400) {
+		dropHeaders(reply);
+		throw await request.refusal(forwarding, statusCode, headers);
+	}
+	forwarding.onAnswer?.(statusCode, headers);
+	if ('whole' in stream) {
+		reply.send(stream.whole);
+	} else {
 		stream.once('error', (error) => {
 			if (reply.raw.headersSent && !reply.raw.destroyed) {
 				// The client notices, because its connection ends before the body does; here nobody else would tell.
@@ -146,22 +136,13 @@ async function answer(reply: FastifyReply, { statusCode, headers, stream }: Upst
 			dropHeaders(reply);
 		});
 		reply.send(stream);
-		return;
 	}
-	await discard(reply, stream);
-	throw await request.refusal(forwarding, statusCode, headers);
 }
 
 /** Headers that every answer of this proxy has. */
 const OWN_HEADERS = new Set(['x-request-id', 'docker-distribution-api-version']);
 
-/** Drops an answer of the upstream's, with the headers that describe it. */
-async function discard(reply: FastifyReply, body: UpstreamResponse['stream']): Promise<void> {
-	// What is left of it does not matter, not even that distribution 2.8 announces more than it sends with a 416.
-	await body.dump().catch(() => undefined);
-	dropHeaders(reply);
-}
-
+/** Takes back the headers that describe an answer of the upstream's. */
 function dropHeaders(reply: FastifyReply): void {
 	if (reply.raw.headersSent) {
 		return;
