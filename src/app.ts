@@ -6,6 +6,7 @@ import bearer from '../plugins/bearer.ts';
 import blobs from '../plugins/blobs.ts';
 import certificate, { readCertificate } from '../plugins/certificate.ts';
 import challenge from '../plugins/challenge.ts';
+import endOfTurn from '../plugins/end-of-turn.ts';
 import errors, { asRegistryError, sendClientError, sendError } from '../plugins/errors.ts';
 import fleetContent from '../plugins/fleet-content.ts';
 import follow from '../plugins/follow.ts';
@@ -60,6 +61,7 @@ export async function buildApp(config: Config, options: Pick<FastifyServerOption
 
 	await app.register(certificate, config);
 	await app.register(unusedConnections, config);
+	await app.register(endOfTurn);
 	await app.register(requestLog);
 	await app.register(errors);
 	await app.register(rateLimit, config);
