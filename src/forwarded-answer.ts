@@ -69,7 +69,8 @@ export function forwardRequest(dispatcher: Dispatcher, { origin, path, method, h
 	});
 
 	dispatcher.dispatch(
-		{ origin, path, method, headers },
+		// The signal is for what bounds the dispatcher; undici's dispatch itself knows none.
+		{ origin, path, method, headers, signal: clientGone } as Dispatcher.DispatchOptions,
 		{
 			onRequestStart(started) {
 				controller = started;
