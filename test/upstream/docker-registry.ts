@@ -1,9 +1,9 @@
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
-import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { freePort } from './listen.ts';
 import type { TokenSigner } from './tokens.ts';
 
 const PROGRAM = 'docker-registry';
@@ -80,13 +80,4 @@ async function run(configFile: string, url: string): Promise<{ url: string; clos
 function writeCertificate(file: string, keyFile: string, { privateKey }: TokenSigner): void {
 	writeFileSync(keyFile, privateKey.export({ type: 'pkcs8', format: 'pem' }), { mode: 0o600 });
 	execFileSync('openssl', ['req', '-x509', '-new', '-key', keyFile, '-subj', '/CN=sample', '-days', '30', '-out', file], { stdio: 'ignore' });
-}
-
-async function freePort(): Promise<number> {
-	const server = createServer().listen(0, '127.0.0.1');
-	await once(server, 'listening');
-	const { port } = server.address() as AddressInfo;
-	server.close();
-	await once(server, 'close');
-	return port;
 }

@@ -22,3 +22,10 @@ export async function listen(port = 0): Promise<Listening> {
 		},
 	};
 }
+
+/** @returns a port that nobody listens on at the moment, for programs that cannot choose one themselves */
+export async function freePort(): Promise<number> {
+	const { url, close } = await listen();
+	await close();
+	return Number(new URL(url).port);
+}
