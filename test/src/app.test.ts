@@ -106,3 +106,13 @@ describe('buildApp: the id of a request', () => {
 	);
 	test('a new one each time', async () => assert.notEqual(await given(undefined), await given(undefined)));
 });
+
+describe('buildApp: every CLIENT_TIMEOUT that is accepted', () => {
+	for (const seconds of ['0.1', '20', '301', '3600']) {
+		test(`${seconds} s bounds the sending of a request`, async (t) => {
+			const other = await buildApp(parseConfig({ ...NOWHERE, CLIENT_TIMEOUT: seconds, IDLE_TIMEOUT: '3600' }), { logger: false });
+			t.after(() => other.close());
+			assert.deepEqual([other.server.requestTimeout, other.server.headersTimeout], [Number(seconds) * 1000, Number(seconds) * 1000]);
+		});
+	}
+});
