@@ -43,6 +43,14 @@ test('an answer in the target’s place', async () => {
 
 test('a delay, then the answer', async () => assert.equal((await ask({ delayMs: 1 })).status, 203));
 
+test('something else, and then the answer', async () => {
+	const gate = Promise.withResolvers<void>();
+	const asked = ask({ after: gate.promise });
+	await until(() => relay.underWay === 1);
+	gate.resolve();
+	assert.equal((await asked).status, 203);
+});
+
 test('a reset connection', async () => {
 	await assert.rejects(ask('reset'), (error: Error) => (error.cause as NodeJS.ErrnoException).code === 'ECONNRESET');
 });

@@ -24,7 +24,9 @@ export type Fault =
 	| { hangAfterBytes: number }
 	/** The same, then the connection ends. */
 	| { truncateAfterBytes: number }
-	| { delayMs: number };
+	| { delayMs: number }
+	/** Passed on when this is over, and not before. */
+	| { after: Promise<unknown> };
 
 export interface Relay {
 	/** Takes the place of the target's URL, without a slash at the end. */
@@ -79,6 +81,9 @@ async function handle(relay: Relay, target: string, req: IncomingMessage, res: S
 	}
 	if (fault !== undefined && 'delayMs' in fault) {
 		await sleep(fault.delayMs);
+	}
+	if (fault !== undefined && 'after' in fault) {
+		await fault.after;
 	}
 	passOn(target, recorded, res, fault);
 }
