@@ -24,13 +24,19 @@ declare module 'fastify' {
 	}
 }
 
-const MAX_TOKENS = 10_000;
+/** What remembered tokens may take, in bytes: the part after the `~` can be anything, so their number alone is no bound. */
+const MAX_BYTES = 32 * 1024 * 1024;
+/** Of a token besides its text, which is kept once as it came and once as it was read. */
+const OVERHEAD_BYTES = 1000;
 const MAX_REPOSITORIES = 64;
 
-/** Bearer tokens, decoded once and remembered by their hash, so that a pull's further requests cost no more than a look-up. */
+/**
+ * Bearer tokens, remembered by their hash from when the registry has accepted them, so that a pull's further requests cost no more than a look-up. Not before: anybody can send any number of
+ * tokens that nobody has issued.
+ */
 export default fp(
 	async (app: FastifyInstance, { AUTHORIZATION_TTL }: Config) => {
-		const tokens = new LRUCache<string, KnownToken>({ max: MAX_TOKENS });
+		const tokens = new LRUCache<string, KnownToken>({ maxSize: MAX_BYTES });
 
 		app.decorate('bearer', {
 			read: (authorization) => {
@@ -44,22 +50,19 @@ export default fp(
 					return known;
 				}
 				const parsed = parseToken(text);
-				if (parsed === undefined) {
-					return undefined;
-				}
-				const token = knownToken(parsed, AUTHORIZATION_TTL);
-				tokens.set(key, token);
-				return token;
+				const remember = (token: KnownToken): void => void tokens.set(key, token, { size: 2 * text.length + OVERHEAD_BYTES });
+				return parsed && knownToken(parsed, AUTHORIZATION_TTL, remember);
 			},
 		});
 	},
 	{ name: 'bearer' },
 );
 
-function knownToken(token: ClientToken, authorizationTtlMs: number): KnownToken {
+/** @param remember is called with each acceptance, because the token may have been forgotten since the last; of several that were read at the same time, the last is kept */
+function knownToken(token: ClientToken, authorizationTtlMs: number, remember: (token: KnownToken) => void): KnownToken {
 	const { expiresAt = 0 } = readJwt(token.upstream);
 	const accepted = new Map<string, number>();
-	return {
+	const known: KnownToken = {
 		...token,
 		fingerprint: hash('sha256', token.upstream, 'base64url'),
 		isAccepted: (repository) => (accepted.get(repository) ?? 0) > Date.now(),
@@ -68,6 +71,8 @@ function knownToken(token: ClientToken, authorizationTtlMs: number): KnownToken 
 				// The claims can be believed here, because the registry has just verified them.
 				accepted.set(repository, Math.min(Date.now() + authorizationTtlMs, expiresAt));
 			}
+			remember(known);
 		},
 	};
+	return known;
 }
