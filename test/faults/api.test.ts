@@ -5,7 +5,7 @@ import { basic, startProxy, type Proxy } from '../helper.ts';
 import { ask, faultAt, setUp, tokenFor } from '../plugins/setup.ts';
 import { sharedUpstream } from '../upstream/shared.ts';
 import type { Fault } from '../upstream/relay.ts';
-import { closedPort, httpAnswer, startBrokenServer } from './broken-server.ts';
+import { closedPort, httpAnswer, startBrokenServer, unresponsivePort } from './broken-server.ts';
 import { assertTold, LONG, type Told } from './expect.ts';
 
 /* The balena API fails in every way it can: what a client is told, in what form, within which setting's time, and that the log knows and nothing leaks. */
@@ -100,10 +100,19 @@ test('the API answers bytes that', { timeout: 60_000 }, async (t) => {
 	}
 });
 
-test('the API is not there', { timeout: 20_000 }, async (t) => {
-	const apiUrl = await closedPort();
-	const proxy = await startProxy(t, { apiUrl, registryUrl: upstream.registryUrl }, LONG);
-	assertTold(await ask(proxy, PATH, { headers: { authorization: basic(KEY) } }), UNREACHABLE, proxy, SECRETS);
-	assert.equal((await ask(proxy, '/ping')).text, 'pong');
-	assert.equal((await ask(proxy, '/v2/')).status, 401);
-});
+const GONE: Record<string, { url: (t: TestContext) => Promise<string>; told: Told; env?: Record<string, string> }> = {
+	'does not listen': { url: closedPort, told: UNREACHABLE },
+	'has a name that DNS does not know': { url: async () => 'http://api.invalid', told: UNREACHABLE },
+	'does not take connections': { url: unresponsivePort, told: LATE, env: { API_TIMEOUT: '0.3' } },
+};
+
+for (const [what, { url, told, env = {} }] of Object.entries(GONE)) {
+	test(`an API that ${what}`, { timeout: 20_000 }, async (t) => {
+		const proxy = await startProxy(t, { apiUrl: await url(t), registryUrl: upstream.registryUrl }, { ...LONG, ...env });
+		for (const path of [PATH, '/auth/v1/token']) {
+			assertTold(await ask(proxy, path, { headers: { authorization: basic(KEY) } }), told, proxy, SECRETS);
+		}
+		assert.equal((await ask(proxy, '/ping')).text, 'pong');
+		assert.equal((await ask(proxy, '/v2/')).status, 401);
+	});
+}
