@@ -1,6 +1,7 @@
 import rateLimit from '@fastify/rate-limit';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import fp from 'fastify-plugin';
+import { createHmac, hkdfSync } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import { RegistryError } from '../src/errors.ts';
 import type { Caller } from '../src/balena/caller.ts';
@@ -18,7 +19,7 @@ declare module 'fastify' {
 		};
 	}
 	interface FastifyRequest {
-		/** The fingerprint of the credentials whose failures are counted. */
+		/** Names the credentials whose failures are counted, without revealing them. */
 		credentialKey: string;
 	}
 }
@@ -35,6 +36,11 @@ const QUIET = { 'x-ratelimit-limit': false, 'x-ratelimit-remaining': false, 'x-r
 /** Waits for Redis, in milliseconds. Without it requests are let through, so none may hang on it. */
 const REDIS_TIMEOUT_MS = 250;
 const REDIS_COMPLAINT_MS = 30_000;
+
+type Credentials = Extract<Caller, { kind: 'credentials' }>;
+
+/** Separates this use of a secret from any other. */
+const PURPOSE = 'open-balena-registry-proxy failed logins 1';
 
 /** Bounds what one client may ask for, in this process or, through Redis, in all replicas together. */
 export default fp(
@@ -64,14 +70,15 @@ export default fp(
 			app.createRateLimit({ ...window, max: config.LOGIN_FAILURES_MAX, keyGenerator: (request) => `login ${request.credentialKey}` }),
 			app.createRateLimit({ ...window, max: config.LOGIN_FAILURES_MAX * ADDRESS_SHARE, keyGenerator: (request) => `login ${clientKey(request.ip)}` }),
 		];
-		const isCounted = (caller: Caller): boolean => config.LOGIN_FAILURES_MAX > 0 && caller.kind === 'credentials';
+		const credentialKey = credentialKeys(config);
+		const isCounted = (caller: Caller): caller is Credentials => config.LOGIN_FAILURES_MAX > 0 && caller.kind === 'credentials';
 
 		app.decorate('loginLimit', {
 			check: async (request, caller) => {
 				if (!isCounted(caller)) {
 					return;
 				}
-				request.credentialKey = caller.fingerprint;
+				request.credentialKey = credentialKey(caller);
 				for (const limit of limits) {
 					const state = await limit(request, { increment: false });
 					if (!state.isAllowed && state.remaining === 0) {
@@ -82,7 +89,7 @@ export default fp(
 			},
 			countFailure: async (request, caller) => {
 				if (isCounted(caller)) {
-					request.credentialKey = caller.fingerprint;
+					request.credentialKey = credentialKey(caller);
 					await Promise.all(limits.map((limit) => limit(request)));
 				}
 			},
@@ -90,6 +97,15 @@ export default fp(
 	},
 	{ name: 'rate-limit', dependencies: ['request-log'] },
 );
+
+/** A caller's fingerprint means nothing to another process. What replicas count together has to have the same name in each, made with something that they all, and nobody else, know. */
+function credentialKeys({ REDIS_URL, TOKEN_SECRET }: Config): (caller: Credentials) => string {
+	if (REDIS_URL === undefined) {
+		return ({ fingerprint }) => fingerprint;
+	}
+	const key = Buffer.from(hkdfSync('sha256', TOKEN_SECRET ?? REDIS_URL, '', PURPOSE, 32));
+	return ({ authorization }) => createHmac('sha256', key).update(authorization).digest('base64url');
+}
 
 function isContent({ raw, headers }: FastifyRequest): boolean {
 	return headers.authorization !== undefined && CONTENT.test(raw.url ?? '');

@@ -8,8 +8,8 @@ import type { IncomingHttpHeaders } from 'node:http';
 /** Content negotiation, ranges and conditions: RFC 9110 sections 12 to 14. */
 const REQUEST_HEADERS = ['accept', 'accept-encoding', 'range', 'if-range', 'if-none-match', 'if-modified-since', 'user-agent'] as const;
 
-/** Hop by hop (RFC 9110 section 7.6.1), said anew by this proxy, or no name that an object can hold safely. */
-const OWN_RESPONSE_HEADERS = new Set(['connection', 'keep-alive', 'proxy-authenticate', 'proxy-connection', 'te', 'trailer', 'transfer-encoding', 'upgrade', 'www-authenticate', 'set-cookie', 'strict-transport-security', 'x-request-id', '__proto__']);
+/** Hop by hop (RFC 9110 section 7.6.1), about the registry's own host (RFC 6265, 6797, 7838), said anew by this proxy, or no name that an object can hold safely. */
+const OWN_RESPONSE_HEADERS = new Set(['connection', 'keep-alive', 'proxy-authenticate', 'proxy-connection', 'te', 'trailer', 'transfer-encoding', 'upgrade', 'www-authenticate', 'set-cookie', 'strict-transport-security', 'alt-svc', 'clear-site-data', 'x-request-id', '__proto__']);
 
 /** @returns the headers of a client that the upstream registry may see. */
 export function forwardedRequestHeaders(headers: IncomingHttpHeaders): Record<string, string> {

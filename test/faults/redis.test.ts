@@ -8,8 +8,10 @@ import { test, type TestContext } from 'node:test';
 import { basic, type Proxy } from '../helper.ts';
 import { ask, assertError, setUp, tokenFor, until } from '../plugins/setup.ts';
 import { freePort } from '../upstream/listen.ts';
+import { sharedUpstream } from '../upstream/shared.ts';
 import { needs } from '../upstream/tools.ts';
 import { logged } from './expect.ts';
+import { startProcess } from './process.ts';
 
 /* Limits that replicas share through Redis, and go on without it. */
 
@@ -69,8 +71,11 @@ test('limits with Redis', { timeout: 60_000, ...needs('redis-server') }, async (
 		assert.deepEqual(statuses, [200, 200, 200, 200, 429, 429]);
 	});
 	await t.test('those of failed logins too', async (t) => {
-		const replicas = [await setUp(t, { ...env, RATE_LIMIT_MAX: '0' }), await setUp(t, { ...env, RATE_LIMIT_MAX: '0' })].map(({ proxy }) => proxy);
-		await until(() => replicas.every((proxy) => isBack(proxy, 1)));
+		// Processes, because what they know of a pair of credentials is not to be each process's own.
+		const upstream = await sharedUpstream();
+		const logins = { ...env, RATE_LIMIT_MAX: '0' };
+		const replicas = [await startProcess(t, upstream, logins), await startProcess(t, upstream, logins)];
+		await until(() => replicas.every(({ lines }) => lines.some(({ msg }) => msg.startsWith('Redis is there'))));
 		const bad = { headers: { authorization: basic('bad') } };
 		for (const proxy of [replicas[0]!, replicas[1]!, replicas[0]!]) {
 			assertError(await ask(proxy, TOKEN_PATH, bad), 401, 'UNAUTHORIZED');

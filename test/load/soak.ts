@@ -29,7 +29,10 @@ interface Sample {
 	seconds: number;
 	/** Megabytes. */
 	rss: number;
+	/** JavaScript's objects, with what is garbage already. */
 	heap: number;
+	/** What V8 has reserved for them, and buffers. */
+	reserved: number;
 	files: number;
 	inFlight: number;
 	requests: number;
@@ -65,7 +68,7 @@ await waitForAnswer(`${ground.url}/ping`);
 
 const kinds = Object.entries(CLIENTS);
 console.log(`${minutes} minutes, ${upstream.registry} registry, Node ${process.version}; at once: ${kinds.map(([kind, { count }]) => `${count} ${kind}`).join(', ')}\n`);
-console.log('  time   RSS MB  heap MB  files  requests   2xx/3xx      4xx      5xx  surprises');
+console.log('  time   RSS MB  heap MB  reserved  files  requests   2xx/3xx      4xx      5xx  surprises');
 const startedAt = performance.now();
 const before = await sample();
 const clients = kinds.flatMap(([kind, { count }]) => Array.from({ length: count }, () => keepRunning(ground, kind)));
@@ -95,6 +98,7 @@ async function sample(): Promise<Sample> {
 		seconds: Math.round((performance.now() - startedAt) / 1000),
 		rss: residentMb(service.pid, 'VmRSS'),
 		heap: value('nodejs_heap_size_used_bytes') / 2 ** 20,
+		reserved: (value('nodejs_heap_size_total_bytes') + value('nodejs_external_memory_bytes')) / 2 ** 20,
 		files: value('process_open_fds'),
 		inFlight: value('registry_proxy_in_flight_requests'),
 		requests: [...ground.statuses.values()].reduce((sum, count) => sum + count, 0),
@@ -102,10 +106,10 @@ async function sample(): Promise<Sample> {
 }
 
 /** One line of the curve. */
-function print({ seconds, rss, heap, files, requests }: Sample): void {
+function print({ seconds, rss, heap, reserved, files, requests }: Sample): void {
 	const time = `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, '0')}`;
 	const ofClass = (...classes: number[]): number => [...ground.statuses].reduce((sum, [status, count]) => sum + (classes.includes(Math.floor(status / 100)) ? count : 0), 0);
-	const columns: [number | string, number][] = [[time, 6], [rss.toFixed(0), 9], [heap.toFixed(0), 9], [files, 7], [requests, 10], [ofClass(2, 3), 10], [ofClass(4), 9], [ofClass(5), 9], [ground.surprises.length, 11]];
+	const columns: [number | string, number][] = [[time, 6], [rss.toFixed(0), 9], [heap.toFixed(0), 9], [reserved.toFixed(0), 10], [files, 7], [requests, 10], [ofClass(2, 3), 10], [ofClass(4), 9], [ofClass(5), 9], [ground.surprises.length, 11]];
 	console.log(`${columns.map(([value, width]) => String(value).padStart(width)).join('')}  ${'#'.repeat(Math.round(rss / 8))}`);
 }
 

@@ -29,7 +29,7 @@ describe('forwardedResponseHeaders: what a client may see of the registry', () =
 			[{ 'content-encoding': 'gzip', vary: 'accept-encoding' }, { 'content-encoding': 'gzip', vary: 'accept-encoding' }],
 			[{ connection: 'close', 'keep-alive': 'timeout=5', 'proxy-authenticate': 'Basic', 'proxy-connection': 'x', te: 'x', trailer: 'x', 'transfer-encoding': 'chunked', upgrade: 'h2c' }, {}],
 			// Its challenge names the repository behind the friendly name; cookies and transport security are its own host's.
-			[{ ['__proto__']: ['a', 'b'], 'www-authenticate': 'Bearer realm="x"', 'set-cookie': ['a=b'], 'strict-transport-security': 'max-age=1', 'x-request-id': 'x' }, {}],
+			[{ ['__proto__']: ['a', 'b'], 'www-authenticate': 'Bearer realm="x"', 'set-cookie': ['a=b'], 'strict-transport-security': 'max-age=1', 'alt-svc': 'h3=":443"', 'clear-site-data': '"*"', 'x-request-id': 'x' }, {}],
 		],
 		forwardedResponseHeaders,
 	);
