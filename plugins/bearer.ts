@@ -20,6 +20,8 @@ declare module 'fastify' {
 		bearer: {
 			/** @returns the token of an `Authorization` header; undefined where it is none that could have been issued */
 			read(authorization: string): KnownToken | undefined;
+			/** How many tokens are remembered. */
+			readonly size: number;
 		};
 	}
 }
@@ -29,14 +31,19 @@ const MAX_BYTES = 32 * 1024 * 1024;
 /** Of a token besides its text, which is kept once as it came and once as it was read. */
 const OVERHEAD_BYTES = 1000;
 const MAX_REPOSITORIES = 64;
+/** How often those are let go of that are not accepted any more; nothing depends on when exactly. */
+const PURGE_MS = 30_000;
 
 /**
  * Bearer tokens, remembered by their hash from when the registry has accepted them, so that a pull's further requests cost no more than a look-up. Not before: anybody can send any number of
- * tokens that nobody has issued.
+ * tokens that nobody has issued. And not for longer than the registry's word counts: then they are secrets that are of no use.
  */
 export default fp(
 	async (app: FastifyInstance, { AUTHORIZATION_TTL }: Config) => {
-		const tokens = new LRUCache<string, KnownToken>({ maxSize: MAX_BYTES });
+		const tokens = new LRUCache<string, KnownToken>({ maxSize: MAX_BYTES, ttl: AUTHORIZATION_TTL, ttlResolution: 1000 });
+		const purging = setInterval(() => tokens.purgeStale(), Math.min(PURGE_MS, Math.max(AUTHORIZATION_TTL, 1000)));
+		purging.unref();
+		app.addHook('onClose', async () => clearInterval(purging));
 
 		app.decorate('bearer', {
 			read: (authorization) => {
@@ -51,7 +58,10 @@ export default fp(
 				}
 				const parsed = parseToken(text);
 				const remember = (token: KnownToken): void => void tokens.set(key, token, { size: 2 * text.length + OVERHEAD_BYTES });
-				return parsed && knownToken(parsed, AUTHORIZATION_TTL, remember);
+				return parsed && knownToken(parsed, AUTHORIZATION_TTL, AUTHORIZATION_TTL > 0 ? remember : () => undefined);
+			},
+			get size() {
+				return tokens.size;
 			},
 		});
 	},

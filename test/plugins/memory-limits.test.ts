@@ -97,6 +97,16 @@ test('memory is bounded', async (t) => {
 	}
 });
 
+test('a client’s token is remembered for as long as the registry’s word for it counts, and no longer', async (t) => {
+	const { proxy } = await setUp(t, { AUTHORIZATION_TTL: '1' });
+	const token = await tokenFor(proxy, 'acme/pinned');
+	assert.equal(proxy.app.bearer.size, 0);
+	assert.equal((await ask(proxy, '/v2/', { token })).status, 200);
+	assert.equal(proxy.app.bearer.size, 1);
+	await until(() => proxy.app.bearer.size === 0);
+	assert.equal((await ask(proxy, '/v2/', { token })).status, 200);
+});
+
 test('a manifest by tag is asked for again after MANIFEST_TAG_TTL, one by digest is not', async (t) => {
 	const { proxy, registry } = await setUp(t, { MANIFEST_TAG_TTL: '0.05' });
 	const question = { token: await tokenFor(proxy, NAME), headers: { accept: ACCEPT } };
