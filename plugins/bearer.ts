@@ -31,6 +31,8 @@ const MAX_BYTES = 32 * 1024 * 1024;
 /** Of a token besides its text, which is kept once as it came and once as it was read. */
 const OVERHEAD_BYTES = 1000;
 const MAX_REPOSITORIES = 64;
+/** For how long, where the registry is asked each time: only to spare the reading of a token. */
+const READ_MS = 30_000;
 /** How often those are let go of that are not accepted any more; nothing depends on when exactly. */
 const PURGE_MS = 30_000;
 
@@ -40,7 +42,7 @@ const PURGE_MS = 30_000;
  */
 export default fp(
 	async (app: FastifyInstance, { AUTHORIZATION_TTL }: Config) => {
-		const tokens = new LRUCache<string, KnownToken>({ maxSize: MAX_BYTES, ttl: AUTHORIZATION_TTL, ttlResolution: 1000 });
+		const tokens = new LRUCache<string, KnownToken>({ maxSize: MAX_BYTES, ttl: AUTHORIZATION_TTL || READ_MS, ttlResolution: 1000 });
 		const purging = setInterval(() => tokens.purgeStale(), Math.min(PURGE_MS, Math.max(AUTHORIZATION_TTL, 1000)));
 		purging.unref();
 		app.addHook('onClose', async () => clearInterval(purging));
@@ -58,7 +60,7 @@ export default fp(
 				}
 				const parsed = parseToken(text);
 				const remember = (token: KnownToken): void => void tokens.set(key, token, { size: 2 * text.length + OVERHEAD_BYTES });
-				return parsed && knownToken(parsed, AUTHORIZATION_TTL, AUTHORIZATION_TTL > 0 ? remember : () => undefined);
+				return parsed && knownToken(parsed, AUTHORIZATION_TTL, remember);
 			},
 			get size() {
 				return tokens.size;
