@@ -1,13 +1,13 @@
 import { credentials, loadPackageDefinition, type ServiceError } from '@grpc/grpc-js';
 import { loadSync } from '@grpc/proto-loader';
-import { copyFile, mkdir, mkdtemp, readdir, rm, symlink, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, rm, symlink, writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { startEngine, type Engine } from '../e2e/engine.ts';
 import { run, type Outcome } from '../e2e/run.ts';
 import type { Client, Pull, Pulled } from './client.ts';
+import { CONTAINERD_1, CONTAINERD_2, startContainerd, tagged, writeHosts, type Generation } from './containerd.ts';
 import { startDaemon } from './daemon.ts';
 import { built, versionInSources } from './install.ts';
 
@@ -61,110 +61,7 @@ function dockerClient(name: string, version: string, { directory, docker, login,
 	};
 }
 
-interface Containerd {
-	name: string;
-	daemon: string;
-	ctr: string;
-	pullOptions: string[];
-	/** Its configuration, whose form changed between the generations. */
-	config(directory: string): string;
-}
-
-const CONTAINERD_1: Containerd = {
-	name: 'containerd 1',
-	daemon: 'containerd',
-	ctr: 'ctr',
-	pullOptions: [],
-	config: (directory) => `version = 2
-root = "${directory}/root"
-state = "${directory}/state"
-[grpc]
-address = "${directory}/socket"
-[plugins."io.containerd.grpc.v1.cri".containerd]
-snapshotter = "native"
-[plugins."io.containerd.grpc.v1.cri".registry]
-config_path = "${directory}/hosts"
-`,
-};
-
-const CONTAINERD_2: Containerd = {
-	name: 'containerd 2',
-	get daemon() {
-		return built('containerd');
-	},
-	get ctr() {
-		return built('ctr');
-	},
-	// In ctr itself: the daemon's transfer service, which unpacks one platform only, is what CRI uses.
-	pullOptions: ['--local'],
-	config: (directory) => `version = 3
-root = "${directory}/root"
-state = "${directory}/state"
-[grpc]
-address = "${directory}/socket"
-[plugins."io.containerd.cri.v1.images"]
-snapshotter = "native"
-[plugins."io.containerd.cri.v1.images".registry]
-config_path = "${directory}/hosts"
-[[plugins."io.containerd.transfer.v1.local".unpack_config]]
-platform = "linux/amd64"
-snapshotter = "native"
-differ = "walking"
-`,
-};
-
-/** A containerd with both of its doors: ctr, and the Container Runtime Interface through which the kubelet pulls. */
-async function startContainerd({ daemon, ctr, config }: Containerd): Promise<{ directory: string; ctr(...args: string[]): Promise<Outcome>; empty(namespace: string): Promise<void>; digests(namespace: string): Promise<string>; stop(): Promise<void> }> {
-	const directory = await mkdtemp(join(tmpdir(), 'containerd-'));
-	await writeFile(`${directory}/config.toml`, config(directory));
-	const call = (...args: string[]): Promise<Outcome> => run(ctr, ['--address', `${directory}/socket`, ...args], { seconds: 120 });
-	const running = await startDaemon(daemon, ['--config', `${directory}/config.toml`, '--log-level', 'error'], async () => (await call('version')).code === 0);
-	return {
-		directory,
-		ctr: call,
-		async empty(namespace) {
-			const listed = async (what: string): Promise<string[]> => (await call('--namespace', namespace, what, 'ls', '--quiet')).printed.split('\n').filter((line) => line !== '');
-			// A lease keeps what was pulled under it, also after its image is gone.
-			for (const deadline = Date.now() + 20_000; (await listed('content')).length > 0; await sleep(100)) {
-				for (const what of ['leases', 'images']) {
-					const names = await listed(what);
-					if (names.length > 0) {
-						await call('--namespace', namespace, what, 'rm', '--sync', ...names);
-					}
-				}
-				if (Date.now() > deadline) {
-					throw new Error(`the store of ${daemon} does not become empty`);
-				}
-			}
-		},
-		digests: async (namespace) => (await call('--namespace', namespace, 'content', 'ls', '--quiet')).printed,
-		async stop() {
-			await running.stop();
-			await rm(directory, { recursive: true, force: true });
-		},
-	};
-}
-
-/** `hosts.toml`: containerd's own way to say how a registry is reached. */
-async function writeHosts(directory: string, { host, mirrored = host, ca }: Pull): Promise<string> {
-	const hosts = join(directory, 'hosts');
-	const own = join(hosts, mirrored);
-	await mkdir(own, { recursive: true });
-	const trust = ca === undefined ? '' : `ca = "${join(own, 'ca.pem')}"\n`;
-	if (ca !== undefined) {
-		await copyFile(ca, join(own, 'ca.pem'));
-	}
-	const url = `${ca === undefined ? 'http' : 'https'}://${host}`;
-	const server = mirrored === host ? url : `https://${mirrored}`;
-	await writeFile(join(own, 'hosts.toml'), `server = "${server}"\n[host."${url}"]\ncapabilities = ["pull", "resolve"]\n${trust}`);
-	return hosts;
-}
-
-function tagged({ host, mirrored = host, reference }: Pull): string {
-	return `${mirrored}/${reference}${/[:@][^/]*$/.test(reference) ? '' : ':latest'}`;
-}
-
-async function ctrClient(kind: Containerd): Promise<Client> {
+async function ctrClient(kind: Generation): Promise<Client> {
 	const containerd = await startContainerd(kind);
 	return {
 		name: `${kind.name}, ctr`,
@@ -187,10 +84,10 @@ export const ctr2 = (): Promise<Client> => ctrClient(CONTAINERD_2);
 type PullImage = (request: { image: { image: string }; auth?: { username: string; password: string } }, done: (error: ServiceError | null, answer: { imageRef: string }) => void) => void;
 
 /** Pulls as the kubelet does: the same call, with a pull secret's credentials in the same place. */
-async function criClient(kind: Containerd): Promise<Client> {
+async function criClient(kind: Generation): Promise<Client> {
 	const containerd = await startContainerd(kind);
 	const { runtime } = loadPackageDefinition(loadSync(fileURLToPath(new URL('cri.proto', import.meta.url)))) as unknown as { runtime: { v1: { ImageService: new (...args: unknown[]) => { PullImage: PullImage; close(): void } } } };
-	const service = new runtime.v1.ImageService(`unix://${containerd.directory}/socket`, credentials.createInsecure());
+	const service = new runtime.v1.ImageService(`unix://${containerd.socket}`, credentials.createInsecure());
 	return {
 		name: `${kind.name}, CRI`,
 		version: /\d+\.\d+\.\d+/.exec((await containerd.ctr('version')).printed)?.[0] ?? '',

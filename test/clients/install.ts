@@ -41,8 +41,6 @@ export const SOURCES: Source[] = [
 
 /** Clients that cannot be had from the registries that this runs with, and why: named in the table, never passed. */
 export const NOT_RUN = [
-	{ client: 'nerdctl 2', why: 'the Go module proxy does not serve its module' },
-	{ client: 'crictl', why: 'the Go module proxy does not serve its module; the same CRI call is made directly' },
 	{ client: 'podman, buildah, skopeo of today', why: 'the Go module proxy does not serve their modules; the library that they pull with is run' },
 	{ client: "Docker's command line 29", why: 'the Go module proxy does not serve a module that it is built from; Docker Engine 29 is run with the one that is on the machine' },
 	{ client: 'balena-engine', why: 'no package registry has it; Docker Engine 20.10, which it was made from, is run' },

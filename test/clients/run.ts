@@ -7,6 +7,7 @@ import { conformance, conformanceReport } from './conformance.ts';
 import { buildah, containersImage, crane, oras, podman, regctl, skopeo } from './command-clients.ts';
 import { buildkit, cri1, cri2, ctr1, ctr2, dockerClassic, dockerContainerd } from './daemon-clients.ts';
 import { extras } from './extras.ts';
+import { crictl, nerdctl } from './found-clients.ts';
 import { install, NOT_RUN } from './install.ts';
 import { document, type Result } from './report.ts';
 import { startServers, type Servers } from './servers.ts';
@@ -28,6 +29,8 @@ const clients: [name: string, start: () => Promise<Client>, needs?: string[]][] 
 	['containerd 1, CRI', cri1],
 	['containerd 2, ctr', ctr2, ['containerd', 'ctr']],
 	['containerd 2, CRI', cri2, ['containerd', 'ctr']],
+	['nerdctl', nerdctl, ['containerd', 'ctr']],
+	['crictl', crictl, ['containerd', 'ctr']],
 	['BuildKit', () => buildkit(registries), ['buildkitd', 'buildctl']],
 	['podman', podman],
 	['buildah', buildah],
