@@ -1,12 +1,12 @@
 import rateLimit from '@fastify/rate-limit';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import fp from 'fastify-plugin';
-import { createHmac, hkdfSync } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import { RegistryError } from '../src/errors.ts';
-import type { Caller } from '../src/balena/caller.ts';
+import { fingerprintOf, type Caller } from '../src/balena/caller.ts';
 import { clientKey } from '../src/client-address.ts';
 import type { Config } from '../src/config.ts';
+import { derivedKey } from '../src/derived-key.ts';
 import { blockList, includesAddress } from '../src/networks.ts';
 
 declare module 'fastify' {
@@ -103,8 +103,8 @@ function credentialKeys({ REDIS_URL, TOKEN_SECRET }: Config): (caller: Credentia
 	if (REDIS_URL === undefined) {
 		return ({ fingerprint }) => fingerprint;
 	}
-	const key = Buffer.from(hkdfSync('sha256', TOKEN_SECRET ?? REDIS_URL, '', PURPOSE, 32));
-	return ({ authorization }) => createHmac('sha256', key).update(authorization).digest('base64url');
+	const key = derivedKey(TOKEN_SECRET ?? REDIS_URL, PURPOSE);
+	return ({ authorization }) => fingerprintOf(authorization, key);
 }
 
 function isContent({ raw, headers }: FastifyRequest): boolean {

@@ -86,6 +86,10 @@ function credentials(authorization: string, secret: string, account: string): Ca
 		return undefined;
 	}
 	// The whole header, not only the secret: the API may tell a device's key by the user name beside it.
-	const fingerprint = createHmac('sha256', fingerprintKey).update(authorization).digest('base64url');
-	return { kind: 'credentials', authorization, secret, fingerprint, account };
+	return { kind: 'credentials', authorization, secret, fingerprint: fingerprintOf(authorization, fingerprintKey), account };
+}
+
+/** @returns what tells an `Authorization` value from any other, and reveals it to nobody who has not the key */
+export function fingerprintOf(authorization: string, key: Buffer): string {
+	return createHmac('sha256', key).update(authorization).digest('base64url');
 }

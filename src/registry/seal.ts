@@ -1,4 +1,5 @@
-import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from 'node:crypto';
+import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto';
+import { derivedKey } from '../derived-key.ts';
 
 /*
  * Credentials that travel inside a client's own token, so that any replica can act for its holder when the tag, and with it the release, becomes known.
@@ -23,7 +24,7 @@ const PURPOSE = 'open-balena-registry-proxy sealed credentials 1';
 
 /** @returns the key for `seal` and `unseal`. The secret has to be hard to guess: everything rests on it. */
 export function sealingKey(secret: string): Buffer {
-	return Buffer.from(hkdfSync('sha256', secret, '', PURPOSE, 32));
+	return derivedKey(secret, PURPOSE);
 }
 
 /** @returns base64url text that only holders of the key can read or make */

@@ -1,4 +1,4 @@
-import type { Outcome } from '../e2e/run.ts';
+import { run, type Outcome } from '../e2e/run.ts';
 
 /** One pull, in the words of no client in particular. */
 export interface Pull {
@@ -36,6 +36,17 @@ export interface Client {
 	/** Cases in which it prints neither the body nor the reason of an answer, whatever they are. */
 	hides?: string[];
 	stop?(): Promise<void>;
+}
+
+/** Adds, to a pull that succeeded, what the client stored. */
+export async function withImage(outcome: Outcome, read: () => Promise<string>): Promise<Pulled> {
+	return outcome.code === 0 ? { ...outcome, image: await read() } : outcome;
+}
+
+/** @returns what a command says of its version: its number, or whatever stands there */
+export async function versionOf(command: string, ...args: string[]): Promise<string> {
+	const { printed } = await run(command, args);
+	return /v?\d+\.\d+\.\d+\S*/.exec(printed)?.[0] ?? /version (\S+)/.exec(printed)?.[1] ?? printed.trim();
 }
 
 /** A client that cannot be started here, with the reason. */

@@ -2,7 +2,7 @@ import { mkdtemp, mkdir, copyFile, readFile, rm, writeFile } from 'node:fs/promi
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { run, type Outcome } from '../e2e/run.ts';
-import type { Client, Pull, Pulled } from './client.ts';
+import { versionOf, withImage, type Client, type Pull } from './client.ts';
 import { built, versionInSources } from './install.ts';
 
 /* Clients that are one command, without a daemon. */
@@ -32,16 +32,6 @@ async function dockerConfig(directory: string, { host, key }: Pull): Promise<str
 	const auths = key === undefined ? {} : { [host]: { auth: Buffer.from(`anyone:${key}`).toString('base64') } };
 	await writeFile(join(directory, 'config.json'), JSON.stringify({ auths }));
 	return directory;
-}
-
-/** Adds, to a pull that succeeded, what the client stored. */
-async function withImage(outcome: Outcome, read: () => Promise<string>): Promise<Pulled> {
-	return outcome.code === 0 ? { ...outcome, image: await read() } : outcome;
-}
-
-async function versionOf(command: string, ...args: string[]): Promise<string> {
-	const { printed } = await run(command, args);
-	return /v?\d+\.\d+\.\d+\S*/.exec(printed)?.[0] ?? printed.trim();
 }
 
 /** skopeo, podman and buildah share containers/image, and its options. */

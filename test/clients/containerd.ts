@@ -2,7 +2,7 @@ import { copyFile, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { run, type Outcome } from '../e2e/run.ts';
+import { run, type Finished, type Outcome } from '../e2e/run.ts';
 import type { Pull } from './client.ts';
 import { startDaemon } from './daemon.ts';
 import { built } from './install.ts';
@@ -67,8 +67,8 @@ export interface Containerd {
 	directory: string;
 	socket: string;
 	ctr(...args: string[]): Promise<Outcome>;
-	/** Removes all images of a namespace, and what they are made of. */
-	empty(namespace: string): Promise<void>;
+	/** Says how the registry of a pull is reached, and empties a namespace for it. @returns the directory that says so, for clients that have to be told */
+	prepare(pull: Pull, namespace: string): Promise<string>;
 	/** What is in the store. */
 	digests(namespace: string): Promise<string>;
 	stop(): Promise<void>;
@@ -78,27 +78,34 @@ export interface Containerd {
 export async function startContainerd({ daemon, ctr, config }: Generation): Promise<Containerd> {
 	const directory = await mkdtemp(join(tmpdir(), 'containerd-'));
 	await writeFile(`${directory}/config.toml`, config(directory));
-	const call = (...args: string[]): Promise<Outcome> => run(ctr, ['--address', `${directory}/socket`, ...args], { seconds: 120 });
+	const call = (...args: string[]): Promise<Finished> => run(ctr, ['--address', `${directory}/socket`, ...args], { seconds: 120 });
 	const running = await startDaemon(daemon, ['--config', `${directory}/config.toml`, '--log-level', 'error'], async () => (await call('version')).code === 0);
+
+	/** Removes all images of a namespace, and what they are made of. */
+	async function empty(namespace: string): Promise<void> {
+		// Its warnings are on standard error.
+		const listed = async (what: string): Promise<string[]> => (await call('--namespace', namespace, what, 'ls', '--quiet')).stdout.split('\n').filter((line) => line !== '');
+		// A lease keeps what was pulled under it, also after its image is gone.
+		for (const deadline = Date.now() + 20_000; (await listed('content')).length > 0; await sleep(100)) {
+			for (const what of ['leases', 'images']) {
+				const names = await listed(what);
+				if (names.length > 0) {
+					await call('--namespace', namespace, what, 'rm', '--sync', ...names);
+				}
+			}
+			if (Date.now() > deadline) {
+				throw new Error(`the store of ${daemon} does not become empty`);
+			}
+		}
+	}
+
 	return {
 		directory,
 		socket: `${directory}/socket`,
 		ctr: call,
-		async empty(namespace) {
-			// Its warnings are on standard error.
-			const listed = async (what: string): Promise<string[]> => (await call('--namespace', namespace, what, 'ls', '--quiet')).output!.split('\n').filter((line) => line !== '');
-			// A lease keeps what was pulled under it, also after its image is gone.
-			for (const deadline = Date.now() + 20_000; (await listed('content')).length > 0; await sleep(100)) {
-				for (const what of ['leases', 'images']) {
-					const names = await listed(what);
-					if (names.length > 0) {
-						await call('--namespace', namespace, what, 'rm', '--sync', ...names);
-					}
-				}
-				if (Date.now() > deadline) {
-					throw new Error(`the store of ${daemon} does not become empty`);
-				}
-			}
+		async prepare(pull, namespace) {
+			await empty(namespace);
+			return writeHosts(directory, pull);
 		},
 		digests: async (namespace) => (await call('--namespace', namespace, 'content', 'ls', '--quiet')).printed,
 		async stop() {

@@ -6,8 +6,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startEngine, type Engine } from '../e2e/engine.ts';
 import { run, type Outcome } from '../e2e/run.ts';
-import type { Client, Pull, Pulled } from './client.ts';
-import { CONTAINERD_1, CONTAINERD_2, startContainerd, tagged, writeHosts, type Generation } from './containerd.ts';
+import { withImage, type Client, type Pull, type Pulled } from './client.ts';
+import { CONTAINERD_1, CONTAINERD_2, startContainerd, tagged, type Generation } from './containerd.ts';
 import { startDaemon } from './daemon.ts';
 import { built, versionInSources } from './install.ts';
 
@@ -70,9 +70,9 @@ async function ctrClient(kind: Generation): Promise<Client> {
 		resumes: true,
 		async pull(pull) {
 			const image = tagged(pull);
-			await containerd.empty('default');
-			const outcome = await containerd.ctr('images', 'pull', ...kind.pullOptions, '--snapshotter', 'native', '--hosts-dir', await writeHosts(containerd.directory, pull), ...(pull.platform === undefined ? [] : ['--platform', pull.platform]), ...(pull.key === undefined ? [] : ['--user', `anyone:${pull.key}`]), image);
-			return outcome.code === 0 ? { ...outcome, image: await containerd.digests('default') } : outcome;
+			const hosts = await containerd.prepare(pull, 'default');
+			const outcome = await containerd.ctr('images', 'pull', ...kind.pullOptions, '--snapshotter', 'native', '--hosts-dir', hosts, ...(pull.platform === undefined ? [] : ['--platform', pull.platform]), ...(pull.key === undefined ? [] : ['--user', `anyone:${pull.key}`]), image);
+			return withImage(outcome, () => containerd.digests('default'));
 		},
 		stop: containerd.stop,
 	};
@@ -95,8 +95,7 @@ async function criClient(kind: Generation): Promise<Client> {
 		noPlatform: true,
 		resumes: true,
 		async pull(pull) {
-			await writeHosts(containerd.directory, pull);
-			await containerd.empty('k8s.io');
+			await containerd.prepare(pull, 'k8s.io');
 			return new Promise<Pulled>((resolve) => {
 				service.PullImage({ image: { image: tagged(pull) }, auth: pull.key === undefined ? undefined : { username: 'anyone', password: pull.key } }, (error, answer) =>
 					resolve(error === null ? { code: 0, printed: answer.imageRef, image: answer.imageRef } : { code: 1, printed: error.details }),
@@ -140,7 +139,7 @@ export async function buildkit(registries: Pick<Pull, 'host' | 'ca'>[]): Promise
 				{ DOCKER_CONFIG: directory, ...(pull.ca === undefined ? {} : { SSL_CERT_FILE: pull.ca }) },
 			);
 			// The layers of what it is FROM are layers of what it built.
-			return outcome.code === 0 ? { ...outcome, image: (await readdir(`${directory}/image/blobs/sha256`)).join(' ') } : outcome;
+			return withImage(outcome, async () => (await readdir(`${directory}/image/blobs/sha256`)).join(' '));
 		},
 		async stop() {
 			await running.stop();

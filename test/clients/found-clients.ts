@@ -1,22 +1,21 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { run, type Outcome } from '../e2e/run.ts';
-import { NotRun, type Client } from './client.ts';
+import { NotRun, versionOf, withImage, type Client } from './client.ts';
 import { CONTAINERD_2, startContainerd, tagged, writeHosts } from './containerd.ts';
 
 /* Clients of containerd that no package registry has: they are run where they are on the machine's PATH. */
 
 /** @returns what the command says of its version. @throws NotRun where there is no such command */
-async function versionOf(command: string): Promise<string> {
-	const { printed } = await run(command, ['--version']).catch(() => {
+async function foundVersion(command: string): Promise<string> {
+	return versionOf(command, '--version').catch(() => {
 		throw new NotRun('it is not on this machine, and the Go module proxy does not serve its module');
 	});
-	return /version v?(\S+)/.exec(printed)?.[1] ?? printed.trim();
 }
 
 /** nerdctl, with Docker's login and containerd's hosts. */
 export async function nerdctl(): Promise<Client> {
-	const version = await versionOf('nerdctl');
+	const version = await foundVersion('nerdctl');
 	const containerd = await startContainerd(CONTAINERD_2);
 	const { directory, socket } = containerd;
 	const config = join(directory, 'docker-config');
@@ -30,7 +29,7 @@ export async function nerdctl(): Promise<Client> {
 		hasMirrors: true,
 		resumes: true,
 		async pull(pull) {
-			const hosts = await writeHosts(directory, pull);
+			const hosts = await containerd.prepare(pull, 'default');
 			await call(hosts, 'logout', pull.host);
 			if (pull.key !== undefined) {
 				const outcome = await login(pull.host, pull.key, pull.ca);
@@ -38,9 +37,8 @@ export async function nerdctl(): Promise<Client> {
 					return outcome;
 				}
 			}
-			await containerd.empty('default');
 			const outcome = await call(hosts, 'pull', ...(pull.platform === undefined ? [] : ['--platform', pull.platform]), tagged(pull));
-			return outcome.code === 0 ? { ...outcome, image: await containerd.digests('default') } : outcome;
+			return withImage(outcome, () => containerd.digests('default'));
 		},
 		login,
 		stop: containerd.stop,
@@ -49,7 +47,7 @@ export async function nerdctl(): Promise<Client> {
 
 /** crictl, the kubelet's call from a command line. */
 export async function crictl(): Promise<Client> {
-	const version = await versionOf('crictl');
+	const version = await foundVersion('crictl');
 	const containerd = await startContainerd(CONTAINERD_2);
 	const endpoint = `unix://${containerd.socket}`;
 	return {
@@ -59,10 +57,9 @@ export async function crictl(): Promise<Client> {
 		noPlatform: true,
 		resumes: true,
 		async pull(pull) {
-			await writeHosts(containerd.directory, pull);
-			await containerd.empty('k8s.io');
+			await containerd.prepare(pull, 'k8s.io');
 			const outcome = await run('crictl', ['--runtime-endpoint', endpoint, '--image-endpoint', endpoint, 'pull', ...(pull.key === undefined ? [] : ['--creds', `anyone:${pull.key}`]), tagged(pull)], { seconds: 120 });
-			return outcome.code === 0 ? { ...outcome, image: await containerd.digests('k8s.io') } : outcome;
+			return withImage(outcome, () => containerd.digests('k8s.io'));
 		},
 		stop: containerd.stop,
 	};
