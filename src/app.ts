@@ -1,28 +1,15 @@
 import { randomUUID } from 'node:crypto';
 import Fastify, { LogController, type FastifyInstance, type FastifyServerOptions } from 'fastify';
-import acting from '../plugins/acting.ts';
-import api from '../plugins/api.ts';
-import bearer from '../plugins/bearer.ts';
-import blobs from '../plugins/blobs.ts';
-import certificate, { readCertificate } from '../plugins/certificate.ts';
-import challenge from '../plugins/challenge.ts';
-import endOfTurn from '../plugins/end-of-turn.ts';
-import errors, { asRegistryError, sendClientError, sendError } from '../plugins/errors.ts';
-import fleetContent from '../plugins/fleet-content.ts';
-import follow from '../plugins/follow.ts';
-import forward from '../plugins/forward.ts';
-import health from '../plugins/health.ts';
-import landingPage from '../plugins/landing-page.ts';
-import locate from '../plugins/locate.ts';
-import manifests from '../plugins/manifests.ts';
-import pull from '../plugins/pull.ts';
-import rateLimit from '../plugins/rate-limit.ts';
-import registry from '../plugins/registry.ts';
-import requestLog from '../plugins/request-log.ts';
-import resolver from '../plugins/resolver.ts';
-import tokenEndpoint from '../plugins/token-endpoint.ts';
-import tokens from '../plugins/tokens.ts';
-import unusedConnections from '../plugins/unused-connections.ts';
+import forwarding from '../plugins/forwarding/index.ts';
+import monitoring from '../plugins/monitoring/index.ts';
+import pages from '../plugins/pages/index.ts';
+import pull from '../plugins/pull/index.ts';
+import resolution from '../plugins/resolution/index.ts';
+import { readCertificate } from '../plugins/service/certificate.ts';
+import { asRegistryError, sendClientError, sendError } from '../plugins/service/errors.ts';
+import service from '../plugins/service/index.ts';
+import tokens from '../plugins/tokens/index.ts';
+import upstreams from '../plugins/upstreams/index.ts';
 import type { Config } from './config.ts';
 
 /** Of all headers of a request together: Node's own limit, written down because tokens have to fit into it. */
@@ -59,34 +46,14 @@ export async function buildApp(config: Config, options: Pick<FastifyServerOption
 		clientErrorHandler: sendClientError,
 	});
 
-	await app.register(certificate, config);
-	await app.register(unusedConnections, config);
-	await app.register(endOfTurn);
-	await app.register(requestLog);
-	await app.register(errors);
-	await app.register(rateLimit, config);
-
-	await app.register(api, config);
-	await app.register(registry, config);
-	await app.register(follow, config);
-	await app.register(forward, config);
-	await app.register(challenge, config);
-	await app.register(health, config);
-	await app.register(resolver, config);
+	await app.register(service, config);
+	await app.register(upstreams, config);
+	await app.register(resolution, config);
 	await app.register(tokens, config);
-	await app.register(bearer, config);
-	await app.register(acting, config);
-	await app.register(fleetContent, config);
-	await app.register(locate, config);
-	await app.register(manifests, config);
-	await app.register(blobs, config);
-	if (config.METRICS_PORT !== undefined) {
-		await app.register((await import('../plugins/metrics.ts')).default, config);
-	}
-
-	await app.register(tokenEndpoint, config);
+	await app.register(forwarding, config);
 	await app.register(pull, config);
-	await app.register(landingPage, config);
+	await app.register(pages, config);
+	await app.register(monitoring, config);
 
 	return app;
 }

@@ -2,10 +2,10 @@ import closeWithGrace from 'close-with-grace';
 import type { FastifyInstance } from 'fastify';
 import { setTimeout as wait } from 'node:timers/promises';
 import { ConfigError, parseConfig, type Config } from './config.ts';
-import { describeConfig } from './describe-config.ts';
-import { listenOn } from './listen.ts';
-import { createLogger } from './logger.ts';
-import { startTracing } from './tracing.ts';
+import { describeConfig } from './process/describe-config.ts';
+import { listenOn } from './process/listen.ts';
+import { createLogger } from './process/logger.ts';
+import { startTracing } from './process/tracing.ts';
 
 /** For what is left to do when all connections are closed; after that the process ends whatever it does. */
 const LAST_MOMENT_MS = 5000;

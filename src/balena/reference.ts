@@ -1,5 +1,4 @@
 import { isName, isRepository } from '../registry/name.ts';
-import type { Grant } from '../registry/token.ts';
 
 /** What a person typed between the proxy's host and the tag. */
 export type Reference =
@@ -85,9 +84,4 @@ export function isTracked(text: string): boolean {
 /** @returns whether a name was `<org>/<fleet>` and no more, so that a tag is all that can say which release. `<org>/<fleet>/latest` says it already. */
 export function isBareFleet(reference: Reference): reference is FleetReference {
 	return reference.kind === 'fleet' && reference.isBare;
-}
-
-/** @returns what a reference means that needs no resolution: the upstream's own names mean themselves, and what is no reference means nothing to anybody. */
-export function fixedGrant(reference: Exclude<Reference, FleetReference>): Grant {
-	return reference.kind === 'repository' ? { kind: 'image', repository: reference.repository, version: '' } : { kind: 'failure', code: 'NAME_INVALID', message: reference.message };
 }

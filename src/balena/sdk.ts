@@ -1,5 +1,5 @@
 import { Agent, setGlobalDispatcher, type Dispatcher } from 'undici';
-import { VERIFIED } from '../verified.ts';
+import { VERIFIED } from '../http/verified.ts';
 
 /** The part of balena-sdk that is used: one OData query, with credentials a call. */
 export interface Pine {

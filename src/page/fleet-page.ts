@@ -1,4 +1,4 @@
-import { MAX_RELEASES, type FleetPageData, type PageImage, type PageRelease } from '../balena/fleet-page.ts';
+import { MAX_RELEASES, type FleetPageData, type PageImage, type PageRelease } from '../balena/fleet-overview.ts';
 import { isName } from '../registry/name.ts';
 import { html, type Html } from './html.ts';
 import { copyBlock, layout } from './layout.ts';

@@ -20,6 +20,9 @@ export type RegistryRequest =
 	| { kind: 'tags'; name: string; page: Page }
 	| { kind: 'referrers'; name: string; digest: string; artifactType: string | undefined };
 
+/** A request for something in a repository. */
+export type ContentRequest = Exclude<RegistryRequest, { kind: 'ping' | 'catalog' }>;
+
 const TAG = /^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$/;
 const MEDIA_TYPE = /^[a-zA-Z0-9][a-zA-Z0-9!#$&^_.+-]{0,126}\/[a-zA-Z0-9][a-zA-Z0-9!#$&^_.+-]{0,126}$/;
 const MAX_PAGE = 10_000;

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ACCEPT, basic } from '../helper.ts';
-import { ask, faultAt, forge, forgetRequests, grantsOf, setUp, tokenFor, upstreamPart, type Answer, type Setup } from '../plugins/setup.ts';
+import { ACCEPT, basic } from '../support/proxy.ts';
+import { ask, faultAt, forge, forgetRequests, grantsOf, setUp, tokenFor, upstreamPart, type Answer, type Setup } from '../support/setup.ts';
 import { imageOf } from '../upstream/index.ts';
 import { sharedUpstream } from '../upstream/shared.ts';
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { connect } from 'node:net';
 import { describe, test } from 'node:test';
-import { requestToken, startProxy, type Proxy } from '../helper.ts';
+import { requestToken, startProxy, type Proxy } from '../support/proxy.ts';
 import { startRelay } from '../upstream/relay.ts';
 import { sharedUpstream } from '../upstream/shared.ts';
 

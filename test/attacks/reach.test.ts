@@ -3,11 +3,11 @@ import diagnostics from 'node:diagnostics_channel';
 import dns from 'node:dns';
 import type { Socket } from 'node:net';
 import { test, type TestContext } from 'node:test';
-import { ACCEPT, basic } from '../helper.ts';
-import { ask, faultAt, forge, setUp, tokenFor, upstreamPart, type Question, type Setup } from '../plugins/setup.ts';
+import { ACCEPT, basic } from '../support/proxy.ts';
+import { ask, faultAt, forge, setUp, tokenFor, upstreamPart, type Question, type Setup } from '../support/setup.ts';
 import { imageOf } from '../upstream/index.ts';
 import { sharedUpstream } from '../upstream/shared.ts';
-import { sendRaw } from './raw.ts';
+import { sendRaw } from '../support/raw-client.ts';
 
 /* Server-side request forgery: whatever a client or the registry's redirects say, this process connects to its two upstreams and to nothing else, and looks up no other name. */
 

@@ -3,11 +3,11 @@ import { once } from 'node:events';
 import type { Socket } from 'node:net';
 import { test, type TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { until } from '../faults/expect.ts';
-import { ask, faultAt, setUp, tokenFor, type Setup } from '../plugins/setup.ts';
+import { until } from '../support/expect.ts';
+import { ask, faultAt, setUp, tokenFor, type Setup } from '../support/setup.ts';
 import { imageOf } from '../upstream/index.ts';
 import { sharedUpstream } from '../upstream/shared.ts';
-import { connectTo } from './raw.ts';
+import { connectTo } from '../support/raw-client.ts';
 
 /* Clients that hold connections by being slow, one byte at a time or none: each is given CLIENT_TIMEOUT to ask, and IDLE_TIMEOUT to take what it asked for. */
 

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ask, begin, forgetRequests, seen, setUp, tokenFor } from '../plugins/setup.ts';
+import { ask, begin, forgetRequests, seen, setUp, tokenFor } from '../support/setup.ts';
 import { imageOf } from '../upstream/index.ts';
 import { sharedUpstream } from '../upstream/shared.ts';
-import { sendRaw } from './raw.ts';
+import { sendRaw } from '../support/raw-client.ts';
 
 /*
  * Requests that two servers in a row could read as different ones (RFC 9112 section 11.2): the ends are ambiguous. Whatever stands behind such an end must not be taken for

@@ -1,4 +1,4 @@
-import { run, type Outcome } from '../e2e/run.ts';
+import { run, type Outcome } from '../support/run.ts';
 
 /** One pull, in the words of no client in particular. */
 export interface Pull {

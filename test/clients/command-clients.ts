@@ -1,7 +1,7 @@
 import { mkdtemp, mkdir, copyFile, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { run, type Outcome } from '../e2e/run.ts';
+import { run, type Outcome } from '../support/run.ts';
 import { versionOf, withImage, type Client, type Pull } from './client.ts';
 import { built, versionInSources } from './install.ts';
 

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { buildApp } from '../../src/app.ts';
 import { parseConfig } from '../../src/config.ts';
-import { run } from '../e2e/run.ts';
+import { run } from '../support/run.ts';
 import { imageOf, startUpstream } from '../upstream/index.ts';
 import { built } from './install.ts';
 import type { Result } from './report.ts';

@@ -2,7 +2,7 @@ import { copyFile, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { run, type Finished, type Outcome } from '../e2e/run.ts';
+import { run, type Finished, type Outcome } from '../support/run.ts';
 import type { Pull } from './client.ts';
 import { startDaemon } from './daemon.ts';
 import { built } from './install.ts';

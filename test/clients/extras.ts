@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { buildApp } from '../../src/app.ts';
 import { parseConfig } from '../../src/config.ts';
-import { run } from '../e2e/run.ts';
+import { run } from '../support/run.ts';
 import { mintToken } from '../upstream/control.ts';
 import { imageOf, startUpstream, type Upstream } from '../upstream/index.ts';
 import { built, versionInSources } from './install.ts';

@@ -1,6 +1,6 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { run, type Outcome } from '../e2e/run.ts';
+import { run, type Outcome } from '../support/run.ts';
 import { NotRun, versionOf, withImage, type Client } from './client.ts';
 import { CONTAINERD_2, startContainerd, tagged, writeHosts } from './containerd.ts';
 

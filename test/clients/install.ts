@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { copyFile, cp, mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { run } from '../e2e/run.ts';
+import { run } from '../support/run.ts';
 
 /** Where clients that are built from source are kept between runs. */
 export const BIN = join(homedir(), '.cache', 'open-balena-registry-proxy', 'clients');

@@ -1,5 +1,5 @@
 import { writeFile } from 'node:fs/promises';
-import type { Outcome } from '../e2e/run.ts';
+import type { Outcome } from '../support/run.ts';
 import { imageOf } from '../upstream/index.ts';
 import { CASES, isImage, type Case } from './cases.ts';
 import { NotRun, type Client, type Pulled } from './client.ts';

@@ -6,7 +6,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { run } from '../e2e/run.ts';
+import { run } from '../support/run.ts';
 import { startUpstream, type RunningUpstream } from '../upstream/index.ts';
 import { startBreaking, startRedirector, startStorage, type Counts } from './registries.ts';
 

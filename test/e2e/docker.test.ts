@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test, type TestContext } from 'node:test';
-import { startProxy } from '../helper.ts';
+import { startProxy } from '../support/proxy.ts';
 import { imageOf } from '../upstream/index.ts';
 import { sharedUpstream } from '../upstream/shared.ts';
-import { needsEngine, remainsOf, startEngine, type Engine } from './engine.ts';
-import { pullEach, type Row } from './pull-each.ts';
+import { needsEngine, remainsOf, startEngine, type Engine } from '../support/engine.ts';
+import { pullEach, type Row } from '../support/pull-each.ts';
 
 const upstream = await sharedUpstream();
 const BROWSER = 'balenablocks/browser-aarch64';

@@ -3,12 +3,12 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { startProxy } from '../helper.ts';
+import { startProxy } from '../support/proxy.ts';
 import { imageOf, releaseOf, type ImageSummary } from '../upstream/index.ts';
 import { sharedUpstream } from '../upstream/shared.ts';
 import { needs } from '../upstream/tools.ts';
-import { copy, credentials, digestsOf } from './copy.ts';
-import { run, type Outcome } from './run.ts';
+import { copy, credentials, digestsOf } from '../support/skopeo-copy.ts';
+import { run, type Outcome } from '../support/run.ts';
 
 /* What comes out of references and logins in a terminal: every byte of the image that is meant, or the sentence that says why there is none. */
 

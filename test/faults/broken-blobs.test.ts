@@ -2,12 +2,12 @@ import assert from 'node:assert/strict';
 import type { Socket } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { test, type TestContext } from 'node:test';
-import { ACCEPT, startProxy, type Proxy } from '../helper.ts';
-import { ask, begin, setUp, tokenFor, type Question } from '../plugins/setup.ts';
+import { ACCEPT, startProxy, type Proxy } from '../support/proxy.ts';
+import { ask, begin, setUp, tokenFor, type Question } from '../support/setup.ts';
 import { imageOf } from '../upstream/index.ts';
 import { sharedUpstream } from '../upstream/shared.ts';
-import { startBrokenServer } from './broken-server.ts';
-import { assertTold, logged, LONG, until, type Line, type Told } from './expect.ts';
+import { startBrokenServer } from '../support/broken-server.ts';
+import { assertTold, logged, LONG, until, type Line, type Told } from '../support/expect.ts';
 
 /* The registry fails in the middle of its answer. What has been sent cannot be taken back, but it is never passed off as whole. */
 

@@ -5,13 +5,13 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
-import { basic, type Proxy } from '../helper.ts';
-import { ask, assertError, setUp, tokenFor, until } from '../plugins/setup.ts';
+import { basic, type Proxy } from '../support/proxy.ts';
+import { ask, assertError, setUp, tokenFor, until } from '../support/setup.ts';
 import { freePort } from '../upstream/listen.ts';
 import { sharedUpstream } from '../upstream/shared.ts';
 import { needs } from '../upstream/tools.ts';
-import { logged } from './expect.ts';
-import { startProcess } from './process.ts';
+import { logged } from '../support/expect.ts';
+import { startProcess } from '../support/process.ts';
 
 /* Limits that replicas share through Redis, and go on without it. */
 

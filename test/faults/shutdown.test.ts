@@ -3,13 +3,13 @@ import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { test, type TestContext } from 'node:test';
-import { ACCEPT } from '../helper.ts';
-import { ask, begin, setUp, tokenFor } from '../plugins/setup.ts';
+import { ACCEPT } from '../support/proxy.ts';
+import { ask, begin, setUp, tokenFor } from '../support/setup.ts';
 import { imageOf } from '../upstream/index.ts';
 import { sharedUpstream } from '../upstream/shared.ts';
-import { httpAnswer, startBrokenServer } from './broken-server.ts';
-import { until } from './expect.ts';
-import { startProcess, type ServiceProcess } from './process.ts';
+import { httpAnswer, startBrokenServer } from '../support/broken-server.ts';
+import { until } from '../support/expect.ts';
+import { startProcess, type ServiceProcess } from '../support/process.ts';
 
 /* The end of the process, as an orchestrator brings it about. */
 

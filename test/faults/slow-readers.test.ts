@@ -3,11 +3,11 @@ import { readFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { ask, setUp, tokenFor } from '../plugins/setup.ts';
+import { ask, setUp, tokenFor } from '../support/setup.ts';
 import { sharedUpstream } from '../upstream/shared.ts';
-import { startBrokenServer } from './broken-server.ts';
-import { until } from './expect.ts';
-import { startProcess } from './process.ts';
+import { startBrokenServer } from '../support/broken-server.ts';
+import { until } from '../support/expect.ts';
+import { startProcess } from '../support/process.ts';
 
 /* Clients that do not read what they asked for: back-pressure reaches the registry, so that they cost next to no memory, and the others notice nothing. */
 

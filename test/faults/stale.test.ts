@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ACCEPT, basic } from '../helper.ts';
-import { ask, faultAt, forgetRequests, grantsOf, seen, setUp, tokenFor, upstreamPart, type Setup } from '../plugins/setup.ts';
+import { ACCEPT, basic } from '../support/proxy.ts';
+import { ask, faultAt, forgetRequests, grantsOf, seen, setUp, tokenFor, upstreamPart, type Setup } from '../support/setup.ts';
 import { imageOf } from '../upstream/index.ts';
 import { sharedUpstream } from '../upstream/shared.ts';
 import type { Fault } from '../upstream/relay.ts';
-import { assertTold, logged, LONG, until, type Told } from './expect.ts';
+import { assertTold, logged, LONG, until, type Told } from '../support/expect.ts';
 
 /* An outage of the API: what is remembered keeps public pulls going for STALE_TTL, and nothing that was got with credentials does. */
 
@@ -47,7 +47,7 @@ test('public pulls of names that are known go on while the API', { timeout: 60_0
 				assert.deepEqual(await Promise.all([1, 2, 3].map(() => pullPublic(setup))), [before, before, before]);
 				assert.ok(logged(proxy, ({ level, msg }) => level === 40 && /API is unavailable: resolving from what is remembered/.test(msg)));
 				assert.ok(logged(proxy, ({ level, msg }) => level === 40 && /API is unavailable: an anonymous token is the one remembered/.test(msg)));
-				assert.ok(proxy.app.resolver.counts.stale > 0 && proxy.app.tokens.counts.stale > 0);
+				assert.ok(proxy.app.resolver.counts.stale > 0 && proxy.app.upstreamTokens.counts.stale > 0);
 				// And once it is back, what is new is used at once.
 				api.fault = () => undefined;
 				await until(t, () => api.underWay === 0 || fault === 'hang');

@@ -8,13 +8,13 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, suite, test, type TestContext } from 'node:test';
-import { ACCEPT, basic, startProxy } from '../helper.ts';
-import { ask, setUp, tokenFor } from '../plugins/setup.ts';
+import { ACCEPT, basic, startProxy } from '../support/proxy.ts';
+import { ask, setUp, tokenFor } from '../support/setup.ts';
 import { imageOf } from '../upstream/index.ts';
 import { sharedUpstream } from '../upstream/shared.ts';
 import { needs } from '../upstream/tools.ts';
-import { assertTold, logged, type Told } from './expect.ts';
-import { startProcess } from './process.ts';
+import { assertTold, logged, type Told } from '../support/expect.ts';
+import { startProcess } from '../support/process.ts';
 
 const upstream = await sharedUpstream();
 const NAME = 'acme/pinned/1.0.0';

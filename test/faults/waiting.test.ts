@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { request, type ClientRequest } from 'node:http';
 import { test } from 'node:test';
-import { ACCEPT, basic } from '../helper.ts';
-import { ask, assertError, faultAt, forgetRequests, seen, setUp, tokenFor, type Answer, type Setup } from '../plugins/setup.ts';
+import { ACCEPT, basic } from '../support/proxy.ts';
+import { ask, assertError, faultAt, forgetRequests, seen, setUp, tokenFor, type Answer, type Setup } from '../support/setup.ts';
 import { imageOf } from '../upstream/index.ts';
 import { sharedUpstream } from '../upstream/shared.ts';
-import { assertTold, LONG, until, type Told } from './expect.ts';
+import { assertTold, LONG, until, type Told } from '../support/expect.ts';
 
 /* What waits for an upstream is bounded in number and in time, and one upstream that hangs does not stop what can be answered without it. */
 

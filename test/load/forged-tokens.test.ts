@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { test } from 'node:test';
 import { Agent } from 'undici';
-import { startProcess } from '../faults/process.ts';
-import { ask, tokenFor } from '../plugins/setup.ts';
+import { startProcess } from '../support/process.ts';
+import { ask, tokenFor } from '../support/setup.ts';
 import { sharedUpstream } from '../upstream/shared.ts';
 
 /* Tokens that nobody has issued are not remembered: else anybody could fill the memory with them. */

@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import type { Socket } from 'node:net';
 import { test } from 'node:test';
-import { connectTo } from '../attacks/raw.ts';
-import { startProcess } from '../faults/process.ts';
-import { ask, tokenFor, until } from '../plugins/setup.ts';
+import { connectTo } from '../support/raw-client.ts';
+import { startProcess } from '../support/process.ts';
+import { ask, tokenFor, until } from '../support/setup.ts';
 import { freePort } from '../upstream/listen.ts';
 import { sharedUpstream } from '../upstream/shared.ts';
 

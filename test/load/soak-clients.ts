@@ -2,8 +2,8 @@ import { createHash, randomBytes, randomInt } from 'node:crypto';
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Agent, type Dispatcher } from 'undici';
-import { connectTo } from '../attacks/raw.ts';
-import { ACCEPT, basic } from '../helper.ts';
+import { connectTo } from '../support/raw-client.ts';
+import { ACCEPT, basic } from '../support/proxy.ts';
 import type { Upstream } from '../upstream/index.ts';
 
 /* Clients of every kind, each of which does the same again and again: those that pull, and those that are slow, rude, wrong or gone. */

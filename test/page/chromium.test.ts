@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { startProxy } from '../helper.ts';
+import { startProxy } from '../support/proxy.ts';
 import { imageOf } from '../upstream/index.ts';
 import { sharedUpstream } from '../upstream/shared.ts';
 import { needs } from '../upstream/tools.ts';
-import { openTab, type Tab } from './browser.ts';
+import { openTab, type Tab } from '../support/browser.ts';
 import { lowContrast } from './contrast.ts';
 
 const upstream = await sharedUpstream();

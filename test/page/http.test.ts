@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { RegistryError } from '../../src/errors.ts';
-import { startProxy } from '../helper.ts';
-import { ask } from '../plugins/setup.ts';
+import { startProxy } from '../support/proxy.ts';
+import { ask } from '../support/setup.ts';
 import { imageOf, releaseOf } from '../upstream/index.ts';
 import { sharedUpstream } from '../upstream/shared.ts';
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { MAX_RELEASES, type FleetPageData, type PageRelease } from '../../src/balena/fleet-page.ts';
+import { MAX_RELEASES, type FleetPageData, type PageRelease } from '../../src/balena/fleet-overview.ts';
 import { fileSize, fleetPage } from '../../src/page/fleet-page.ts';
 import { html } from '../../src/page/html.ts';
 import { homePage, messagePage, type Trial } from '../../src/page/home-page.ts';

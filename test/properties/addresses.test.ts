@@ -2,8 +2,8 @@ import fc from 'fast-check';
 import assert from 'node:assert/strict';
 import { isIP } from 'node:net';
 import { describe } from 'node:test';
-import { clientKey, plainAddress } from '../../src/client-address.ts';
-import { blockList, includesAddress, isForbiddenTarget } from '../../src/networks.ts';
+import { clientKey, plainAddress } from '../../src/http/client-address.ts';
+import { blockList, includesAddress, isForbiddenTarget } from '../../src/http/networks.ts';
 import { anyText, nearly } from './arbitraries.ts';
 import { check } from './check.ts';
 

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import assert from 'node:assert/strict';
 import { describe } from 'node:test';
 import { callerWithPassword, callerWithSecret, parseCaller, type Caller } from '../../src/balena/caller.ts';
-import { parseTokenForm, parseTokenQuery } from '../../src/registry/token-request.ts';
+import { parseTokenForm, parseTokenQuery } from '../../src/token/token-request.ts';
 import { anyText, nearly, printable, secret } from './arbitraries.ts';
 import { assertHeader, check, orRefused } from './check.ts';
 

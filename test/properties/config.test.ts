@@ -3,7 +3,7 @@ import Fastify from 'fastify';
 import assert from 'node:assert/strict';
 import { describe } from 'node:test';
 import { ConfigError, parseConfig, type Config } from '../../src/config.ts';
-import { describeConfig } from '../../src/describe-config.ts';
+import { describeConfig } from '../../src/process/describe-config.ts';
 import { anyText, nearly } from './arbitraries.ts';
 import { check } from './check.ts';
 

@@ -7,7 +7,7 @@ import { forwardedRequestHeaders, forwardedResponseHeaders, headerText, rewriteL
 import { digestsIn, isAcceptable, matchesEtag } from '../../src/registry/manifest.ts';
 import { isDigest } from '../../src/registry/digest.ts';
 import { publicOrigin } from '../../src/registry/origin.ts';
-import { pageOf } from '../../src/registry/page.ts';
+import { tagPage } from '../../src/registry/tag-page.ts';
 import { redirectLife } from '../../src/registry/redirect.ts';
 import { anyJson, anyText, digest, mutated, nearly, tag } from './arbitraries.ts';
 import { assertHeader, check, orRefused } from './check.ts';
@@ -117,7 +117,7 @@ describe('forwarded headers', () => {
 	);
 });
 
-describe('pageOf', () => {
+describe('tagPage', () => {
 	const tags = fc.array(fc.oneof(tag, fc.string({ unit: 'binary', maxLength: 5 })), { maxLength: 12 });
 	check(
 		'page by page, gives every tag once and in order',
@@ -125,7 +125,7 @@ describe('pageOf', () => {
 			const seen: string[] = [];
 			let last: string | undefined;
 			do {
-				const page = pageOf(all, { n, last }, '/v2/org/app/tags/list');
+				const page = tagPage(all, { n, last }, '/v2/org/app/tags/list');
 				assert.ok(page.tags.length <= n);
 				seen.push(...page.tags);
 				assertHeader(page.link ?? '');

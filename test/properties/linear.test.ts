@@ -4,7 +4,7 @@ import { runInNewContext } from 'node:vm';
 import { callerWithPassword, callerWithSecret, parseCaller } from '../../src/balena/caller.ts';
 import { closestVersion } from '../../src/balena/explain.ts';
 import { parseReference, parseRelease } from '../../src/balena/reference.ts';
-import { clientKey } from '../../src/client-address.ts';
+import { clientKey } from '../../src/http/client-address.ts';
 import { ConfigError, parseConfig } from '../../src/config.ts';
 import { RegistryError } from '../../src/errors.ts';
 import { formatChallenge, parseChallenge } from '../../src/registry/challenge.ts';
@@ -14,13 +14,13 @@ import { headerText, rewriteLocation } from '../../src/registry/headers.ts';
 import { digestsIn, isAcceptable, matchesEtag } from '../../src/registry/manifest.ts';
 import { isName, isRepository } from '../../src/registry/name.ts';
 import { publicOrigin } from '../../src/registry/origin.ts';
-import { pageOf } from '../../src/registry/page.ts';
+import { tagPage } from '../../src/registry/tag-page.ts';
 import { signedUntil } from '../../src/registry/redirect.ts';
 import { parseRegistryRequest } from '../../src/registry/request.ts';
 import { parseScopes } from '../../src/registry/scope.ts';
-import { sealingKey, unseal } from '../../src/registry/seal.ts';
-import { parseTokenForm, parseTokenQuery } from '../../src/registry/token-request.ts';
-import { parseToken, readJwt } from '../../src/registry/token.ts';
+import { sealingKey, unseal } from '../../src/token/seal.ts';
+import { parseTokenForm, parseTokenQuery } from '../../src/token/token-request.ts';
+import { parseToken, readJwt } from '../../src/token/client-token.ts';
 
 /*
  * Work that grows with the square of an input's length takes minutes at these lengths, and work that grows with the length, a moment. The only bound on time
@@ -65,7 +65,7 @@ const PARSERS: [name: string, parse: (text: string) => unknown, beginnings?: str
 	['signedUntil', signedUntil, ['https://s3/?', 'https://s3/?X-Amz-Date=', 'https://s3/?se=']],
 	['headerText', headerText, []],
 	['errorResponse', (text) => errorResponse(new RegistryError('DENIED', text, { forPeople: true }), text), []],
-	['pageOf', (text) => pageOf(text.split(/[,. ]/), pages, '/'), []],
+	['tagPage', (text) => tagPage(text.split(/[,. ]/), pages, '/'), []],
 	['isAcceptable', (text) => isAcceptable(text, 'a/b'), []],
 	['matchesEtag', (text) => matchesEtag(text, 'sha256:0'), ['"']],
 	['digestsIn', (text) => digestsIn({ bytes: Buffer.from(text), mediaType: '', digest: '' }), ['{"layers":[', '[', '{"config":"']],

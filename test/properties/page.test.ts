@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import assert from 'node:assert/strict';
 import { describe } from 'node:test';
 import { ZodError } from 'zod';
-import { parseFleetPage } from '../../src/balena/fleet-page.ts';
+import { parseFleetPage } from '../../src/balena/fleet-overview.ts';
 import { fileSize, fleetPage } from '../../src/page/fleet-page.ts';
 import { homePage, messagePage } from '../../src/page/home-page.ts';
 import { html } from '../../src/page/html.ts';

@@ -7,7 +7,7 @@ import { parseRelease } from '../../src/balena/reference.ts';
 import { matchRelease, parseFleet, parseReleases, parseVersions, versionOf, type Image, type MatchedRelease } from '../../src/balena/release.ts';
 import { isDigest } from '../../src/registry/digest.ts';
 import { isRepository } from '../../src/registry/name.ts';
-import { formatToken, parseToken } from '../../src/registry/token.ts';
+import { formatToken, parseToken } from '../../src/token/client-token.ts';
 import { anyJson, anyText, asJson, component, digest, nearly, repository, version } from './arbitraries.ts';
 import { check } from './check.ts';
 

@@ -1,11 +1,12 @@
+import type { Grant } from '../../src/token/grant.ts';
 import fc, { type Arbitrary } from 'fast-check';
 import assert from 'node:assert/strict';
 import { describe } from 'node:test';
 import { RegistryError, STATUS_OF_CODE, type ErrorCode } from '../../src/errors.ts';
 import { errorResponse } from '../../src/registry/error-response.ts';
 import { isRepository } from '../../src/registry/name.ts';
-import { seal, sealingKey, unseal, type Sealed } from '../../src/registry/seal.ts';
-import { formatToken, MAX_GRANTS, MAX_TOKEN_LENGTH, parseToken, readJwt, type ClientToken, type Grant } from '../../src/registry/token.ts';
+import { seal, sealingKey, unseal, type Sealed } from '../../src/token/seal.ts';
+import { formatToken, MAX_GRANTS, MAX_TOKEN_LENGTH, parseToken, readJwt, type ClientToken } from '../../src/token/client-token.ts';
 import { anyJson, anyText, base64url, name, nearly, printable, repository, secret, version } from './arbitraries.ts';
 import { assertHeader, check } from './check.ts';
 import { isNameByHand } from './oracles.ts';

@@ -5,7 +5,7 @@ import { duplexPair } from 'node:stream';
 import { after, before, describe, test } from 'node:test';
 import { buildApp } from '../../src/app.ts';
 import { parseConfig } from '../../src/config.ts';
-import { table } from './table.ts';
+import { table } from '../support/table.ts';
 
 // What the service answers by itself, without asking anyone: nothing listens at these upstreams.
 const NOWHERE = { API_URL: 'http://127.0.0.1:9', REGISTRY_URL: 'http://127.0.0.1:9', LANDING_PAGE: 'off' };

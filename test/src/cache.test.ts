@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test, type TestContext } from 'node:test';
 import { LoadingCache, type Loaded } from '../../src/cache.ts';
-import { table } from './table.ts';
+import { table } from '../support/table.ts';
 
 /** A cache whose clock stands still until a test moves it. */
 function clocked<V>(max = 10): { cache: LoadingCache<V>; at: (ms: number) => void; stale: unknown[] } {

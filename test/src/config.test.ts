@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { fileURLToPath } from 'node:url';
 import { describe, test } from 'node:test';
 import { ConfigError, parseConfig, type Config } from '../../src/config.ts';
-import { table } from './table.ts';
+import { table } from '../support/table.ts';
 
 type Env = Record<string, string | undefined>;
 

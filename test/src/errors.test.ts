@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { overloadedError, RegistryError, STATUS_OF_CODE, upstreamError, type ErrorCode } from '../../src/errors.ts';
-import { table } from './table.ts';
+import { table } from '../support/table.ts';
 
 describe('RegistryError: code, status and body', () => {
 	// The distribution-spec's codes, with the statuses of distribution/distribution, and what can go wrong behind a registry.

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { ANONYMOUS, callerWithPassword, callerWithSecret, parseCaller, type Caller } from '../../../src/balena/caller.ts';
-import { table } from '../table.ts';
+import { table } from '../../support/table.ts';
 
 const basic = (text: string | Buffer): string => `Basic ${Buffer.from(text).toString('base64')}`;
 

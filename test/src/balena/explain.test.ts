@@ -2,7 +2,7 @@ import { describe } from 'node:test';
 import { ambiguousCommit, chooseService, closestVersion, explainNoRelease, noSuchFleet, pickImage, type Failure } from '../../../src/balena/explain.ts';
 import { parseRelease, type ReleaseReference } from '../../../src/balena/reference.ts';
 import type { Fleet, Image, MatchedRelease, ReleaseRow } from '../../../src/balena/release.ts';
-import { table } from '../table.ts';
+import { table } from '../../support/table.ts';
 
 const SLUG = 'balenablocks/browser-aarch64';
 

@@ -1,6 +1,7 @@
 import { describe } from 'node:test';
-import { fixedGrant, isBareFleet, isTracked, parseReference, parseRelease } from '../../../src/balena/reference.ts';
-import { table } from '../table.ts';
+import { fixedGrant } from '../../../src/token/grant.ts';
+import { isBareFleet, isTracked, parseReference, parseRelease } from '../../../src/balena/reference.ts';
+import { table } from '../../support/table.ts';
 
 const COMMIT = '0123456789abcdef0123456789abcdef01234567';
 const REPOSITORY = `v2/${'0'.repeat(32)}`;

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { parseRelease } from '../../../src/balena/reference.ts';
 import { explanationQuery, highestReleasesQuery, newestDraftsQuery, releaseOfDigestQuery, releaseQuery, versionsQuery } from '../../../src/balena/release-query.ts';
-import { table } from '../table.ts';
+import { table } from '../../support/table.ts';
 
 // What the queries find is tested against the API's own OData engine; here is what they ask.
 

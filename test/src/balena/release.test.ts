@@ -3,7 +3,7 @@ import { describe, test } from 'node:test';
 import { ZodError } from 'zod';
 import { parseRelease } from '../../../src/balena/reference.ts';
 import { matchRelease, parseFleet, parseReleases, parseVersions, versionOf, type MatchedRelease, type ReleaseRow } from '../../../src/balena/release.ts';
-import { table } from '../table.ts';
+import { table } from '../../support/table.ts';
 
 const HASH = '0123456789abcdef'.repeat(2);
 const DIGEST = `sha256:${'0123456789abcdef'.repeat(4)}`;

@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { after, before, describe, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { loadPine, type Pine } from '../../../src/balena/sdk.ts';
-import { table } from '../table.ts';
+import { table } from '../../support/table.ts';
 
 /** What a server in place of the API answers next, and what it was last asked. */
 let answer: RequestListener;

@@ -1,6 +1,6 @@
 import { describe } from 'node:test';
 import { formatChallenge, parseChallenge } from '../../../src/registry/challenge.ts';
-import { table } from '../table.ts';
+import { table } from '../../support/table.ts';
 
 const BALENA = { realm: 'https://api.balena-cloud.com/auth/v1/token', service: 'registry2.balena-cloud.com' };
 

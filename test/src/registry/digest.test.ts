@@ -1,6 +1,6 @@
 import { describe } from 'node:test';
 import { isDigest, isFallbackTag } from '../../../src/registry/digest.ts';
-import { table } from '../table.ts';
+import { table } from '../../support/table.ts';
 
 const HEX_64 = '0123456789abcdef'.repeat(4);
 const HEX_128 = HEX_64.repeat(2);

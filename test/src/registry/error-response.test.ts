@@ -2,7 +2,7 @@ import type { IncomingHttpHeaders } from 'node:http';
 import { describe } from 'node:test';
 import { RegistryError } from '../../../src/errors.ts';
 import { errorResponse, upstreamStatusError } from '../../../src/registry/error-response.ts';
-import { table } from '../table.ts';
+import { table } from '../../support/table.ts';
 
 const SENTENCE = 'org/app has no release v2.4.3; its latest is 2.4.2';
 const WARNING = { warning: `299 - "${SENTENCE}"` };

@@ -1,6 +1,6 @@
 import { describe } from 'node:test';
 import { forwardedRequestHeaders, forwardedResponseHeaders, headerText, rewriteLocation } from '../../../src/registry/headers.ts';
-import { table } from '../table.ts';
+import { table } from '../../support/table.ts';
 
 describe('forwardedRequestHeaders: what the registry may see of a client', () => {
 	table(

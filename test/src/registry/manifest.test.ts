@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { hash } from 'node:crypto';
 import { describe, test } from 'node:test';
 import { digestsIn, isAcceptable, matchesEtag, MAX_MANIFEST_BYTES, verifyDigest } from '../../../src/registry/manifest.ts';
-import { table } from '../table.ts';
+import { table } from '../../support/table.ts';
 
 const OCI = 'application/vnd.oci.image.manifest.v1+json';
 const INDEX = 'application/vnd.oci.image.index.v1+json';

@@ -1,6 +1,6 @@
 import { describe } from 'node:test';
 import { isName, isRepository } from '../../../src/registry/name.ts';
-import { table } from '../table.ts';
+import { table } from '../../support/table.ts';
 
 describe('isName: distribution-spec names, as docker and skopeo check them too', () => {
 	table(

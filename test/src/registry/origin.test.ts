@@ -1,6 +1,6 @@
 import { describe } from 'node:test';
 import { publicOrigin } from '../../../src/registry/origin.ts';
-import { outcome, table } from '../table.ts';
+import { outcome, table } from '../../support/table.ts';
 
 describe('publicOrigin: what clients are told to come back to', () => {
 	table<[fixed: string | undefined, protocol: string, host: string | undefined]>(

@@ -1,6 +1,6 @@
 import { describe } from 'node:test';
 import { redirectLife, signedUntil } from '../../../src/registry/redirect.ts';
-import { table } from '../table.ts';
+import { table } from '../../support/table.ts';
 
 const NOON = Date.UTC(2026, 10, 23, 12);
 const HOUR = 3_600_000;

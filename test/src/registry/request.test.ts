@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { RegistryError } from '../../../src/errors.ts';
 import { parseRegistryRequest } from '../../../src/registry/request.ts';
-import { outcome, table } from '../table.ts';
+import { outcome, table } from '../../support/table.ts';
 
 const SHA256 = `sha256:${'0123456789abcdef'.repeat(4)}`;
 const SHA512 = `sha512:${'0123456789abcdef'.repeat(8)}`;

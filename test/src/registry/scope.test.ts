@@ -1,6 +1,6 @@
 import { describe } from 'node:test';
 import { asksToPull, formatScope, parseScopes, pullScope } from '../../../src/registry/scope.ts';
-import { table } from '../table.ts';
+import { table } from '../../support/table.ts';
 
 describe('parseScopes: repeated, listed, or both', () => {
 	table(

@@ -1,0 +1,166 @@
+import type { FastifyInstance } from 'fastify';
+import fp from 'fastify-plugin';
+import diagnostics from 'node:diagnostics_channel';
+import { createServer } from 'node:http';
+import { once } from 'node:events';
+import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
+import type { CacheCounts } from '../../src/cache.ts';
+import type { Config } from '../../src/config.ts';
+import { listenOn } from '../../src/process/listen.ts';
+import { upstreamOperation } from '../../src/http/upstream-operation.ts';
+import { bytesSent, statusSent } from '../service/request-log.ts';
+
+/** The parts of undici's diagnostics messages that are used. */
+interface UndiciMessage {
+	request: { origin: string | URL; path: string };
+	response?: { statusCode: number };
+	error?: Error & { code?: string };
+}
+
+type UpstreamErrors = Counter<'upstream' | 'reason'>;
+
+const REQUEST_BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300];
+const UPSTREAM_BUCKETS = [0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25];
+
+/** Prometheus metrics, on a port of their own, so that they are never on the one that the internet sees. Off unless METRICS_PORT is set. */
+export default fp(
+	async (app: FastifyInstance, config: Config) => {
+		const registers = [new Registry()];
+		collectDefaultMetrics({ register: registers[0] });
+		const upstreamErrors = new Counter({ name: 'registry_proxy_upstream_errors_total', help: 'Upstream requests that failed', labelNames: ['upstream', 'reason'], registers });
+		countRequests(app, registers, upstreamErrors);
+		countCaches(app, registers);
+		app.addHook('onClose', countUpstreams(config, registers, upstreamErrors));
+		await serve(app, config.PROXY_HOST, config.METRICS_PORT!, registers[0]!);
+	},
+	{ name: 'metrics', dependencies: ['request-log', 'resolver', 'upstream-tokens', 'manifests', 'blobs', 'health'] },
+);
+
+function countRequests(app: FastifyInstance, registers: Registry[], upstreamErrors: UpstreamErrors): void {
+	const total = new Counter({ name: 'registry_proxy_requests_total', help: 'Requests answered', labelNames: ['kind', 'status'], registers });
+	const seconds = new Histogram({ name: 'registry_proxy_request_duration_seconds', help: 'Time to the end of the answer', labelNames: ['kind'], buckets: REQUEST_BUCKETS, registers });
+	const bytes = new Counter({ name: 'registry_proxy_response_bytes_total', help: 'Bytes sent to clients', labelNames: ['kind'], registers });
+	new Gauge({
+		name: 'registry_proxy_in_flight_requests',
+		help: 'Requests being answered',
+		registers,
+		collect() {
+			this.set(app.requests.inFlight);
+		},
+	});
+	const limited = new Counter({ name: 'registry_proxy_rate_limited_total', help: 'Requests refused because there were too many', labelNames: ['limit'], registers });
+	new Gauge({
+		name: 'registry_proxy_draining',
+		help: '1 while the process is ending',
+		registers,
+		collect() {
+			this.set(app.health.draining ? 1 : 0);
+		},
+	});
+
+	app.requests.onEnd.push((request, reply) => {
+		const { kind, limit, overloaded } = request.facts;
+		total.inc({ kind, status: statusSent(reply) });
+		seconds.observe({ kind }, reply.elapsedTime / 1000);
+		bytes.inc({ kind }, bytesSent(request));
+		if (limit !== undefined) {
+			limited.inc({ limit });
+		}
+		if (overloaded !== undefined) {
+			upstreamErrors.inc({ upstream: overloaded, reason: 'overloaded' });
+		}
+	});
+}
+
+function countCaches(app: FastifyInstance, registers: Registry[]): void {
+	const caches: Record<string, { readonly counts: CacheCounts & { size: number } }> = { resolution: app.resolver, token: app.upstreamTokens, manifest: app.manifests, redirect: app.blobs };
+	new Counter({
+		name: 'registry_proxy_cache_requests_total',
+		help: 'Look-ups in the caches',
+		labelNames: ['cache', 'result'],
+		registers,
+		collect() {
+			this.reset();
+			for (const [cache, { counts }] of Object.entries(caches)) {
+				this.inc({ cache, result: 'hit' }, counts.hits);
+				this.inc({ cache, result: 'miss' }, counts.misses);
+				this.inc({ cache, result: 'stale' }, counts.stale);
+			}
+		},
+	});
+	new Gauge({
+		name: 'registry_proxy_cache_entries',
+		help: 'Entries in the caches',
+		labelNames: ['cache'],
+		registers,
+		collect() {
+			for (const [cache, { counts }] of Object.entries(caches)) {
+				this.set({ cache }, counts.size);
+			}
+		},
+	});
+}
+
+/** undici tells of every request by itself, those of balena-sdk included. @returns a function that stops listening to it */
+function countUpstreams(config: Config, registers: Registry[], errors: UpstreamErrors): () => Promise<void> {
+	const seconds = new Histogram({ name: 'registry_proxy_upstream_duration_seconds', help: 'Time to the headers of an upstream answer', labelNames: ['upstream', 'operation'], buckets: UPSTREAM_BUCKETS, registers });
+	const started = new WeakMap<object, number>();
+	const of = ({ request }: UndiciMessage) => upstreamOperation(String(request.origin), request.path, config);
+
+	const listeners: [string, (message: UndiciMessage) => void][] = [
+		['undici:request:create', ({ request }) => started.set(request, performance.now())],
+		[
+			'undici:request:headers',
+			(message) => {
+				const labels = of(message);
+				if (labels !== undefined) {
+					seconds.observe(labels, (performance.now() - (started.get(message.request) ?? performance.now())) / 1000);
+					if ((message.response?.statusCode ?? 0) >= 500) {
+						errors.inc({ upstream: labels.upstream, reason: 'status' });
+					}
+				}
+			},
+		],
+		[
+			'undici:request:error',
+			(message) => {
+				const labels = of(message);
+				if (labels !== undefined && message.error?.name !== 'AbortError') {
+					errors.inc({ upstream: labels.upstream, reason: /TIMEOUT|TimeoutError/.test(`${message.error?.code} ${message.error?.name}`) ? 'timeout' : 'connection' });
+				}
+			},
+		],
+	];
+	for (const [channel, listener] of listeners) {
+		diagnostics.subscribe(channel, listener as never);
+	}
+	return async () => {
+		for (const [channel, listener] of listeners) {
+			diagnostics.unsubscribe(channel, listener as never);
+		}
+	};
+}
+
+async function serve(app: FastifyInstance, host: string, port: number, register: Registry): Promise<void> {
+	const server = createServer((request, response) => {
+		if (request.url !== '/metrics') {
+			response.writeHead(404).end();
+			return;
+		}
+		register.metrics().then(
+			(text) => response.writeHead(200, { 'content-type': register.contentType }).end(text),
+			(error: unknown) => {
+				app.log.error({ err: error }, 'metrics could not be collected');
+				response.writeHead(500).end();
+			},
+		);
+	});
+	await listenOn(host, port, async (address) => {
+		server.listen(port, address);
+		await once(server, 'listening');
+	});
+	app.addHook('onClose', async () => {
+		server.closeAllConnections();
+		server.close();
+	});
+}

@@ -1,0 +1,142 @@
+import type { FastifyInstance } from 'fastify';
+import { ZodError } from 'zod';
+import { upstreamError } from '../../src/errors.ts';
+import { ANONYMOUS } from '../../src/balena/caller.ts';
+import { fleetPageQuery, pageReleaseQuery, parseFleetPage, parsePageReleases, type FleetPageData, type PageRelease } from '../../src/balena/fleet-overview.ts';
+import { isBareFleet, isTracked, parseReference, parseRelease, type FleetReference, type Reference, type Release } from '../../src/balena/reference.ts';
+import { matchRelease, parseReleases } from '../../src/balena/release.ts';
+import { LoadingCache } from '../../src/cache.ts';
+import type { Config } from '../../src/config.ts';
+import type { Trial } from '../../src/page/home-page.ts';
+import { readTyped } from '../../src/page/typed-reference.ts';
+
+/** What pages show: what an anonymous caller may know, and nothing else. All of it throws RegistryErrors only, where the API cannot be asked. */
+export interface PageData {
+	/** @returns undefined where there is no such public fleet */
+	fleet(slug: string): Promise<FleetPageData | undefined>;
+	/** @returns the release whose lines are shown for a reference; where there is none, the sentence that says why, or undefined for a fleet that has none at all */
+	release(reference: FleetReference, fleet: FleetPageData): Promise<PageRelease | string | undefined>;
+	/** @returns the sentence of a pull that fails; undefined where it would not */
+	failure(reference: Reference): Promise<string | undefined>;
+	/** @returns what a text means that somebody typed. `host` is this registry's own name. */
+	trial(typed: string, host: string): Promise<Trial>;
+}
+
+/** How many fleets and releases are kept, and for how long: found ones, and others. */
+const MAX_FLEETS = 200;
+const MAX_RELEASES = 500;
+const FRESH_MS = 60_000;
+const NOT_FOUND_MS = 10_000;
+
+/** Names of registries like this one, which people have in what they paste. */
+const KNOWN_HOSTS = ['bh.cr', 'bhcr.io'];
+
+export function pageData(app: FastifyInstance, config: Config): PageData {
+	const onStale = (error: unknown): void => app.log.warn({ error: (error as Error).message }, 'the balena API is unavailable: showing pages from what is remembered');
+	const fleets = new LoadingCache<FleetPageData | undefined>({ max: MAX_FLEETS, onStale });
+	const releases = new LoadingCache<PageRelease | undefined>({ max: MAX_RELEASES, onStale });
+	const lifeOf = (value: unknown): { freshMs: number; staleMs?: number } => (value === undefined ? { freshMs: NOT_FOUND_MS } : { freshMs: FRESH_MS, staleMs: config.STALE_TTL });
+
+	const data: PageData = {
+		fleet: (slug) =>
+			fleets.get(slug, async () => {
+				const rows = await app.api.query('application', fleetPageQuery(slug), ANONYMOUS);
+				const value = parsed(() => parseFleetPage(rows));
+				return { value, ...lifeOf(value) };
+			}),
+
+		async release(reference, fleet) {
+			const found = await findRelease(reference, fleet);
+			const { service } = reference;
+			if (reference.release === undefined && service === undefined) {
+				return found;
+			}
+			return found !== undefined && (service === undefined || found.images.some((image) => image.service.toLowerCase() === service))
+				? found
+				: ((await data.failure(reference)) ?? `${fleet.slug} has no such release`);
+		},
+
+		async failure(reference) {
+			const outcome = await outcomeOf(reference);
+			return outcome.kind === 'failure' ? outcome.message : undefined;
+		},
+
+		async trial(typed, host) {
+			const { name, tag, digest } = readTyped(typed, [host, ...KNOWN_HOSTS]);
+			const named = parseReference(name);
+			const isTagUsed = config.TAGS === 'release' && tag !== undefined && isBareFleet(named);
+			const reference = isTagUsed && !isTracked(tag) ? { ...named, release: parseRelease(tag) } : named;
+			const outcome = await outcomeOf(reference);
+			const notes = [isTagUsed ? undefined : tagNote(named, tag), digestNote(outcome, digest)];
+			return { typed, reference: isTagUsed ? `${name}:${tag}` : name, outcome, page: await pageOf(reference, outcome), notes: notes.filter((note) => note !== undefined) };
+		},
+	};
+
+	/** One of those that are listed, or one that is not, such as a draft. */
+	async function findRelease({ release, slug }: FleetReference, { releases: listed, trackedCommit }: FleetPageData): Promise<PageRelease | undefined> {
+		const wanted = release ?? (trackedCommit === undefined ? undefined : parseRelease(trackedCommit));
+		if (wanted === undefined) {
+			return listed[0];
+		}
+		const known = listed.find(({ commit, path }) => path === wanted.text || commit === wanted.text) ?? (await lookUp(slug, wanted));
+		return listed.find(({ commit }) => commit === known?.commit) ?? known ?? (release === undefined ? listed[0] : undefined);
+	}
+
+	function lookUp(slug: string, release: Release): Promise<PageRelease | undefined> {
+		return releases.get(`${slug} ${release.text}`, async () => {
+			const rows = await app.api.query('release', pageReleaseQuery({ slug, release }), ANONYMOUS);
+			const value = parsed(() => {
+				const match = matchRelease(parseReleases(rows), release);
+				const found = match.kind === 'one' ? parsePageReleases(rows).find(({ commit }) => commit === match.release.commit) : undefined;
+				return found && { ...found, path: release.text };
+			});
+			return { value, ...lifeOf(value) };
+		});
+	}
+
+	async function outcomeOf(reference: Reference): Promise<Trial['outcome']> {
+		switch (reference.kind) {
+			case 'fleet':
+				return app.resolver.resolve(reference, ANONYMOUS);
+			case 'repository':
+				return { kind: 'failure', message: `${reference.repository} is the name that the registry itself gave to an image; of which fleet it is, is not known here` };
+			case 'invalid':
+				return { kind: 'failure', message: reference.message };
+		}
+	}
+
+	/** A release's page, or for what failed, the fleet's, if it has one. */
+	async function pageOf(reference: Reference, outcome: Trial['outcome']): Promise<string | undefined> {
+		if (reference.kind !== 'fleet') {
+			return undefined;
+		}
+		const { slug, release, service } = reference;
+		return outcome.kind === 'image' ? [slug, release?.text ?? (service && 'latest'), service].filter((part) => part !== undefined).join('/') : (await data.fleet(slug)) && slug;
+	}
+
+	return data;
+}
+
+function tagNote(reference: Reference, tag: string | undefined): string | undefined {
+	if (tag === undefined || isTracked(tag) || reference.kind !== 'fleet') {
+		return undefined;
+	}
+	return isBareFleet(reference)
+		? `The tag is ignored here, so this is about the release that the fleet tracks. For release ${tag}, write ${reference.slug}/${tag}.`
+		: 'The tag is ignored here, because the name says which release it is.';
+}
+
+function digestNote(outcome: Trial['outcome'], digest: string | undefined): string | undefined {
+	return digest === undefined || outcome.kind === 'failure' || outcome.digest === digest
+		? undefined
+		: 'The digest that was given is not the one of this image. It may be of another release, or of one platform of several.';
+}
+
+/** @throws RegistryError for an answer of the API that is not of the expected form */
+function parsed<T>(parse: () => T): T {
+	try {
+		return parse();
+	} catch (error) {
+		throw error instanceof ZodError ? upstreamError('API', new Error('the answer of the OData API has an unexpected form', { cause: error })) : error;
+	}
+}

@@ -1,0 +1,68 @@
+import type { FastifyInstance } from 'fastify';
+import fp from 'fastify-plugin';
+import { LRUCache } from 'lru-cache';
+import type { Config } from '../../src/config.ts';
+import { redirectLife } from '../../src/registry/redirect.ts';
+import type { Target } from './target.ts';
+import type { UpstreamRequest } from '../../src/registry/upstream-request.ts';
+
+declare module 'fastify' {
+	interface FastifyInstance {
+		blobs: {
+			/** Answers a blob request: streamed from the registry, or redirected to where the registry said, for a token that it accepted. */
+			send(upstreamRequest: UpstreamRequest, target: Target, request: FastifyRequest, reply: FastifyReply): FastifyReply;
+			readonly counts: { hits: number; misses: number; stale: number; size: number };
+		};
+	}
+}
+
+const MAX_REDIRECTS = 10_000;
+const MAX_LOCATION_LENGTH = 4096;
+/** 302, 303, 307 and 308; a registry uses 307. */
+const REDIRECTS = new Set([302, 303, 307, 308]);
+
+/** Blobs. Their bytes are never kept; the redirects to object storage are, briefly. */
+export default fp(
+	async (app: FastifyInstance, config: Config) => {
+		const isRemembering = config.REDIRECT_TTL > 0 && app.follow === undefined;
+		const counts = { hits: 0, misses: 0, stale: 0 };
+		const redirects = new LRUCache<string, { status: number; location: string }>({ max: MAX_REDIRECTS });
+
+		app.decorate('blobs', {
+			send: (upstreamRequest, { repository, token }, request, reply) => {
+				// A signed URL is bound to its method.
+				const key = `${request.method} ${repository} ${upstreamRequest.item}`;
+				const redirect = token.isAccepted(repository) ? redirects.get(key) : undefined;
+				if (redirect !== undefined) {
+					counts.hits++;
+					request.facts.cache = 'hit';
+					return reply.code(redirect.status).header('location', redirect.location).header('docker-content-digest', upstreamRequest.item).send();
+				}
+				counts.misses++;
+				request.facts.cache = 'miss';
+				return reply.forward({
+					...upstreamRequest,
+					mayFollow: true,
+					onAnswer: (status, { location }) => {
+						token.accept(repository);
+						// Redirects within the registry itself are relative or rewritten for each client, and so not kept.
+						if (isRemembering && REDIRECTS.has(status) && location !== undefined && location.length <= MAX_LOCATION_LENGTH && leadsElsewhere(location, config.REGISTRY_URL)) {
+							const ttl = Math.floor(redirectLife(location, Date.now(), config.REDIRECT_TTL));
+							if (ttl > 0) {
+								redirects.set(key, { status, location }, { ttl });
+							}
+						}
+					},
+				});
+			},
+			get counts() {
+				return { ...counts, size: redirects.size };
+			},
+		});
+	},
+	{ name: 'blobs', dependencies: ['registry', 'forward', 'client-tokens'] },
+);
+
+function leadsElsewhere(location: string, registryUrl: string): boolean {
+	return URL.canParse(location) && new URL(location).host !== new URL(registryUrl).host;
+}

@@ -1,0 +1,137 @@
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import fp from 'fastify-plugin';
+import { LRUCache } from 'lru-cache';
+import type { IncomingHttpHeaders } from 'node:http';
+import { upstreamError } from '../../src/errors.ts';
+import { LoadingCache } from '../../src/cache.ts';
+import type { Config } from '../../src/config.ts';
+import { isDigest } from '../../src/registry/digest.ts';
+import { isAcceptable, matchesEtag, MAX_MANIFEST_BYTES, verifyDigest, type Manifest } from '../../src/registry/manifest.ts';
+import { smallRequest } from '../../src/http/small-request.ts';
+import type { Target } from './target.ts';
+import type { UpstreamRequest } from '../../src/registry/upstream-request.ts';
+
+declare module 'fastify' {
+	interface FastifyInstance {
+		manifests: {
+			/** Answers a manifest request: from memory for a token that the registry has accepted for the repository, else from the registry. */
+			send(upstreamRequest: UpstreamRequest, target: Target, request: FastifyRequest, reply: FastifyReply): FastifyReply | Promise<FastifyReply>;
+			readonly counts: { hits: number; misses: number; stale: number; size: number };
+		};
+	}
+}
+
+/** What one request to the upstream registry brought, for all who asked for the same at the same time with the same token. */
+type Fetched = { kind: 'manifest'; manifest: Manifest } | { kind: 'refused'; status: number; headers: IncomingHttpHeaders } | { kind: 'unfit' };
+
+/** Manifests, which are content-addressed and small: remembered by digest, and for a short time by tag. */
+export default fp(
+	async (app: FastifyInstance, config: Config) => {
+		const counts = { hits: 0, misses: 0, stale: 0 };
+		const remembered =
+			config.MANIFEST_CACHE_BYTES === 0
+				? undefined
+				: new LRUCache<string, Manifest>({ maxSize: config.MANIFEST_CACHE_BYTES, sizeCalculation: ({ bytes }, key) => bytes.length + key.length + 500 });
+		const running = new LoadingCache<Fetched>({ max: 1 });
+
+		function recall(upstreamRequest: UpstreamRequest, repository: string, accept: string | undefined): Manifest | undefined {
+			if (!isDigest(upstreamRequest.item)) {
+				return remembered?.get(tagKey(repository, upstreamRequest.item, accept));
+			}
+			const manifest = remembered?.get(digestKey(repository, upstreamRequest.item));
+			return manifest !== undefined && isAcceptable(accept, manifest.mediaType) ? manifest : undefined;
+		}
+
+		function remember(manifest: Manifest, upstreamRequest: UpstreamRequest, repository: string, accept: string | undefined): void {
+			remembered?.set(digestKey(repository, manifest.digest), manifest);
+			if (!isDigest(upstreamRequest.item) && config.MANIFEST_TAG_TTL > 0) {
+				remembered?.set(tagKey(repository, upstreamRequest.item, accept), manifest, { ttl: config.MANIFEST_TAG_TTL });
+			}
+		}
+
+		async function fetchManifest(upstreamRequest: UpstreamRequest, repository: string, accept: string | undefined, requestId: string): Promise<Fetched> {
+			try {
+				const { status, headers, body, isCut } = await smallRequest(app.registry.dispatcher, {
+					origin: config.REGISTRY_URL,
+					path: upstreamRequest.path,
+					headers: { authorization: `Bearer ${upstreamRequest.token}`, 'x-request-id': requestId, ...(accept === undefined ? {} : { accept }) },
+					maxBytes: MAX_MANIFEST_BYTES,
+				});
+				if (status >= 400) {
+					return { kind: 'refused', status, headers };
+				}
+				const digest = String(headers['docker-content-digest'] ?? '');
+				if (status !== 200 || isCut || !isDigest(digest)) {
+					return { kind: 'unfit' };
+				}
+				const isWhatItSays = verifyDigest(body, digest) && (!isDigest(upstreamRequest.item) || digest === upstreamRequest.item || verifyDigest(body, upstreamRequest.item));
+				const manifest: Manifest = { bytes: body, mediaType: String(headers['content-type'] ?? 'application/octet-stream'), digest };
+				if (isWhatItSays) {
+					remember(manifest, upstreamRequest, repository, accept);
+				}
+				return isWhatItSays ? { kind: 'manifest', manifest } : { kind: 'unfit' };
+			} catch (error) {
+				throw upstreamError('registry', error);
+			}
+		}
+
+		async function sendFetched(upstreamRequest: UpstreamRequest, { repository, token }: Target, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
+			counts.misses++;
+			request.facts.cache = 'miss';
+			const { accept } = request.headers;
+			const fetched = (await running.get(JSON.stringify([token.fingerprint, upstreamRequest.path, accept]), async () => ({
+				value: await fetchManifest(upstreamRequest, repository, accept, request.id),
+				freshMs: 0,
+			})));
+			switch (fetched.kind) {
+				case 'manifest':
+					token.accept(repository);
+					upstreamRequest.onManifest?.(fetched.manifest);
+					return sendManifest(fetched.manifest, request, reply);
+				case 'refused':
+					throw await request.refusal(upstreamRequest, fetched.status, fetched.headers);
+				case 'unfit':
+					return reply.forward(upstreamRequest);
+			}
+		}
+
+		app.decorate('manifests', {
+			send: (upstreamRequest, target, request, reply) => {
+				const { repository, token } = target;
+				// A part of a manifest is asked for by nobody we know; the registry may answer it.
+				if (request.headers.range !== undefined) {
+					return reply.forward(upstreamRequest);
+				}
+				const manifest = token.isAccepted(repository) ? recall(upstreamRequest, repository, request.headers.accept) : undefined;
+				if (manifest === undefined) {
+					return sendFetched(upstreamRequest, target, request, reply);
+				}
+				counts.hits++;
+				request.facts.cache = 'hit';
+				upstreamRequest.onManifest?.(manifest);
+				return sendManifest(manifest, request, reply);
+			},
+			get counts() {
+				return { ...counts, size: remembered?.size ?? 0 };
+			},
+		});
+	},
+	{ name: 'manifests', dependencies: ['registry', 'forward', 'client-tokens'] },
+);
+
+function sendManifest({ bytes, mediaType, digest }: Manifest, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+	reply.headers({ 'content-type': mediaType, 'docker-content-digest': digest, etag: `"${digest}"` });
+	if (matchesEtag(request.headers['if-none-match'], digest)) {
+		return reply.code(304).send();
+	}
+	return request.method === 'HEAD' ? reply.header('content-length', bytes.length).send() : reply.send(bytes);
+}
+
+function digestKey(repository: string, digest: string): string {
+	return `${repository} ${digest}`;
+}
+
+/** A registry may answer one tag with different manifests, by what the client accepts. */
+function tagKey(repository: string, tag: string, accept: string | undefined): string {
+	return `${repository} ${tag} ${accept ?? ''}`;
+}

@@ -1,0 +1,107 @@
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import fp from 'fastify-plugin';
+import { RegistryError } from '../../src/errors.ts';
+import { isBareFleet, parseReference } from '../../src/balena/reference.ts';
+import type { Config } from '../../src/config.ts';
+import { tagPage } from '../../src/registry/tag-page.ts';
+import { parseRegistryRequest, type ContentRequest, type ManifestReference } from '../../src/registry/request.ts';
+import type { KnownToken } from '../tokens/client-tokens.ts';
+import { sendJson } from '../service/send-json.ts';
+import type { Target } from './target.ts';
+import type { UpstreamRequest } from '../../src/registry/upstream-request.ts';
+
+/** The registry's pull API, `/v2/`: parse, read the token, find the repository, answer. */
+export default fp(pull, {
+	name: 'pull-routes',
+	encapsulate: true,
+	dependencies: ['request-log', 'errors', 'rate-limit', 'challenge', 'registry', 'resolver', 'client-tokens', 'sealed-credentials', 'forward', 'target', 'manifests', 'blobs'],
+});
+
+async function pull(app: FastifyInstance, _config: Config): Promise<void> {
+	app.addHook('onRequest', (_request, reply, done) => {
+		reply.header('docker-distribution-api-version', 'registry/2.0');
+		done();
+	});
+
+	app.route({ method: ['GET', 'HEAD'], url: '/v2', handler });
+	app.route({ method: ['GET', 'HEAD'], url: '/v2/*', handler });
+	app.route({ method: ['POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'], url: '/v2/*', onRequest: refuseToWrite, handler: refuseToWrite });
+
+	async function handler(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
+		const parsed = parseRegistryRequest(request.raw.url ?? '');
+		request.facts = { kind: parsed.kind, name: 'name' in parsed ? parsed.name : undefined };
+		const token = await readToken(request, request.facts.name);
+		if (parsed.kind === 'ping') {
+			return sendPing(token, request, reply);
+		}
+		if (parsed.kind === 'catalog') {
+			return sendJson(reply, { repositories: [] });
+		}
+		const versions = parsed.kind === 'tags' ? await fleetVersions(parsed.name, token) : undefined;
+		if (parsed.kind === 'tags' && versions !== undefined) {
+			return sendTags(parsed, versions, reply);
+		}
+		const target = await app.targetOf(parsed, token, request);
+		request.facts.version = target.version === '' ? undefined : target.version;
+		request.facts.repository = target.repository;
+		switch (parsed.kind) {
+			case 'manifest':
+				return app.manifests.send(upstreamRequest(parsed, target, 'manifests', upstreamReference(parsed.reference, parsed.name === target.repository)), target, request, reply);
+			case 'blob':
+				return app.blobs.send(upstreamRequest(parsed, target, 'blobs', parsed.digest), target, request, reply);
+			case 'referrers':
+				return reply.forward({ ...upstreamRequest(parsed, target, 'referrers', parsed.digest), query: parsed.artifactType === undefined ? undefined : { artifactType: parsed.artifactType } });
+			case 'tags':
+				return sendTags(parsed, await app.registry.tags(upstreamRequest(parsed, target, 'tags', 'list'), request), reply);
+		}
+	}
+
+	/** @throws UNAUTHORIZED with a challenge where there is no usable token */
+	async function readToken(request: FastifyRequest, name: string | undefined): Promise<KnownToken> {
+		const { authorization = '' } = request.headers;
+		const token = app.clientTokens.read(authorization);
+		if (token === undefined) {
+			throw await request.unauthorized(name, /^bearer /i.test(authorization) ? 'invalid_token' : undefined);
+		}
+		return token;
+	}
+
+	/** Whether a token is valid, only the upstream registry can say. */
+	function sendPing(token: KnownToken, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+		if (token.isAccepted('')) {
+			request.facts.cache = 'hit';
+			return sendJson(reply, {});
+		}
+		return reply.forward({ kind: 'ping', name: undefined, item: '', path: '/v2/', token: token.upstream, onAnswer: () => token.accept('') });
+	}
+
+	/** The versions of a bare fleet, as far as the token's holder may see them. Undefined for anything else: of a release, the registry itself says which tags there are. */
+	async function fleetVersions(name: string, token: KnownToken): Promise<string[] | undefined> {
+		const caller = isBareFleet(parseReference(name)) ? app.sealedCredentials.callerOf(token, name) : undefined;
+		return caller && app.resolver.versions(name, caller);
+	}
+
+	function sendTags({ name, page }: Extract<ContentRequest, { kind: 'tags' }>, all: string[], reply: FastifyReply): FastifyReply {
+		const { tags, link } = tagPage(all, page, `/v2/${name}/tags/list`);
+		if (link !== undefined) {
+			reply.header('link', link);
+		}
+		return sendJson(reply, { name, tags });
+	}
+}
+
+/** Where a request leads at the upstream registry. Every part has been checked against its grammar when it was parsed. */
+function upstreamRequest({ kind, name }: ContentRequest, { repository, token, onManifest }: Target, endpoint: 'manifests' | 'blobs' | 'referrers' | 'tags', item: string): UpstreamRequest {
+	return { kind, name, item, path: `/v2/${repository}/${endpoint}/${item}`, token: token.upstream, onManifest };
+}
+
+/** The tag of a friendly name has done its work: a release's repository has no tag but `latest`. Digests, and tags that stand for digests, go through unchanged. */
+function upstreamReference(reference: ManifestReference, isUpstreamName: boolean): string {
+	return reference.kind === 'tag' && !isUpstreamName ? 'latest' : reference.text;
+}
+
+async function refuseToWrite(_request: FastifyRequest, reply: FastifyReply): Promise<never> {
+	// What the client sends is not read, so the connection cannot be used again.
+	reply.header('connection', 'close');
+	throw new RegistryError('UNSUPPORTED', 'images can only be pulled through this proxy; push with the balena CLI', { headers: { allow: 'GET, HEAD' } });
+}

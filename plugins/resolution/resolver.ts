@@ -1,0 +1,111 @@
+import type { FastifyInstance } from 'fastify';
+import fp from 'fastify-plugin';
+import { ZodError } from 'zod';
+import { upstreamError } from '../../src/errors.ts';
+import { cacheKey } from '../../src/balena/cache-key.ts';
+import type { Caller } from '../../src/balena/caller.ts';
+import { ambiguousCommit, explainNoRelease, pickImage, type Failure } from '../../src/balena/explain.ts';
+import type { ReleaseReference } from '../../src/balena/reference.ts';
+import { explanationQuery, highestReleasesQuery, newestDraftsQuery, releaseOfDigestQuery, releaseQuery, versionsQuery } from '../../src/balena/release-query.ts';
+import { matchRelease, parseFleet, parseReleases, parseVersions, versionOf } from '../../src/balena/release.ts';
+import { LoadingCache, type CacheCounts } from '../../src/cache.ts';
+import type { Config } from '../../src/config.ts';
+
+/** What a reference means to a caller: an image in the upstream registry, or the sentence that says why it means none. */
+export type Resolution = { kind: 'image'; repository: string; digest: string | undefined; version: string } | ({ kind: 'failure' } & Failure);
+
+export interface Resolver {
+	/** @throws RegistryError only where the API cannot be asked */
+	resolve(reference: ReleaseReference, caller: Caller): Promise<Resolution>;
+	/** @returns the versions of a fleet's pullable releases; undefined where the fleet is not there for the caller. @throws RegistryError likewise */
+	versions(slug: string, caller: Caller): Promise<string[] | undefined>;
+	/** @returns the repositories of the release that a fleet tracks, of its highest ones, and of its newest drafts. @throws RegistryError likewise */
+	repositories(slug: string, caller: Caller): Promise<string[]>;
+	/** @returns the repository of a fleet's image with this manifest digest; undefined where the API knows none. @throws RegistryError likewise */
+	repositoryOf(slug: string, digest: string, caller: Caller): Promise<string | undefined>;
+	/** Drops what is remembered for a caller: its credentials turned out to be invalid, so that the answers were an anonymous caller's. */
+	forget(reference: ReleaseReference, caller: Caller): void;
+	readonly counts: CacheCounts & { size: number };
+}
+
+declare module 'fastify' {
+	interface FastifyInstance {
+		resolver: Resolver;
+	}
+}
+
+/** A list of versions can be some 10 KB. */
+const MAX_VERSION_LISTS = 500;
+
+/** In how many repositories a digest is looked for: each is a request to the registry, and a scope of one token, which has to fit into the 8 KB that many servers take as a header. */
+const MAX_REPOSITORIES = 48;
+
+/** Slugs to releases: one OData query through an LRU cache, a second one only to explain a failure. */
+export default fp(
+	async (app: FastifyInstance, config: Config) => {
+		const cache = new LoadingCache<Resolution>({
+			max: config.RESOLUTION_CACHE_SIZE,
+			onStale: (error) => app.log.warn({ error: (error as Error).message }, 'the balena API is unavailable: resolving from what is remembered'),
+		});
+
+		const versions = new LoadingCache<string[] | undefined>({ max: Math.min(config.RESOLUTION_CACHE_SIZE, MAX_VERSION_LISTS) });
+
+		async function ask(reference: ReleaseReference, caller: Caller): Promise<Resolution> {
+			const candidates = parse(parseReleases, await app.api.query('release', releaseQuery(reference), caller));
+			const match = matchRelease(candidates, reference.release);
+			switch (match.kind) {
+				case 'one': {
+					const image = pickImage(reference, match.release);
+					return 'code' in image
+						? { kind: 'failure', ...image }
+						: { kind: 'image', repository: image.repository, digest: image.digest, version: versionOf(match.release) };
+				}
+				case 'ambiguous':
+					return { kind: 'failure', ...ambiguousCommit(reference, match.releases) };
+				case 'none': {
+					const fleet = parse(parseFleet, await app.api.query('application', explanationQuery(reference), caller));
+					return { kind: 'failure', ...explainNoRelease(reference, fleet, caller.kind === 'anonymous') };
+				}
+			}
+		}
+
+		app.decorate('resolver', {
+			resolve: (reference, caller) =>
+				cache.get(cacheKey(reference, caller), async () => {
+					const value = await ask(reference, caller);
+					if (value.kind === 'image') {
+						return { value, freshMs: config.RESOLUTION_TTL, staleMs: config.STALE_TTL };
+					}
+					// A failure told to credentials may be an anonymous caller's answer to a key that is about to become valid: never kept.
+					return { value, freshMs: caller.kind === 'anonymous' ? config.RESOLUTION_FAILURE_TTL : 0 };
+				}),
+			versions: (slug, caller) =>
+				versions.get(`${caller.fingerprint} ${slug}`, async () => {
+					const value = parse(parseVersions, await app.api.query('application', versionsQuery(slug), caller));
+					return { value, freshMs: value === undefined ? 0 : config.RESOLUTION_TTL };
+				}),
+			repositories: async (slug, caller) => {
+				const queries = [releaseQuery({ slug, release: undefined }), highestReleasesQuery(slug), newestDraftsQuery(slug)];
+				const lists = await Promise.all(queries.map(async (query) => parse(parseReleases, await app.api.query('release', query, caller))));
+				return [...new Set(lists.flat().flatMap(({ images }) => images.map(({ repository }) => repository)))].slice(0, MAX_REPOSITORIES);
+			},
+			repositoryOf: async (slug, digest, caller) => {
+				const [release] = parse(parseReleases, await app.api.query('release', releaseOfDigestQuery(slug, digest), caller));
+				return release?.images.find((image) => image.digest === digest)?.repository;
+			},
+			forget: (reference, caller) => cache.forget(cacheKey(reference, caller)),
+			get counts() {
+				return { ...cache.counts, size: cache.size };
+			},
+		});
+	},
+	{ name: 'resolver', dependencies: ['api'] },
+);
+
+function parse<T>(parser: (rows: unknown) => T, rows: unknown): T {
+	try {
+		return parser(rows);
+	} catch (error) {
+		throw error instanceof ZodError ? upstreamError('API', new Error('the answer of the OData API has an unexpected form', { cause: error })) : error;
+	}
+}

@@ -1,0 +1,97 @@
+import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import fp from 'fastify-plugin';
+import { STATUS_CODES } from 'node:http';
+import type { Socket } from 'node:net';
+import { RegistryError, upstreamError } from '../../src/errors.ts';
+import { errorResponse } from '../../src/registry/error-response.ts';
+import { sendJson } from './send-json.ts';
+
+/** Answers every failure, known or not, with an OCI error body. */
+export default fp(
+	async (app: FastifyInstance) => {
+		app.setErrorHandler((error: FastifyError | RegistryError, request, reply) => sendError(asRegistryError(error), request, reply));
+		app.setNotFoundHandler((request, reply) =>
+			sendError(
+				request.method === 'GET' || request.method === 'HEAD'
+					? new RegistryError('UNSUPPORTED', 'there is nothing at this address', { status: 404 })
+					: new RegistryError('UNSUPPORTED', 'images can only be pulled through this proxy'),
+				request,
+				reply,
+			),
+		);
+	},
+	{ name: 'errors' },
+);
+
+/** Sends an error as it answers itself, and logs what only the operator should know. */
+export function sendError(error: RegistryError, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+	// A request that Fastify itself refuses has no facts yet.
+	if (request.facts !== undefined) {
+		request.facts.overloaded = error.overloaded;
+	}
+	// What fails because its client has gone away is no fault of anybody's.
+	if (error.statusCode >= 500 && !reply.raw.destroyed) {
+		request.log.error({ cause: describe(error.cause) }, error.message);
+	} else {
+		request.log.debug({ code: error.code, cause: describe(error.cause) }, error.message);
+	}
+	const { status, reason, headers, body } = errorResponse(error, request.headers['user-agent']);
+	if (reason !== undefined && request.raw.httpVersionMajor === 1) {
+		reply.raw.statusMessage = reason;
+	}
+	return sendJson(reply.code(status).headers(headers), body);
+}
+
+/** What ends a connection to an upstream: undici's own codes, and the system's. */
+const BROKEN_CONNECTION = /^(UND_ERR_|ECONN|EPIPE|ETIMEDOUT)/;
+
+/** Fastify's own errors (a body that is too large, a malformed URL) keep their status; anything else is a defect, and says nothing of itself. */
+export function asRegistryError(error: FastifyError | RegistryError): RegistryError {
+	if (error instanceof RegistryError) {
+		return error;
+	}
+	// A forwarded body that broke before its first byte was sent: the only error of an upstream that Fastify sees before this proxy's own code does.
+	if (BROKEN_CONNECTION.test(error.code ?? '')) {
+		return upstreamError('registry', error);
+	}
+	const status = error.statusCode ?? 500;
+	return status >= 400 && status < 500
+		? // Without the cause: its message can quote the URL, with its query, or the body.
+			new RegistryError('UNSUPPORTED', `the request was not understood (${error.code ?? status})`, { status })
+		: new RegistryError('UNKNOWN', 'something went wrong in the proxy', { cause: error });
+}
+
+/** What Node says of too much or too slow a request; anything else is none at all, and 400. */
+const STATUS_OF_CLIENT_ERROR: Record<string, number> = { HPE_HEADER_OVERFLOW: 431, ERR_HTTP_REQUEST_TIMEOUT: 408, HPE_CHUNK_EXTENSIONS_OVERFLOW: 413 };
+
+/** Answers what Node could not read as a request. There is no reply to do that with yet, only the connection, which ends here. */
+export function sendClientError(error: { code: string }, socket: Socket): void {
+	if (error.code === 'ECONNRESET' || !socket.writable) {
+		socket.destroy();
+		return;
+	}
+	const status = STATUS_OF_CLIENT_ERROR[error.code] ?? 400;
+	const body = JSON.stringify(new RegistryError('UNSUPPORTED', `the request was not understood (${error.code})`).body);
+	socket.write(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`);
+	socket.destroySoon();
+}
+
+/** Longest message of a cause in the log: balena-sdk's hold the API's whole answer. */
+const MAX_CAUSE_LENGTH = 500;
+
+/** An error in words that hold no secret: balena-sdk's carry the request's headers as properties, so only names, codes and messages are taken. */
+function describe(error: unknown, depth = 0): unknown {
+	if (!(error instanceof Error) || depth > 3) {
+		return undefined;
+	}
+	const { code, statusCode } = error as { code?: unknown; statusCode?: unknown };
+	return {
+		type: error.name,
+		message: error.message.slice(0, MAX_CAUSE_LENGTH),
+		...(code === undefined ? {} : { code }),
+		...(statusCode === undefined ? {} : { statusCode }),
+		// A defect of this program: undici's "fetch failed" is a TypeError too, but has a cause.
+		...(error.cause === undefined && (error instanceof TypeError || error instanceof RangeError) ? { stack: error.stack } : {}),
+		...(error.cause === undefined ? {} : { cause: describe(error.cause, depth + 1) }),
+	};
+}

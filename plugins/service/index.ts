@@ -1,0 +1,22 @@
+import type { FastifyInstance } from 'fastify';
+import fp from 'fastify-plugin';
+import type { Config } from '../../src/config.ts';
+import certificate from './certificate.ts';
+import endOfTurn from './end-of-turn.ts';
+import errors from './errors.ts';
+import rateLimit from './rate-limit.ts';
+import requestLog from './request-log.ts';
+import unusedConnections from './unused-connections.ts';
+
+/** What every request meets, whatever it asks for. */
+export default fp(
+	async (app: FastifyInstance, config: Config) => {
+		await app.register(certificate, config);
+		await app.register(unusedConnections, config);
+		await app.register(endOfTurn);
+		await app.register(requestLog);
+		await app.register(errors);
+		await app.register(rateLimit, config);
+	},
+	{ name: 'service' },
+);

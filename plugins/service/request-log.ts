@@ -1,0 +1,99 @@
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import fp from 'fastify-plugin';
+import { plainAddress } from '../../src/http/client-address.ts';
+
+/** What became known of a request while it was answered: for its log line and its metrics. */
+export interface Facts {
+	/** Which endpoint; of few values, because it is a metric's label. */
+	kind: 'ping' | 'token' | 'manifest' | 'blob' | 'tags' | 'referrers' | 'catalog' | 'page' | 'health' | 'other';
+	/** The friendly name, or several, in the client's words. */
+	name?: string;
+	/** Version of the release that the name meant. */
+	version?: string;
+	/** The upstream registry's name for it. */
+	repository?: string;
+	/** Whether the answer came from memory. */
+	cache?: 'hit' | 'miss';
+	/** Whose queue was too long for the request. */
+	overloaded?: 'api' | 'registry';
+	/** Which limit refused the request. */
+	limit?: 'address' | 'login' | 'page';
+}
+
+declare module 'fastify' {
+	interface FastifyInstance {
+		requests: {
+			/** How many are being answered. */
+			inFlight: number;
+			/** Called when an answer is out, has broken off, or its client has gone. */
+			readonly onEnd: ((request: FastifyRequest, reply: FastifyReply) => void)[];
+		};
+	}
+	interface FastifyContextConfig {
+		/** The kind of all requests of a route, where it does not depend on the path. */
+		kind?: Facts['kind'];
+	}
+	interface FastifyRequest {
+		facts: Facts;
+		/** What the connection had sent when the request came. */
+		bytesBefore: number;
+	}
+}
+
+/** One log line a request, when its answer is out or its client gone. Neither headers nor queries are in it: they carry credentials. */
+export default fp(
+	async (app: FastifyInstance) => {
+		const { onEnd } = app.decorate('requests', { inFlight: 0, onEnd: [log] }).requests;
+		app.decorateRequest('facts');
+		app.decorateRequest('bytesBefore', 0);
+		// A hook with a callback, because it runs for every request, and a promise for each costs more than what it does.
+		app.addHook('onRequest', (request, reply, done) => {
+			request.facts = { kind: request.routeOptions.config.kind ?? 'other' };
+			request.bytesBefore = request.raw.socket.bytesWritten;
+			reply.header('x-request-id', request.id);
+			// Not onResponse, which is not called where an answer broke off or its client went away.
+			app.requests.inFlight++;
+			reply.raw.once('close', () => {
+				app.requests.inFlight--;
+				for (const listener of onEnd) {
+					listener(request, reply);
+				}
+			});
+			done();
+		});
+	},
+	{ name: 'request-log' },
+);
+
+function log(request: FastifyRequest, reply: FastifyReply): void {
+	const { facts, raw } = request;
+	request.log.info(
+		{
+			client: plainAddress(request.ip),
+			method: request.method,
+			...facts,
+			...(facts.kind === 'other' ? { path: pathOf(raw.url) } : {}),
+			status: statusSent(reply),
+			bytes: bytesSent(request),
+			ms: Math.round(reply.elapsedTime * 10) / 10,
+			...(reply.raw.writableFinished ? {} : { aborted: true }),
+			agent: request.headers['user-agent'],
+		},
+		'request',
+	);
+}
+
+/** @returns the status of the answer; 499, as nginx has it, where the client went away before there was one */
+export function statusSent({ raw, statusCode }: FastifyReply): number {
+	return raw.headersSent ? statusCode : 499;
+}
+
+/** @returns how many bytes of the answer went to the client, headers included: of a download that broke off, what was sent of it */
+export function bytesSent({ raw, bytesBefore }: FastifyRequest): number {
+	return raw.socket.bytesWritten - bytesBefore;
+}
+
+/** The beginning of a path that means nothing here, without its query. */
+function pathOf(url = ''): string {
+	return (url.split('?', 1)[0] ?? '').slice(0, 200);
+}

@@ -1,0 +1,122 @@
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import fp from 'fastify-plugin';
+import { LRUCache } from 'lru-cache';
+import { fixedGrant, type Grant } from '../../src/token/grant.ts';
+import { RegistryError } from '../../src/errors.ts';
+import type { Caller } from '../../src/balena/caller.ts';
+import { isBareFleet, parseReference, type FleetReference } from '../../src/balena/reference.ts';
+import type { Config } from '../../src/config.ts';
+import { asksToPull, pullScope } from '../../src/registry/scope.ts';
+import { formatToken } from '../../src/token/client-token.ts';
+import { parseTokenForm, parseTokenQuery, type TokenRequest } from '../../src/token/token-request.ts';
+import { SEALED_LIFE_MS } from './sealed-credentials.ts';
+import { TOKEN_PATH } from '../upstreams/challenge.ts';
+
+/** Most names in one request for a token, which all have to be resolved. */
+const MAX_NAMES = 8;
+const MAX_ANSWERS = 1000;
+const ANSWER_MS = 2000;
+const MAX_FORM_BYTES = 64 * 1024;
+/** What the token spec and the clients take as the shortest life of a token, in seconds. */
+const MIN_EXPIRES_IN = 60;
+
+/** The token endpoint: friendly names in, a token for the repositories behind them out. */
+export default fp(tokenEndpoint, {
+	name: 'token-endpoint',
+	encapsulate: true,
+	dependencies: ['request-log', 'errors', 'rate-limit', 'resolver', 'upstream-tokens', 'sealed-credentials'],
+});
+
+async function tokenEndpoint(app: FastifyInstance, config: Config): Promise<void> {
+	app.addContentTypeParser('application/x-www-form-urlencoded', { parseAs: 'string', bodyLimit: MAX_FORM_BYTES }, (_request, body, done) => {
+		done(null, new URLSearchParams(body as string));
+	});
+
+	const options = { config: { kind: 'token' } } as const;
+	// Whole answers for anonymous callers, who all get the same: for so short a time that it adds nothing to what RESOLUTION_TTL and TOKEN_TTL already allow to be old. `expires_in` counts
+	// from `issued_at`, so that it stays right.
+	const isRemembering = config.TOKEN_TTL > ANSWER_MS && config.RESOLUTION_TTL > ANSWER_MS;
+	const answers = isRemembering ? new LRUCache<string, { name: string | undefined; bytes: Buffer }>({ max: Math.min(MAX_ANSWERS, config.RESOLUTION_CACHE_SIZE, config.TOKEN_CACHE_SIZE), ttl: ANSWER_MS }) : undefined;
+
+	app.get(TOKEN_PATH, options, async (request, reply) => {
+		const { authorization } = request.headers;
+		const url = request.raw.url ?? '';
+		const known = authorization === undefined ? answers?.get(url) : undefined;
+		if (known !== undefined) {
+			Object.assign(request.facts, { name: known.name, cache: 'hit' });
+			return sendAnswer(known.bytes, reply);
+		}
+		const answer = await issueToken(parseTokenQuery(queryOf(url), authorization), request);
+		if (authorization === undefined) {
+			answers?.set(url, { name: request.facts.name, bytes: answer });
+		}
+		return sendAnswer(answer, reply);
+	});
+	app.post(TOKEN_PATH, options, async (request, reply) => {
+		const form = request.body instanceof URLSearchParams ? request.body : new URLSearchParams();
+		return sendAnswer(await issueToken(parseTokenForm(form, request.headers.authorization), request), reply);
+	});
+
+	async function issueToken({ caller, scopes }: TokenRequest, request: FastifyRequest): Promise<Buffer> {
+		const names = [...new Set(scopes.filter(asksToPull).map((scope) => scope.name))];
+		request.facts.name = names.slice(0, MAX_NAMES).join(' ');
+		if (names.length > MAX_NAMES) {
+			throw new RegistryError('UNSUPPORTED', `a token is for at most ${MAX_NAMES} names`, { status: 400 });
+		}
+		await app.loginLimit.check(request, caller);
+		const grants = new Map(await Promise.all(names.map(async (name) => [name, await grantFor(name, caller)] as const)));
+		const repositories = [...grants.values()].flatMap((grant) => (grant.kind === 'image' ? [grant.repository] : []));
+		try {
+			const upstream = await app.upstreamTokens.get(repositories, caller);
+			const sealed = app.sealedCredentials.seal(caller, [...grants].flatMap(([name, grant]) => (grant.kind !== 'failure' && isBareFleet(parseReference(name)) ? [name] : [])));
+			const token = formatToken({ upstream: upstream.text, grants, sealed });
+			const now = Date.now();
+			const expiresAt = Math.min(upstream.expiresAt ?? now, sealed === undefined ? Infinity : now + SEALED_LIFE_MS);
+			const answer = {
+				token,
+				access_token: token,
+				expires_in: Math.max(MIN_EXPIRES_IN, Math.floor((expiresAt - now) / 1000)),
+				issued_at: new Date(now).toISOString(),
+				scope: names.map(pullScope).join(' '),
+			};
+			return Buffer.from(JSON.stringify(answer));
+		} catch (error) {
+			if (error instanceof RegistryError && error.code === 'UNAUTHORIZED') {
+				forgetAll(names, caller);
+				await app.loginLimit.countFailure(request, caller);
+			}
+			throw error;
+		}
+	}
+
+	async function grantFor(name: string, caller: Caller): Promise<Grant> {
+		const reference = parseReference(name);
+		if (reference.kind !== 'fleet') {
+			return fixedGrant(reference);
+		}
+		return config.TAGS === 'release' && isBareFleet(reference) ? fleetGrant(reference, caller) : app.resolver.resolve(reference, caller);
+	}
+
+	/** With TAGS=release, a bare fleet can be pulled from even where no release is tracked, or where that one has several services. */
+	async function fleetGrant(reference: FleetReference, caller: Caller): Promise<Grant> {
+		const tracked = await app.resolver.resolve(reference, caller);
+		return tracked.kind === 'image' || (await app.resolver.versions(reference.slug, caller)) !== undefined ? { kind: 'fleet' } : tracked;
+	}
+
+	function forgetAll(names: string[], caller: Caller): void {
+		for (const reference of names.map(parseReference)) {
+			if (reference.kind === 'fleet') {
+				app.resolver.forget(reference, caller);
+			}
+		}
+	}
+}
+
+function sendAnswer(bytes: Buffer, reply: FastifyReply): FastifyReply {
+	return reply.header('cache-control', 'no-store').header('content-type', 'application/json').send(bytes);
+}
+
+function queryOf(url: string): URLSearchParams {
+	const at = url.indexOf('?');
+	return new URLSearchParams(at < 0 ? '' : url.slice(at + 1));
+}

@@ -1,0 +1,74 @@
+import type { FastifyInstance } from 'fastify';
+import fp from 'fastify-plugin';
+import type { Dispatcher } from 'undici';
+import { RegistryError, upstreamError } from '../../src/errors.ts';
+import { LoadingCache } from '../../src/cache.ts';
+import type { Config } from '../../src/config.ts';
+import { formatChallenge, parseChallenge, type Challenge } from '../../src/registry/challenge.ts';
+import { publicOrigin } from '../../src/registry/origin.ts';
+import { pullScope } from '../../src/registry/scope.ts';
+import { smallRequest } from '../../src/http/small-request.ts';
+
+/** Path of this proxy's token endpoint: the one that the balena API has as well. */
+export const TOKEN_PATH = '/auth/v1/token';
+
+declare module 'fastify' {
+	interface FastifyInstance {
+		challenge: {
+			/** @returns the upstream registry's name for itself, which its tokens must carry. @throws RegistryError while it cannot be learned */
+			service(): Promise<string>;
+		};
+	}
+	interface FastifyRequest {
+		/** The scheme and host under which the client reached this proxy. @throws RegistryError for an invalid Host */
+		publicOrigin(): string;
+		/** @returns a `WWW-Authenticate` value that sends the client to this proxy's own token endpoint */
+		challenge(parameters?: Omit<Challenge, 'realm' | 'service'>): Promise<string>;
+		/** @returns the 401 for a request without a token, or (with an `error` of RFC 6750) with one that will not do */
+		unauthorized(name: string | undefined, error: 'invalid_token' | 'insufficient_scope' | undefined): Promise<RegistryError>;
+	}
+}
+
+/** Of the body, which does not matter. */
+const MAX_PING_BYTES = 64 * 1024;
+const FRESH_MS = 10 * 60_000;
+const STALE_MS = 7 * 24 * 3600_000;
+
+/** The upstream registry's challenge, learned once and refreshed, and this proxy's own in its place. */
+export default fp(
+	async (app: FastifyInstance, config: Config) => {
+		const learned = new LoadingCache<string>({
+			max: 1,
+			onStale: (error) => app.log.warn({ error: (error as Error).message }, 'the registry is unavailable: its challenge is the one remembered'),
+		});
+
+		const service = (): Promise<string> => learned.get('', async () => ({ value: await askService(app.registry.dispatcher, config.REGISTRY_URL), freshMs: FRESH_MS, staleMs: STALE_MS }));
+		app.decorate('challenge', { service });
+
+		app.decorateRequest('publicOrigin', function () {
+			return publicOrigin(config.PUBLIC_URL, this.protocol, this.host);
+		});
+		app.decorateRequest('challenge', async function (parameters = {}) {
+			return formatChallenge({ realm: `${this.publicOrigin()}${TOKEN_PATH}`, service: await service(), ...parameters });
+		});
+		app.decorateRequest('unauthorized', async function (name, error) {
+			const challenge = await this.challenge({ scope: name === undefined ? undefined : pullScope(name), error });
+			const message = error === undefined ? 'authentication required' : name === undefined ? 'the token is not valid' : `the token does not allow pulling ${name}, or is not valid any more`;
+			return new RegistryError('UNAUTHORIZED', message, { headers: { 'www-authenticate': challenge } });
+		});
+	},
+	{ name: 'challenge', dependencies: ['registry'] },
+);
+
+async function askService(dispatcher: Dispatcher, registryUrl: string): Promise<string> {
+	try {
+		const { headers } = await smallRequest(dispatcher, { origin: registryUrl, path: '/v2/', headers: {}, maxBytes: MAX_PING_BYTES });
+		const challenge = parseChallenge(headers['www-authenticate']);
+		if (challenge === undefined) {
+			throw new Error('the registry does not ask for a token at /v2/');
+		}
+		return challenge.service;
+	} catch (error) {
+		throw upstreamError('registry', error);
+	}
+}

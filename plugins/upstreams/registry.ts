@@ -1,0 +1,94 @@
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import fp from 'fastify-plugin';
+import type { IncomingHttpHeaders } from 'node:http';
+import { Pool, type Dispatcher } from 'undici';
+import { boundedDispatch } from '../../src/http/bounded-dispatch.ts';
+import { RegistryError, upstreamError } from '../../src/errors.ts';
+import type { Config } from '../../src/config.ts';
+import { parseChallenge } from '../../src/registry/challenge.ts';
+import { upstreamStatusError } from '../../src/registry/error-response.ts';
+import { pullScope } from '../../src/registry/scope.ts';
+import type { UpstreamRequest } from '../../src/registry/upstream-request.ts';
+import { smallRequest } from '../../src/http/small-request.ts';
+import { VERIFIED } from '../../src/http/verified.ts';
+
+declare module 'fastify' {
+	interface FastifyInstance {
+		registry: {
+			dispatcher: Dispatcher;
+			/** @returns the tags of an upstream repository. @throws RegistryError where the registry refuses or does not answer */
+			tags(upstreamRequest: UpstreamRequest, request: FastifyRequest): Promise<string[]>;
+		};
+	}
+	interface FastifyRequest {
+		/** @returns the error for an answer of the upstream registry that is neither a success nor a redirect; it knows this client's own challenge */
+		refusal(upstreamRequest: UpstreamRequest, status: number, headers: IncomingHttpHeaders): Promise<RegistryError>;
+	}
+}
+
+/** A release's repository has one tag; this is for all else that could be pointed at. */
+const MAX_TAGS_BYTES = 1024 * 1024;
+
+/** The upstream registry: connections to it, and what its refusals mean. */
+export default fp(
+	async (app: FastifyInstance, config: Config) => {
+		const pool = new Pool(config.REGISTRY_URL, {
+			connections: config.REGISTRY_CONNECTIONS,
+			connect: { ...VERIFIED, timeout: config.REGISTRY_CONNECT_TIMEOUT },
+			headersTimeout: config.REGISTRY_HEADERS_TIMEOUT,
+			bodyTimeout: config.REGISTRY_BODY_TIMEOUT,
+		});
+		app.addHook('onClose', async () => pool.destroy());
+		const dispatcher = pool.compose(boundedDispatch({ concurrency: config.REGISTRY_CONNECTIONS, queue: config.REGISTRY_QUEUE, waitMs: config.REGISTRY_CONNECT_TIMEOUT }));
+		app.decorate('registry', { dispatcher, tags });
+
+		async function tags(upstreamRequest: UpstreamRequest, request: FastifyRequest): Promise<string[]> {
+			const { status, headers, body } = await smallRequest(dispatcher, {
+				origin: config.REGISTRY_URL,
+				path: upstreamRequest.path,
+				headers: { authorization: `Bearer ${upstreamRequest.token}`, 'x-request-id': request.id },
+				maxBytes: MAX_TAGS_BYTES,
+				signal: request.signal,
+			}).catch((error: unknown) => {
+				throw upstreamError('registry', error);
+			});
+			if (status >= 400) {
+				throw await request.refusal(upstreamRequest, status, headers);
+			}
+			const list = parseJson(body) as { tags?: unknown } | null | undefined;
+			// A list that is not legible is not an empty one. A repository without tags has null.
+			if (status !== 200 || typeof list?.tags !== 'object') {
+				throw upstreamStatusError(502, { ...upstreamRequest, name: upstreamRequest.name ?? '' }, {});
+			}
+			return Array.isArray(list.tags) ? list.tags.filter((tag) => typeof tag === 'string') : [];
+		}
+
+		app.decorateRequest('refusal', async function (upstreamRequest, status, headers) {
+			return refusal(this, upstreamRequest, status, headers);
+		});
+	},
+	{ name: 'registry' },
+);
+
+function parseJson(body: Buffer): unknown {
+	try {
+		return JSON.parse(body.toString()) ?? undefined;
+	} catch {
+		return undefined;
+	}
+}
+
+async function refusal(request: FastifyRequest, { kind, name, item }: UpstreamRequest, status: number, headers: IncomingHttpHeaders): Promise<RegistryError> {
+	if (status !== 401) {
+		return upstreamStatusError(status, { kind, name: name ?? 'the registry', item }, headers);
+	}
+	const { error = 'invalid_token', errorDescription } = parseChallenge(headers['www-authenticate']) ?? {};
+	try {
+		const challenge = await request.challenge({ scope: name === undefined ? undefined : pullScope(name), error, errorDescription });
+		return new RegistryError('UNAUTHORIZED', name === undefined ? 'the token is not valid any more' : `the token does not allow pulling ${name}, or is not valid any more`, {
+			headers: { 'www-authenticate': challenge },
+		});
+	} catch (cause) {
+		return cause instanceof RegistryError ? cause : upstreamError('registry', cause);
+	}
+}

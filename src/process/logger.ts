@@ -1,0 +1,24 @@
+import { pino, type Logger } from 'pino';
+import type { Config } from '../config.ts';
+
+/** Where credentials could stand, should a request or an error of balena-sdk ever be logged whole. No wildcards: they would cost each line more than all the rest. */
+const SECRETS = ['authorization', 'headers.authorization', 'req.headers.authorization', 'err.requestOptions', 'error.requestOptions', 'cause.requestOptions'];
+
+/**
+ * @returns a logger of one JSON line an event; readable lines in a terminal or where they are asked for, if pino-pretty is installed (it is for development only)
+ */
+export function createLogger({ LOG_LEVEL, LOG_FORMAT }: Pick<Config, 'LOG_LEVEL' | 'LOG_FORMAT'>): Logger {
+	const options = { level: LOG_LEVEL, base: undefined, redact: SECRETS };
+	if (hasPretty() && (LOG_FORMAT === 'pretty' || (LOG_FORMAT === 'auto' && process.stdout.isTTY))) {
+		return pino({ ...options, transport: { target: 'pino-pretty', options: { translateTime: 'HH:MM:ss' } } });
+	}
+	return pino(options);
+}
+
+function hasPretty(): boolean {
+	try {
+		return import.meta.resolve('pino-pretty') !== '';
+	} catch {
+		return false;
+	}
+}

@@ -1,0 +1,85 @@
+import assert from 'node:assert/strict';
+import { createServer, type IncomingMessage } from 'node:http';
+import { once } from 'node:events';
+import type { AddressInfo } from 'node:net';
+import { describe, test, type TestContext } from 'node:test';
+import { pull, startProxy } from '../../support/proxy.ts';
+import { imageOf } from '../../upstream/index.ts';
+import { startRelay } from '../../upstream/relay.ts';
+import { sharedUpstream } from '../../upstream/shared.ts';
+
+const NAME = 'balenablocks/browser-aarch64';
+const upstream = await sharedUpstream();
+const blob = `blobs/${imageOf(upstream, NAME).platforms[0]!.layers[0]!.digest}`;
+
+/** An object storage that serves ranges of ten bytes and, as S3 does, refuses requests with an Authorization header. */
+async function startStorage(t: TestContext): Promise<{ url: string; requests: IncomingMessage[] }> {
+	const requests: IncomingMessage[] = [];
+	const server = createServer((request, response) => {
+		requests.push(request);
+		if (request.headers.authorization !== undefined) {
+			response.writeHead(400).end();
+		} else if (request.url === '/loop') {
+			response.writeHead(302, { location: '/loop' }).end();
+		} else if (request.url === '/gone') {
+			response.writeHead(403).end('<Error>SignatureDoesNotMatch</Error>');
+		} else if (request.headers.range === 'bytes=4-') {
+			response.writeHead(206, { 'content-range': 'bytes 4-9/10', 'content-length': 6 }).end('456789');
+		} else {
+			response.writeHead(200, { 'content-length': 10 }).end('0123456789');
+		}
+	}).listen(0, '127.0.0.1');
+	await once(server, 'listening');
+	t.after(() => server.close());
+	return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, requests };
+}
+
+async function startWithRedirect(t: TestContext, location: string, env: Record<string, string>) {
+	const registry = await startRelay(upstream.registryUrl);
+	t.after(() => registry.close());
+	registry.fault = ({ url = '' }) => (url.includes('/blobs/') ? { status: 307, headers: { location }, body: '' } : undefined);
+	return startProxy(t, { ...upstream, registryUrl: registry.url }, env);
+}
+
+describe('redirects of blobs', () => {
+	const LOOPBACK = { FOLLOW_REDIRECTS_ALLOW: '127.0.0.0/8' };
+	const rows: { what: string; path: string; env: Record<string, string>; status: number; text?: string; asked: number }[] = [
+		{ what: 'are passed on by default', path: '/blob', env: {}, status: 307, asked: 0 },
+		{ what: 'are followed when asked to', path: '/blob', env: { FOLLOW_REDIRECTS: 'http', ...LOOPBACK }, status: 200, text: '0123456789', asked: 1 },
+		{ what: 'never lead to loopback on their own', path: '/blob', env: { FOLLOW_REDIRECTS: 'http' }, status: 502, asked: 0 },
+		{ what: 'never lead to plain http with https only', path: '/blob', env: { FOLLOW_REDIRECTS: 'https', ...LOOPBACK }, status: 502, asked: 0 },
+		{ what: 'are not followed for ever', path: '/loop', env: { FOLLOW_REDIRECTS: 'http', ...LOOPBACK }, status: 502, asked: 3 },
+		{ what: 'to something that is refused are a failure of the registry', path: '/gone', env: { FOLLOW_REDIRECTS: 'http', ...LOOPBACK }, status: 502, asked: 1 },
+	];
+	for (const { what, path, env, status, text, asked } of rows) {
+		test(what, async (t) => {
+			const storage = await startStorage(t);
+			const proxy = await startWithRedirect(t, storage.url + path, env);
+			const answer = await pull(proxy, NAME, blob);
+			assert.equal(answer.status, status, answer.text);
+			assert.equal(storage.requests.length, asked);
+			if (text !== undefined) {
+				assert.equal(answer.text, text);
+			}
+			if (status === 307) {
+				assert.equal(answer.headers.get('location'), storage.url + path);
+			}
+		});
+	}
+
+	test('are followed with the range that the client asked for', async (t) => {
+		const storage = await startStorage(t);
+		const proxy = await startWithRedirect(t, `${storage.url}/blob`, { FOLLOW_REDIRECTS: 'http', ...LOOPBACK });
+		const answer = await pull(proxy, NAME, blob, { headers: { range: 'bytes=4-' } });
+		assert.deepEqual([answer.status, answer.headers.get('content-range'), answer.text], [206, 'bytes 4-9/10', '456789']);
+	});
+
+	for (const location of ['http://169.254.169.254/latest/meta-data/', 'http://[::1]:1/', 'http://[::ffff:127.0.0.1]:1/', 'http://localhost:1/', 'http://0.0.0.0:1/', 'http://2130706433:1/', 'file:///etc/passwd', 'ftp://example.com/']) {
+		test(`never lead to ${location}`, async (t) => {
+			const proxy = await startWithRedirect(t, location, { FOLLOW_REDIRECTS: 'http' });
+			const answer = await pull(proxy, NAME, blob);
+			assert.equal(answer.status, 502);
+			assert.match(proxy.log.join(''), /which is (not allowed|this machine)/);
+		});
+	}
+});

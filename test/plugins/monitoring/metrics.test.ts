@@ -1,0 +1,162 @@
+import assert from 'node:assert/strict';
+import { request } from 'node:http';
+import { test, type TestContext } from 'node:test';
+import { ACCEPT, basic } from '../../support/proxy.ts';
+import { ask, faultAt, setUp, tokenFor, until, type Setup } from '../../support/setup.ts';
+import { imageOf } from '../../upstream/index.ts';
+import { freePort } from '../../upstream/listen.ts';
+import { sharedUpstream } from '../../upstream/shared.ts';
+import { LONG } from '../../support/expect.ts';
+
+/* Whatever breaks can be seen in the metrics: which fault moves which one, and no other of the same name. */
+
+const upstream = await sharedUpstream();
+const NAME = 'acme/pinned/1.0.0';
+const BLOB = `/v2/${NAME}/blobs/${imageOf(upstream, 'acme/pinned', '1.0.0').platforms[0]!.layers[0]!.digest}`;
+const MANIFEST = `/v2/${NAME}/manifests/latest`;
+const login = { headers: { authorization: basic(upstream.keys.owner) } };
+
+/** @returns the series of a metric that are not 0, as in `{limit="address"}`: value */
+async function series(port: string, metric: string): Promise<Record<string, number>> {
+	const exposition = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
+	const lines = exposition.split('\n').filter((line) => line.startsWith(`registry_proxy_${metric}{`));
+	return Object.fromEntries(lines.map((line): [string, number] => [line.slice(line.indexOf('{'), line.indexOf('}') + 1), Number(line.split(' ').at(-1))]).filter(([, value]) => value > 0));
+}
+
+/** Asks for a token that needs the API, and what comes of it does not matter. */
+const askApi = ({ proxy }: Setup): Promise<unknown> => ask(proxy, '/auth/v1/token?scope=repository:acme/secret:pull', login);
+const askRegistry = ({ proxy }: Setup, token: string): Promise<unknown> => ask(proxy, MANIFEST, { token, headers: { accept: ACCEPT } });
+
+/** `run` is called when the service has been asked for a token once. `series`: what the metric holds then, exactly. */
+const ROWS: Record<string, { metric: string; series: Record<string, number>; env?: Record<string, string>; run(setup: Setup, token: string): Promise<unknown> }> = {
+	'the API hangs': {
+		metric: 'upstream_errors_total',
+		series: { '{upstream="api",reason="timeout"}': 1 },
+		env: { API_TIMEOUT: '3' },
+		run: (setup) => ((setup.api.fault = faultAt(/^\/v7/, 'hang')), askApi(setup)),
+	},
+	'the API hangs, asked for a token': {
+		metric: 'upstream_errors_total',
+		series: { '{upstream="api",reason="timeout"}': 1 },
+		env: { API_TIMEOUT: '3' },
+		run: (setup) => ((setup.api.fault = faultAt(/^\/auth/, 'hang')), askApi(setup)),
+	},
+	'the API resets connections': {
+		metric: 'upstream_errors_total',
+		series: { '{upstream="api",reason="connection"}': 1 },
+		run: (setup) => ((setup.api.fault = faultAt(/^\/auth/, 'reset')), askApi(setup)),
+	},
+	'the API answers 500': {
+		metric: 'upstream_errors_total',
+		series: { '{upstream="api",reason="status"}': 1 },
+		run: (setup) => ((setup.api.fault = faultAt(/^\/v7/, { status: 500 })), askApi(setup)),
+	},
+	'the API is asked too much': {
+		metric: 'upstream_errors_total',
+		series: { '{upstream="api",reason="overloaded"}': 1 },
+		env: { API_CONCURRENCY: '1', API_QUEUE: '0' },
+		async run(setup) {
+			setup.api.fault = () => 'hang';
+			const waiting = request(`${setup.proxy.url}/auth/v1/token?scope=repository:acme/secret:pull`).on('error', () => undefined);
+			waiting.end();
+			await until(() => setup.api.underWay === 1);
+			await askApi(setup);
+			waiting.destroy();
+		},
+	},
+	'the registry hangs': {
+		metric: 'upstream_errors_total',
+		series: { '{upstream="registry",reason="timeout"}': 1 },
+		env: { REGISTRY_HEADERS_TIMEOUT: '0.3' },
+		run: (setup, token) => ((setup.registry.fault = () => 'hang'), askRegistry(setup, token)),
+	},
+	'the registry resets connections': {
+		metric: 'upstream_errors_total',
+		series: { '{upstream="registry",reason="connection"}': 1 },
+		run: (setup, token) => ((setup.registry.fault = () => 'reset'), askRegistry(setup, token)),
+	},
+	'the registry breaks off in a blob': {
+		metric: 'upstream_errors_total',
+		series: { '{upstream="registry",reason="connection"}': 1 },
+		run: (setup, token) => ((setup.registry.fault = faultAt(/blobs/, { truncateAfterBytes: 10 })), ask(setup.proxy, BLOB, { token })),
+	},
+	'the registry answers 503': {
+		metric: 'upstream_errors_total',
+		series: { '{upstream="registry",reason="status"}': 1 },
+		run: (setup, token) => ((setup.registry.fault = () => ({ status: 503 })), askRegistry(setup, token)),
+	},
+	'the registry is asked too much': {
+		metric: 'upstream_errors_total',
+		series: { '{upstream="registry",reason="overloaded"}': 1 },
+		env: { REGISTRY_CONNECTIONS: '1', REGISTRY_QUEUE: '0' },
+		async run(setup, token) {
+			setup.registry.fault = () => 'hang';
+			const waiting = request(setup.proxy.url + BLOB, { headers: { authorization: `Bearer ${token}` } }).on('error', () => undefined);
+			waiting.end();
+			await until(() => setup.registry.underWay === 1);
+			await askRegistry(setup, token);
+			waiting.destroy();
+		},
+	},
+	'the registry refuses, as registries do': { metric: 'upstream_errors_total', series: {}, run: (setup, token) => ask(setup.proxy, `/v2/${NAME}/blobs/sha256:${'0'.repeat(64)}`, { token }) },
+	'a client goes away before there is an answer': {
+		metric: 'requests_total',
+		series: { '{kind="token",status="200"}': 1, '{kind="blob",status="499"}': 1 },
+		async run(setup, token) {
+			setup.registry.fault = () => 'hang';
+			const client = request(setup.proxy.url + BLOB, { headers: { authorization: `Bearer ${token}` } }).on('error', () => undefined);
+			client.end();
+			await until(() => setup.registry.underWay === 1);
+			client.destroy();
+			await until(() => setup.registry.underWay === 0);
+		},
+	},
+	'and that is no error of the registry': {
+		metric: 'upstream_errors_total',
+		series: {},
+		run: (setup, token) => ROWS['a client goes away before there is an answer']!.run(setup, token),
+	},
+	'nor is it when it goes away in the middle of a blob': {
+		metric: 'upstream_errors_total',
+		series: {},
+		async run(setup, token) {
+			setup.registry.fault = faultAt(/blobs/, { status: 200, body: 'x'.repeat(20_000_000) });
+			const client = request(setup.proxy.url + BLOB, { headers: { authorization: `Bearer ${token}` } }).on('error', () => undefined);
+			client.once('response', (response) => response.on('error', () => undefined).once('data', () => client.destroy())).end();
+			await until(() => setup.registry.underWay === 1);
+			await until(() => setup.registry.underWay === 0);
+		},
+	},
+	'an address has used up its requests': { metric: 'rate_limited_total', series: { '{limit="address"}': 2 }, env: { RATE_LIMIT_MAX: '1' }, run: async (setup) => [await askApi(setup), await askApi(setup)] },
+	'a login has failed too often': {
+		metric: 'rate_limited_total',
+		series: { '{limit="login"}': 1 },
+		env: { LOGIN_FAILURES_MAX: '1' },
+		async run({ proxy }) {
+			for (let i = 0; i < 2; i++) {
+				await ask(proxy, '/auth/v1/token', { headers: { authorization: basic('bad') } });
+			}
+		},
+	},
+	'the API is down, and what is remembered is too old': {
+		metric: 'cache_requests_total',
+		series: { '{cache="resolution",result="miss"}': 2, '{cache="resolution",result="stale"}': 1, '{cache="token",result="miss"}': 2, '{cache="token",result="stale"}': 1 },
+		env: { RESOLUTION_TTL: '0.001', TOKEN_TTL: '0.001' },
+		run: (setup) => ((setup.api.fault = () => 'reset'), tokenFor(setup.proxy, NAME)),
+	},
+};
+
+for (const [fault, row] of Object.entries(ROWS)) {
+	test(fault, { timeout: 20_000 }, async (t: TestContext) => {
+		const port = String(await freePort());
+		const setup = await setUp(t, { ...LONG, METRICS_PORT: port, ...row.env });
+		const token = await tokenFor(setup.proxy, NAME);
+		await row.run(setup, token).catch(() => 'broken off');
+		// Counted when an answer has ended, which its client may know a little earlier: the token's, and that of at least one more.
+		await until(async () => Object.values(await series(port, 'requests_total')).reduce((sum, count) => sum + count, 0) >= 2);
+		let last = {};
+		await until(async () => JSON.stringify(sorted((last = await series(port, row.metric)))) === JSON.stringify(sorted(row.series))).catch(() => assert.deepEqual(last, row.series));
+	});
+}
+
+const sorted = (of: Record<string, number>): [string, number][] => Object.entries(of).sort(([a], [b]) => a.localeCompare(b));

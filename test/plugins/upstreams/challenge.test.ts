@@ -1,0 +1,198 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { basic } from '../../support/proxy.ts';
+import { imageOf } from '../../upstream/index.ts';
+import { sharedUpstream } from '../../upstream/shared.ts';
+import { ask, assertError, faultAt, forge, seen, setUp, tokenFor, upstreamPart } from '../../support/setup.ts';
+
+/* Every 401 sends the client to this proxy's own token endpoint, in the words that the client used. */
+
+const upstream = await sharedUpstream();
+const { repository, digest } = imageOf(upstream, 'acme/pinned');
+const TOKEN_PATH = '/auth/v1/token';
+
+/** @returns the whole header that is expected */
+function bearer(origin: string, scope?: string, more = ''): string {
+	return `Bearer realm="${origin}${TOKEN_PATH}",service="${upstream.service}"${scope === undefined ? '' : `,scope="repository:${scope}:pull"`}${more}`;
+}
+
+test('without a token, every endpoint answers with a challenge in the friendly name', async (t) => {
+	const { proxy } = await setUp(t);
+	const rows: [path: string, scope: string | undefined][] = [
+		['/v2/', undefined],
+		['/v2', undefined],
+		['/v2/?n=1', undefined],
+		['/v2/_catalog', undefined],
+		['/v2/acme/pinned/manifests/latest', 'acme/pinned'],
+		['/v2/acme/pinned/1.1.0/manifests/anything', 'acme/pinned/1.1.0'],
+		[`/v2/acme/pinned/manifests/${digest}`, 'acme/pinned'],
+		[`/v2/acme/pinned/manifests/${digest.replace(':', '%3A')}`, 'acme/pinned'],
+		['/v2/acme/pinned/manifests/latest?ns=bh.cr', 'acme/pinned'],
+		[`/v2/acme/several/1.1.0/db/blobs/${digest}`, 'acme/several/1.1.0/db'],
+		[`/v2/acme/pinned/referrers/${digest}`, 'acme/pinned'],
+		['/v2/acme/pinned/tags/list', 'acme/pinned'],
+		['/v2/acme/nowhere/manifests/latest', 'acme/nowhere'],
+		['/v2/acme/secret/manifests/latest', 'acme/secret'],
+		[`/v2/${repository}/manifests/latest`, repository],
+	];
+	for (const [path, scope] of rows) {
+		for (const method of ['GET', 'HEAD']) {
+			await t.test(`${method} ${path}`, async () => {
+				const answer = await ask(proxy, path, { method });
+				assert.equal(answer.headers['www-authenticate'], bearer(proxy.url, scope));
+				assert.equal(answer.headers['docker-distribution-api-version'], 'registry/2.0');
+				assert.equal(answer.headers['content-type'], 'application/json');
+				assert.equal(answer.status, 401);
+				if (method === 'GET') {
+					assertError(answer, 401, 'UNAUTHORIZED');
+				}
+			});
+		}
+	}
+});
+
+test('what is no bearer token is answered by the challenge and reaches no upstream', async (t) => {
+	const { proxy, registry, api } = await setUp(t);
+	const rows: Record<string, { authorization: string; error?: string }> = {
+		'Basic with a good key': { authorization: basic(upstream.keys.owner) },
+		'Basic with a bad key': { authorization: basic('nonsense') },
+		'Basic with both parts empty': { authorization: basic('', '') },
+		'another scheme': { authorization: 'Digest username="u"' },
+		'an empty header': { authorization: '' },
+		'Bearer without a token': { authorization: 'Bearer' },
+		'Bearer with what is no token': { authorization: 'Bearer a b', error: 'invalid_token' },
+		'bearer in lower case': { authorization: 'bearer "', error: 'invalid_token' },
+		'Bearer with a map that is none': { authorization: 'Bearer a.b.c~AAAA', error: 'invalid_token' },
+	};
+	for (const [name, { authorization, error }] of Object.entries(rows)) {
+		for (const [path, scope] of [['/v2/', undefined], ['/v2/acme/pinned/manifests/latest', 'acme/pinned']] as const) {
+			await t.test(`${name}: ${path}`, async () => {
+				const answer = await ask(proxy, path, { headers: { authorization } });
+				assertError(answer, 401, 'UNAUTHORIZED');
+				assert.equal(answer.headers['www-authenticate'], bearer(proxy.url, scope, error === undefined ? '' : `,error="${error}"`));
+			});
+		}
+	}
+	assert.deepEqual(seen(registry), ['GET /v2/'], 'the upstream is asked for its challenge once, and for nothing else');
+	assert.deepEqual(registry.requests.map(({ headers }) => headers.authorization), [undefined]);
+	assert.deepEqual(seen(api), []);
+});
+
+test('the realm is the proxy as the client sees it', async (t) => {
+	const forwarded = { 'x-forwarded-proto': 'https', 'x-forwarded-host': 'public.example' };
+	const rows: { name: string; env?: Record<string, string>; headers?: Record<string, string>; origin: string }[] = [
+		{ name: 'Host', headers: { host: 'registry.example' }, origin: 'http://registry.example' },
+		{ name: 'Host with a port', headers: { host: 'registry.example:5000' }, origin: 'http://registry.example:5000' },
+		{ name: 'Host is an IPv6 address', headers: { host: '[::1]:5000' }, origin: 'http://[::1]:5000' },
+		{ name: 'X-Forwarded-* of anybody counts for nothing', headers: { host: 'registry.example', ...forwarded }, origin: 'http://registry.example' },
+		{ name: 'X-Forwarded-* of a trusted proxy', env: { TRUST_PROXY: 'loopback' }, headers: { host: 'inner.example', ...forwarded }, origin: 'https://public.example' },
+		{ name: 'X-Forwarded-Proto alone', env: { TRUST_PROXY: 'true' }, headers: { host: 'registry.example', 'x-forwarded-proto': 'https' }, origin: 'https://registry.example' },
+		{ name: 'X-Forwarded-* of another than the trusted proxy', env: { TRUST_PROXY: '10.0.0.0/8' }, headers: { host: 'registry.example', ...forwarded }, origin: 'http://registry.example' },
+		{ name: 'PUBLIC_URL', env: { PUBLIC_URL: 'https://bh.example:8443' }, headers: { host: 'registry.example' }, origin: 'https://bh.example:8443' },
+		{ name: 'PUBLIC_URL before X-Forwarded-*', env: { PUBLIC_URL: 'https://bh.example', TRUST_PROXY: 'true' }, headers: forwarded, origin: 'https://bh.example' },
+		{ name: 'PUBLIC_URL in spite of a hostile Host', env: { PUBLIC_URL: 'https://bh.example' }, headers: { host: 'evil.example",x="' }, origin: 'https://bh.example' },
+	];
+	for (const { name, env, headers, origin } of rows) {
+		await t.test(name, async (t) => {
+			const { proxy } = await setUp(t, env);
+			const unauthenticated = await ask(proxy, '/v2/acme/pinned/manifests/latest', { headers });
+			assert.equal(unauthenticated.headers['www-authenticate'], bearer(origin, 'acme/pinned'));
+			// The upstream's 401s as well.
+			const refused = await ask(proxy, '/v2/', { headers, token: 'a.b.c' });
+			assert.equal(refused.headers['www-authenticate'], bearer(origin, undefined, ',error="invalid_token"'));
+		});
+	}
+});
+
+test('a Host that is none is refused, and not echoed', async (t) => {
+	const { proxy } = await setUp(t, { TRUST_PROXY: 'true' });
+	const hosts = ['evil.example",realm="x', 'evil.example/path', 'user@evil.example', 'evil.example#', 'evil example', '-', '[::1', 'evil.example:port', 'h'.repeat(300), '%2e'];
+	for (const host of hosts) {
+		for (const header of ['host', 'x-forwarded-host']) {
+			await t.test(`${header}: ${host.slice(0, 40)}`, async () => {
+				const answer = await ask(proxy, '/v2/acme/pinned/manifests/latest', { headers: { [header]: host } });
+				assertError(answer, 400, 'UNSUPPORTED');
+				assert.equal(answer.headers['www-authenticate'], undefined);
+				assert.ok(!answer.text.includes('evil'));
+			});
+		}
+	}
+	await t.test('X-Forwarded-Proto that is no web scheme', async () => {
+		assertError(await ask(proxy, '/v2/', { headers: { 'x-forwarded-proto': 'javascript' } }), 400, 'UNSUPPORTED');
+	});
+});
+
+test('a 401 of the registry becomes one of the proxy, with its error', async (t) => {
+	const { proxy, registry } = await setUp(t);
+	const anonymous = upstreamPart(await tokenFor(proxy, []));
+	const secret = imageOf(upstream, 'acme/secret');
+	const forged = forge(anonymous, { n: { 'acme/pinned': [secret.repository, ''] } });
+
+	await t.test('of the real registry, for a token without the grant', async () => {
+		for (const what of [`manifests/latest`, `manifests/${secret.digest}`, `blobs/${secret.platforms[0]!.configDigest}`, `referrers/${secret.digest}`]) {
+			const answer = await ask(proxy, `/v2/acme/pinned/${what}`, { token: forged });
+			// A registry without referrers answers 404 before it looks at the token.
+			if (what.startsWith('referrers') && answer.status === 404) {
+				continue;
+			}
+			assertError(answer, 401, 'UNAUTHORIZED');
+			assert.equal(answer.headers['www-authenticate'], bearer(proxy.url, 'acme/pinned', ',error="insufficient_scope"'), what);
+			assert.ok(!JSON.stringify(answer).includes(secret.repository.slice(3)), `${what} names the repository`);
+		}
+	});
+
+	const rows: Record<string, { header: string | string[] | undefined; more: string }> = {
+		'with a description': {
+			header: 'Bearer realm="https://api.example/token",service="x",scope="repository:v2/00:pull",error="invalid_token",error_description="it is \\"too old\\""',
+			more: ',error="invalid_token",error_description="it is \\"too old\\""',
+		},
+		'unquoted, in another order and case': { header: 'bearer ERROR=insufficient_scope , Scope="a", Realm="https://api.example/token"', more: ',error="insufficient_scope"' },
+		'behind another scheme': { header: ['Basic realm="x"', 'Bearer realm="https://api.example/token",service="x",error="invalid_token"'], more: ',error="invalid_token"' },
+		'without an error': { header: 'Bearer realm="https://api.example/token",service="x"', more: ',error="invalid_token"' },
+		'without a challenge': { header: undefined, more: ',error="invalid_token"' },
+	};
+	for (const [name, { header, more }] of Object.entries(rows)) {
+		await t.test(name, async () => {
+			registry.fault = faultAt(/./, { status: 401, headers: header === undefined ? {} : { 'www-authenticate': header }, body: 'secrets of the upstream' });
+			for (const what of ['manifests/latest', `manifests/${digest}`, `blobs/${digest}`, `referrers/${digest}`]) {
+				const answer = await ask(proxy, `/v2/acme/pinned/${what}`, { token: forged });
+				assertError(answer, 401, 'UNAUTHORIZED');
+				assert.equal(answer.headers['www-authenticate'], bearer(proxy.url, 'acme/pinned', more));
+			}
+			const ping = await ask(proxy, '/v2/', { token: forged });
+			assert.equal(ping.headers['www-authenticate'], bearer(proxy.url, undefined, more));
+		});
+	}
+
+	await t.test('a name that the token does not hold: the challenge asks for it', async () => {
+		registry.requests = [];
+		const answer = await ask(proxy, '/v2/acme/several/manifests/latest', { token: await tokenFor(proxy, 'acme/pinned') });
+		assertError(answer, 401, 'UNAUTHORIZED');
+		assert.equal(answer.headers['www-authenticate'], bearer(proxy.url, 'acme/several', ',error="insufficient_scope"'));
+		assert.deepEqual(seen(registry), []);
+	});
+});
+
+test('the upstream’s name is learned once, and until then its failure is told', async (t) => {
+	const { proxy, registry } = await setUp(t);
+	const broken: Record<string, { fault: Parameters<typeof faultAt>[1]; status: number }> = {
+		'it resets the connection': { fault: 'reset', status: 502 },
+		'it does not ask for a token': { fault: { status: 200, body: '{}' }, status: 502 },
+		'it asks for Basic': { fault: { status: 401, headers: { 'www-authenticate': 'Basic realm="x"' } }, status: 502 },
+	};
+	for (const [name, { fault, status }] of Object.entries(broken)) {
+		await t.test(name, async () => {
+			registry.fault = () => fault;
+			const message = assertError(await ask(proxy, '/v2/acme/pinned/manifests/latest'), status, 'UNAVAILABLE');
+			assert.ok(!message.includes('127.0.0.1'));
+		});
+	}
+	await t.test('it works again', async () => {
+		registry.fault = () => undefined;
+		registry.requests = [];
+		await Promise.all(Array.from({ length: 5 }, async () => assertError(await ask(proxy, '/v2/acme/pinned/manifests/latest'), 401, 'UNAUTHORIZED')));
+		registry.fault = () => 'reset';
+		assertError(await ask(proxy, '/v2/'), 401, 'UNAUTHORIZED');
+		assert.deepEqual(seen(registry), ['GET /v2/']);
+	});
+});

@@ -1,0 +1,69 @@
+import { describe } from 'node:test';
+import { blockList, includesAddress, isForbiddenTarget } from '../../../src/http/networks.ts';
+import { table } from '../../support/table.ts';
+
+describe('includesAddress: 192.0.2.7, 10.0.0.0/8, ::1 and 2001:db8::/32', () => {
+	const list = blockList(['192.0.2.7', '10.0.0.0/8', '::1', '2001:db8::/32']);
+	table<string | undefined>(
+		[
+			['192.0.2.7', true],
+			['192.0.2.8', false],
+			['10.255.0.1', true],
+			['11.0.0.1', false],
+			['::ffff:10.0.0.1', true],
+			['::ffff:11.0.0.1', false],
+			['::1', true],
+			['::2', false],
+			['2001:db8:ffff::1', true],
+			['2001:db9::1', false],
+			['2001:db8::1%eth0', true],
+			['localhost', false],
+			['10.0.0', false],
+			['', false],
+			[undefined, false],
+		],
+		(address) => includesAddress(list, address),
+	);
+});
+
+describe('isForbiddenTarget: where a redirect must not lead this proxy', () => {
+	table<string>(
+		[
+			['127.0.0.1', true],
+			['127.255.255.254', true],
+			['0.0.0.0', true],
+			['169.254.169.254', true],
+			['::1', true],
+			['::', true],
+			['fe80::1', true],
+			['fe80::1%eth0', true],
+			['fd00:ec2::254', true],
+			// IPv4 as IPv6.
+			['::ffff:127.0.0.1', true],
+			['::ffff:7f00:1', true],
+			['::ffff:169.254.169.254', true],
+			['::ffff:a9fe:a9fe', true],
+			['::127.0.0.1', true],
+			['64:ff9b::169.254.169.254', true],
+			['2002:7f00:1::', true],
+			// Public ones, and private ones, where a company's object storage is.
+			['192.0.2.7', false],
+			['10.0.0.1', false],
+			['192.168.0.1', false],
+			['2001:db8::1', false],
+			['fd00::1', false],
+			['::ffff:192.0.2.7', false],
+		],
+		(address) => isForbiddenTarget(address, blockList([])),
+	);
+	table<[address: string, allowed: string]>(
+		[
+			[['127.0.0.1', '127.0.0.1'], false],
+			[['127.0.0.2', '127.0.0.1'], true],
+			[['169.254.7.7', '169.254.7.0/24'], false],
+			[['::ffff:127.0.0.1', '127.0.0.0/8'], false],
+			[['::1', '127.0.0.0/8'], true],
+		],
+		([address, allowed]) => isForbiddenTarget(address, blockList([allowed])),
+	);
+});
