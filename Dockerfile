@@ -1,6 +1,6 @@
 # Both bases are pinned to the digest of their multi-platform index; the tag before it is for people (and for update bots) and is ignored by builders.
 # To move to others:  docker buildx imagetools inspect <image>:<tag>  prints the digest. Node's version is the one of the `node` package that the tests run on.
-ARG NODE_IMAGE=docker.io/library/node:24.21.0-trixie-slim@sha256:8ec5d7557396cfe32d21c3f9c13072355ceab22b584578ca4bb28af31120cffe
+ARG NODE_IMAGE=docker.io/library/node:26.10.0-trixie-slim@sha256:ec7758ee051e457b468b32bde57b0879010b325bb9862718e9615225ce4aaae1
 # glibc, libstdc++ and CA certificates, without shell, package manager or npm. It has Debian's glibc, on which Node's official binary runs unchanged.
 ARG RUNTIME_IMAGE=gcr.io/distroless/cc-debian13:nonroot@sha256:e792ab3d241a468a4fd7519ddbbebe66b49b5f365771716ea688ad40b6c6f1c2
 
