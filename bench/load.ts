@@ -53,21 +53,39 @@ interface Counted {
 async function loadGet(url: string, { path, headers, inTurn = [], status }: Request, seconds: number): Promise<Counted> {
 	const fields = Object.entries(headers).flatMap(([name, value]) => ['-H', `${name}: ${value}`]);
 	const script = inTurn.length === 0 ? [] : ['-s', join(import.meta.dirname, 'in-turn.lua')];
-	const { stdout } = await promisify(execFile)('wrk', ['-t1', `-c${CONNECTIONS}`, `-d${seconds}s`, '--latency', ...fields, ...script, url + path, ...inTurn.map((one) => (one.authorization === undefined ? one.path : `${one.path} ${one.authorization}`))]);
+	const { stdout } = await promisify(execFile)('wrk', [
+		'-t1',
+		`-c${CONNECTIONS}`,
+		`-d${seconds}s`,
+		'--latency',
+		...fields,
+		...script,
+		url + path,
+		...inTurn.map((one) => (one.authorization === undefined ? one.path : `${one.path} ${one.authorization}`)),
+	]);
 	const failed = /Non-2xx or 3xx responses: (\d+)|Socket errors: (.+)/.exec(stdout);
 	if (failed !== null) {
 		throw new Error(`${url}${path}, expecting ${status}: ${failed[0]}`);
 	}
 	const [, p99, unit] = /^ +99% +([\d.]+)(us|ms|s)$/m.exec(stdout) ?? [];
 	const [, requests, elapsed, minutes] = /(\d+) requests in ([\d.]+)(?:s|(m))/.exec(stdout) ?? [];
-	return { requests: Number(requests), elapsed: Number(elapsed) * (minutes === undefined ? 1 : 60), p99: Number(p99) * { us: 0.001, ms: 1, s: 1000 }[unit as 'us' | 'ms' | 's'] };
+	return {
+		requests: Number(requests),
+		elapsed: Number(elapsed) * (minutes === undefined ? 1 : 60),
+		p99: Number(p99) * { us: 0.001, ms: 1, s: 1000 }[unit as 'us' | 'ms' | 's'],
+	};
 }
 
 /** wrk waits for the body that an answer to HEAD announces but does not have. So the load for HEAD is made here. */
 async function loadHead(url: string, { path, headers, inTurn = [{ path }] }: Request, seconds: number): Promise<Counted> {
 	const { hostname, port, host } = new URL(url);
 	const requests = inTurn.map((one) =>
-		Buffer.from([`HEAD ${one.path} HTTP/1.1`, `Host: ${host}`, ...Object.entries(headers).map(([name, value]) => `${name}: ${value}`), '', ''].join('\r\n'), 'latin1'),
+		Buffer.from(
+			[`HEAD ${one.path} HTTP/1.1`, `Host: ${host}`, ...Object.entries(headers).map(([name, value]) => `${name}: ${value}`), '', ''].join(
+				'\r\n',
+			),
+			'latin1',
+		),
 	);
 	let at = 0;
 	const next = (): Buffer => requests[at++ % requests.length]!;

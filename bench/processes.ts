@@ -19,7 +19,12 @@ const children = new Set<ChildProcess>();
 process.on('exit', () => children.forEach((child) => child.kill('SIGTERM')));
 
 /** Starts a program. What it writes to standard output is dropped, unless `stdio` says otherwise; its errors are shown. */
-export function run(command: string, parameters: string[], env: Record<string, string> = {}, stdio: StdioOptions = ['ignore', 'ignore', 'inherit']): Running {
+export function run(
+	command: string,
+	parameters: string[],
+	env: Record<string, string> = {},
+	stdio: StdioOptions = ['ignore', 'ignore', 'inherit'],
+): Running {
 	const child = spawn(command, parameters, { env: { ...process.env, ...env }, stdio });
 	children.add(child);
 	child.once('exit', () => children.delete(child));

@@ -10,7 +10,14 @@ export async function pull({ url, image }: Target): Promise<number> {
 	const directory = mkdtempSync(join(tmpdir(), 'bench-pull-'));
 	try {
 		const start = performance.now();
-		await promisify(execFile)('skopeo', ['--insecure-policy', 'copy', '--quiet', '--src-tls-verify=false', `docker://${new URL(url).host}/${image}`, `dir:${directory}`]);
+		await promisify(execFile)('skopeo', [
+			'--insecure-policy',
+			'copy',
+			'--quiet',
+			'--src-tls-verify=false',
+			`docker://${new URL(url).host}/${image}`,
+			`dir:${directory}`,
+		]);
 		return performance.now() - start;
 	} finally {
 		rmSync(directory, { recursive: true, force: true });

@@ -23,7 +23,11 @@ export interface Aim {
 }
 
 /** @returns docs/performance.md: a table a measurement, each figure with its spread, and what was aimed at */
-export function report(measurements: Measurement[], aims: Aim[], { cores, rounds, seconds, node }: { cores: number; rounds: number; seconds: number; node: string }): string {
+export function report(
+	measurements: Measurement[],
+	aims: Aim[],
+	{ cores, rounds, seconds, node }: { cores: number; rounds: number; seconds: number; node: string },
+): string {
 	return `# Performance
 
 What \`npm run bench\` measured in one run: this service, nginx as a reverse proxy (one worker, connections to the upstream kept), and a minimal proxy of Express 5 and http-proxy-middleware 4 that rewrites by the
@@ -55,7 +59,10 @@ function table({ name, unit, isMoreBetter, measured }: Measurement): string {
 	const extras = [...new Set(measured.flatMap(({ more }) => Object.keys(more)))];
 	const base = measured.find(({ target }) => target.startsWith('nginx'))?.values ?? measured.at(-1)!.values;
 	const baseName = measured.find(({ target }) => target.startsWith('nginx'))?.target ?? measured.at(-1)!.target;
-	const rows = measured.map(({ target, values, more }) => `| ${target} | ${withSpread(values)} | ${figure(pairedRatio(values, base))} |${extras.map((key) => ` ${more[key] === undefined ? '' : withSpread(more[key])} |`).join('')}`);
+	const rows = measured.map(
+		({ target, values, more }) =>
+			`| ${target} | ${withSpread(values)} | ${figure(pairedRatio(values, base))} |${extras.map((key) => ` ${more[key] === undefined ? '' : withSpread(more[key])} |`).join('')}`,
+	);
 	return `**${name}**, ${unit}${isMoreBetter ? '' : ' (less is better)'}
 
 | | ${unit} | of ${baseName} |${extras.map((key) => ` ${key} |`).join('')}

@@ -8,7 +8,22 @@ import { report, type Aim, type Measured, type Measurement } from './report.ts';
 import { start } from './starts.ts';
 import { pairedRatio } from './statistics.ts';
 import { stream } from './streams.ts';
-import { EXPRESS, FORWARDING, NGINX, SERVICE, spawnExpress, spawnService, startExpress, startForwardingService, startNginxProxy, startService, STATIC, staticTarget, tokenPath, type Target } from './targets.ts';
+import {
+	EXPRESS,
+	FORWARDING,
+	NGINX,
+	SERVICE,
+	spawnExpress,
+	spawnService,
+	startExpress,
+	startForwardingService,
+	startNginxProxy,
+	startService,
+	STATIC,
+	staticTarget,
+	tokenPath,
+	type Target,
+} from './targets.ts';
 import { BIG_BLOB_BYTES, MIDDLE_BLOB_BYTES, startUpstream } from './upstream.ts';
 
 /*
@@ -22,7 +37,8 @@ const ROUNDS = quick ? 3 : 5;
 const SECONDS = quick ? 1 : 2;
 /** The round that does not count lasts longer: V8 needs some ten thousand requests to compile what is hot. */
 const WARM_UP_SECONDS = 2 * SECONDS;
-const ACCEPT = 'application/vnd.docker.distribution.manifest.v2+json, application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json';
+const ACCEPT =
+	'application/vnd.docker.distribution.manifest.v2+json, application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json';
 
 const missing = ['wrk', 'nginx', 'skopeo', 'curl'].filter((command) => !isInstalled(command));
 if (missing.length > 0) {
@@ -52,12 +68,27 @@ async function measureAll(): Promise<void> {
 	const forwarded = [forwarding, nginx, express];
 
 	const authorized = ({ token }: Target): Record<string, string> => ({ authorization: `Bearer ${token}`, accept: ACCEPT });
-	const manifest = (method: 'GET' | 'HEAD') => (target: Target): Request => ({ method, path: `/v2/${target.image}/manifests/latest`, headers: authorized(target), status: 200 });
-	const manifests = (method: 'GET' | 'HEAD') => (target: Target): Request => ({ ...manifest(method)(target), inTurn: content.manifests.map((digest) => ({ path: `/v2/${target.image}/manifests/${digest}` })) });
-	const redirected = (target: Target): Request => ({ method: 'GET', path: `/v2/${target.image}/blobs/${content.redirectedBlob}`, headers: authorized(target), status: 307 });
+	const manifest =
+		(method: 'GET' | 'HEAD') =>
+		(target: Target): Request => ({ method, path: `/v2/${target.image}/manifests/latest`, headers: authorized(target), status: 200 });
+	const manifests =
+		(method: 'GET' | 'HEAD') =>
+		(target: Target): Request => ({
+			...manifest(method)(target),
+			inTurn: content.manifests.map((digest) => ({ path: `/v2/${target.image}/manifests/${digest}` })),
+		});
+	const redirected = (target: Target): Request => ({
+		method: 'GET',
+		path: `/v2/${target.image}/blobs/${content.redirectedBlob}`,
+		headers: authorized(target),
+		status: 307,
+	});
 	const token = (target: Target): Request => ({ method: 'GET', path: tokenPath(target.image), headers: {}, status: 200 });
 	const tokenOf = (credentials: string): string => `Basic ${Buffer.from(credentials).toString('base64')}`;
-	const tokens = (target: Target): Request => ({ ...token(target), inTurn: content.manifests.map((_, i) => ({ path: tokenPath(target.image), authorization: tokenOf(`u:benchmarkKey${i}`) })) });
+	const tokens = (target: Target): Request => ({
+		...token(target),
+		inTurn: content.manifests.map((_, i) => ({ path: tokenPath(target.image), authorization: tokenOf(`u:benchmarkKey${i}`) })),
+	});
 
 	await measureLoad('manifest GET, from memory', fromMemory, manifest('GET'));
 	await measureLoad('manifest GET, forwarded', forwarded, manifests('GET'));
@@ -70,10 +101,19 @@ async function measureAll(): Promise<void> {
 	await measureStream('blob, 1 x 1 GB', [service, nginx, express], content.bigBlob, BIG_BLOB_BYTES, 1);
 	await measureStream('blobs, 8 x 100 MB', [service, nginx, express], content.middleBlob, MIDDLE_BLOB_BYTES, 8);
 	await measure('whole pull with skopeo, warm', 'ms', false, fromMemory, async (target) => ({ value: await pull(target) }));
-	await measure('start to the first pong', 'ms', false, [SERVICE, EXPRESS].map((name) => ({ name })), async ({ name }) => {
-		const { milliseconds, idle } = await start((port) => (name === SERVICE ? spawnService(upstream, port) : spawnExpress(upstream, port)), true);
-		return { value: milliseconds, more: { 'idle RSS, MB': idle } };
-	});
+	await measure(
+		'start to the first pong',
+		'ms',
+		false,
+		[SERVICE, EXPRESS].map((name) => ({ name })),
+		async ({ name }) => {
+			const { milliseconds, idle } = await start(
+				(port) => (name === SERVICE ? spawnService(upstream, port) : spawnExpress(upstream, port)),
+				true,
+			);
+			return { value: milliseconds, more: { 'idle RSS, MB': idle } };
+		},
+	);
 
 	const text = report(measurements, aims(), { cores: cpus().length, rounds: ROUNDS, seconds: SECONDS, node: process.version });
 	console.log(text);
@@ -97,7 +137,13 @@ async function measureStream(name: string, targets: Target[], digest: string, by
 }
 
 /** Measures all targets in turns, after a round that does not count. */
-async function measure<T extends { name: string }>(name: string, unit: string, isMoreBetter: boolean, targets: T[], once: (target: T, isWarmUp: boolean) => Promise<{ value: number; more?: Record<string, number> }>): Promise<void> {
+async function measure<T extends { name: string }>(
+	name: string,
+	unit: string,
+	isMoreBetter: boolean,
+	targets: T[],
+	once: (target: T, isWarmUp: boolean) => Promise<{ value: number; more?: Record<string, number> }>,
+): Promise<void> {
 	if (only !== undefined && !name.includes(only)) {
 		return;
 	}
@@ -119,8 +165,10 @@ async function measure<T extends { name: string }>(name: string, unit: string, i
 
 /** What is aimed at, as ratios in this run. */
 function aims(): Aim[] {
-	const values = (name: string, target: string): number[] => measurements.find((measurement) => measurement.name === name)?.measured.find((one) => one.target === target)?.values ?? [];
-	const extra = (name: string, target: string, key: string): number[] => measurements.find((measurement) => measurement.name === name)?.measured.find((one) => one.target === target)?.more[key] ?? [];
+	const values = (name: string, target: string): number[] =>
+		measurements.find((measurement) => measurement.name === name)?.measured.find((one) => one.target === target)?.values ?? [];
+	const extra = (name: string, target: string, key: string): number[] =>
+		measurements.find((measurement) => measurement.name === name)?.measured.find((one) => one.target === target)?.more[key] ?? [];
 	const ratio = (name: string, a: string, b: string): number => pairedRatio(values(name, a), values(name, b));
 	return [
 		{ what: 'manifest from memory, of nginx', reached: ratio('manifest GET, from memory', SERVICE, NGINX), atLeast: 1 },
@@ -130,8 +178,26 @@ function aims(): Aim[] {
 		{ what: 'forwarded manifest, of Express', reached: ratio('manifest GET, forwarded', FORWARDING, EXPRESS), atLeast: 2.5 },
 		{ what: 'streamed blob of 1 GB, of nginx', reached: ratio('blob, 1 x 1 GB', SERVICE, NGINX), atLeast: 0.85 },
 		{ what: 'streamed blobs of 100 MB, of nginx', reached: ratio('blobs, 8 x 100 MB', SERVICE, NGINX), atLeast: 0.85 },
-		{ what: 'start to the first pong, ms', reached: pairedRatio(values('start to the first pong', SERVICE), values('start to the first pong', SERVICE).map(() => 1)), atMost: 500 },
-		{ what: 'idle RSS, MB', reached: pairedRatio(extra('start to the first pong', SERVICE, 'idle RSS, MB'), extra('start to the first pong', SERVICE, 'idle RSS, MB').map(() => 1)), atMost: 110 },
-		{ what: 'p99 of manifests from memory, of nginx', reached: pairedRatio(extra('manifest GET, from memory', SERVICE, 'p99, ms'), extra('manifest GET, from memory', NGINX, 'p99, ms')), atMost: 3 },
+		{
+			what: 'start to the first pong, ms',
+			reached: pairedRatio(
+				values('start to the first pong', SERVICE),
+				values('start to the first pong', SERVICE).map(() => 1),
+			),
+			atMost: 500,
+		},
+		{
+			what: 'idle RSS, MB',
+			reached: pairedRatio(
+				extra('start to the first pong', SERVICE, 'idle RSS, MB'),
+				extra('start to the first pong', SERVICE, 'idle RSS, MB').map(() => 1),
+			),
+			atMost: 110,
+		},
+		{
+			what: 'p99 of manifests from memory, of nginx',
+			reached: pairedRatio(extra('manifest GET, from memory', SERVICE, 'p99, ms'), extra('manifest GET, from memory', NGINX, 'p99, ms')),
+			atMost: 3,
+		},
 	].filter(({ reached }) => !Number.isNaN(reached));
 }

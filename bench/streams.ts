@@ -19,14 +19,26 @@ export async function stream(target: Target, digest: string, bytes: number, atOn
 	resetPeak(target.pid);
 	const cpu = cpuSeconds(target.pid);
 	const start = performance.now();
-	await Promise.all(Array.from({ length: atOnce }, () => download(`${target.url}/v2/${target.image}/blobs/${digest}`, target.token, bytes)));
+	await Promise.all(
+		Array.from({ length: atOnce }, () => download(`${target.url}/v2/${target.image}/blobs/${digest}`, target.token, bytes)),
+	);
 	const seconds = (performance.now() - start) / 1000;
 	const total = bytes * atOnce;
 	return { rate: total / 1e6 / seconds, cpuPerGb: ((cpuSeconds(target.pid) - cpu) / total) * GB, peak: residentMb(target.pid, 'VmHWM') };
 }
 
 async function download(url: string, token: string, bytes: number): Promise<void> {
-	const { stdout } = await promisify(execFile)('curl', ['--silent', '--fail', '--output', '/dev/null', '--write-out', '%{size_download}', '--header', `Authorization: Bearer ${token}`, url]);
+	const { stdout } = await promisify(execFile)('curl', [
+		'--silent',
+		'--fail',
+		'--output',
+		'/dev/null',
+		'--write-out',
+		'%{size_download}',
+		'--header',
+		`Authorization: Bearer ${token}`,
+		url,
+	]);
 	if (Number(stdout) !== bytes) {
 		throw new Error(`${url}: ${stdout} bytes instead of ${bytes}`);
 	}

@@ -36,7 +36,12 @@ export function spawnService(upstream: Upstream, port: number, env: Record<strin
 }
 
 export function spawnExpress(upstream: Upstream, port: number): Running {
-	return run(process.execPath, [join(import.meta.dirname, 'express/server.ts')], { NODE_ENV: 'production', PORT: String(port), API_URL: upstream.url, REGISTRY_URL: upstream.url });
+	return run(process.execPath, [join(import.meta.dirname, 'express/server.ts')], {
+		NODE_ENV: 'production',
+		PORT: String(port),
+		API_URL: upstream.url,
+		REGISTRY_URL: upstream.url,
+	});
 }
 
 export async function startService(upstream: Upstream): Promise<Target> {
@@ -84,7 +89,14 @@ export async function startNginxProxy(upstream: Upstream, directory: string): Pr
 
 /** The upstream itself, as a measure for answers that need no other. */
 export function staticTarget(upstream: Upstream): Target {
-	return { name: STATIC, url: upstream.url, pid: upstream.pid, image: upstream.content.repository, token: upstream.content.token, stop: async () => {} };
+	return {
+		name: STATIC,
+		url: upstream.url,
+		pid: upstream.pid,
+		image: upstream.content.repository,
+		token: upstream.content.token,
+		stop: async () => {},
+	};
 }
 
 export async function startExpress(upstream: Upstream): Promise<Target> {

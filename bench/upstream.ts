@@ -109,9 +109,21 @@ function writeFiles(root: string, host: string): Content {
 	};
 
 	const layers = LAYER_BYTES.map((size) => writeBlob(LAYER, gzipSync(randomBytes(size))));
-	const config = writeBlob(CONFIG, Buffer.from(JSON.stringify({ architecture: 'amd64', os: 'linux', config: {}, rootfs: { type: 'layers', diff_ids: layers.map(({ digest }) => digest) } })));
+	const config = writeBlob(
+		CONFIG,
+		Buffer.from(
+			JSON.stringify({
+				architecture: 'amd64',
+				os: 'linux',
+				config: {},
+				rootfs: { type: 'layers', diff_ids: layers.map(({ digest }) => digest) },
+			}),
+		),
+	);
 	const writeManifest = (size: number): { manifest: Buffer; digest: string } => {
-		const manifest = Buffer.from(JSON.stringify({ schemaVersion: 2, mediaType: MANIFEST, config: { ...config, size }, layers }, undefined, 3));
+		const manifest = Buffer.from(
+			JSON.stringify({ schemaVersion: 2, mediaType: MANIFEST, config: { ...config, size }, layers }, undefined, 3),
+		);
 		const digest = sha256(manifest);
 		write(`v2/${repository}/manifests/${digest}`, manifest);
 		return { manifest, digest };
@@ -120,10 +132,24 @@ function writeFiles(root: string, host: string): Content {
 	const manifests = Array.from({ length: MANIFESTS }, (_, i) => writeManifest(10_000 + i).digest);
 	write(`v2/${repository}/manifests/latest`, manifest);
 
-	const token = jwt({ access: [{ type: 'repository', name: repository, actions: ['pull'], alias: NAME }], aud: host, sub: '', exp: Math.floor(Date.now() / 1000) + 14_400 });
+	const token = jwt({
+		access: [{ type: 'repository', name: repository, actions: ['pull'], alias: NAME }],
+		aud: host,
+		sub: '',
+		exp: Math.floor(Date.now() / 1000) + 14_400,
+	});
 	write('auth/v1/token', JSON.stringify({ token }));
 	write('v7/release', JSON.stringify({ d: [release(`${host}/${repository}`, digest)] }));
-	return { repository, name: NAME, manifest: digest, manifests, bigBlob: writeHole(BIG_BLOB_BYTES), middleBlob: writeHole(MIDDLE_BLOB_BYTES), redirectedBlob: sha256(randomBytes(32)), token };
+	return {
+		repository,
+		name: NAME,
+		manifest: digest,
+		manifests,
+		bigBlob: writeHole(BIG_BLOB_BYTES),
+		middleBlob: writeHole(MIDDLE_BLOB_BYTES),
+		redirectedBlob: sha256(randomBytes(32)),
+		token,
+	};
 }
 
 /** One row of the balena API's OData, as the resolution reads it. */
@@ -139,7 +165,19 @@ function release(location: string, digest: string): unknown {
 		revision: 0,
 		is_final: true,
 		status: 'success',
-		release_image: [{ id: 1, image: [{ id: 1, is_stored_at__image_location: location, content_hash: digest, is_a_build_of__service: [{ id: 1, service_name: 'main' }] }] }],
+		release_image: [
+			{
+				id: 1,
+				image: [
+					{
+						id: 1,
+						is_stored_at__image_location: location,
+						content_hash: digest,
+						is_a_build_of__service: [{ id: 1, service_name: 'main' }],
+					},
+				],
+			},
+		],
 	};
 }
 

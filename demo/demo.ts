@@ -16,7 +16,13 @@ const MISSING = 'balenablocks/browser-aarch64/2.3.9';
 
 say('Starting a sample balena API and registry (a few seconds) …');
 const upstream = await startUpstream({ registry: 'embedded' });
-const config = parseConfig({ PROXY_HOST: '127.0.0.1', PROXY_PORT: process.env['PROXY_PORT'] ?? '0', API_URL: upstream.apiUrl, REGISTRY_URL: upstream.registryUrl, LOG_LEVEL: process.env['LOG_LEVEL'] ?? 'warn' });
+const config = parseConfig({
+	PROXY_HOST: '127.0.0.1',
+	PROXY_PORT: process.env['PROXY_PORT'] ?? '0',
+	API_URL: upstream.apiUrl,
+	REGISTRY_URL: upstream.registryUrl,
+	LOG_LEVEL: process.env['LOG_LEVEL'] ?? 'warn',
+});
 const app = await buildApp(config, { loggerInstance: createLogger(config) });
 await app.listen({ host: config.PROXY_HOST, port: config.PROXY_PORT });
 const host = `localhost:${(app.server.address() as AddressInfo).port}`;

@@ -10,10 +10,7 @@ interface ImageManifest {
 	layers: Descriptor[];
 }
 
-const ACCEPT = [
-	'application/vnd.oci.image.manifest.v1+json',
-	'application/vnd.docker.distribution.manifest.v2+json',
-].join(', ');
+const ACCEPT = ['application/vnd.oci.image.manifest.v1+json', 'application/vnd.docker.distribution.manifest.v2+json'].join(', ');
 
 /**
  * Pulls an image as a container engine does, saying what it asks and what it is answered: the steps of distribution's "Token Authentication Specification".
@@ -32,19 +29,29 @@ export async function pullImage(host: string, name: string, key: string | undefi
 	const realm = /realm="([^"]+)"/.exec(challenge)?.[1] ?? '';
 	const scope = `repository:${name}:pull`;
 	const basic = key === undefined ? undefined : `Basic ${Buffer.from(`u:${key}`).toString('base64')}`;
-	const answer = await fetch(`${realm}?${new URLSearchParams({ scope })}`, { headers: basic === undefined ? {} : { authorization: basic } });
+	const answer = await fetch(`${realm}?${new URLSearchParams({ scope })}`, {
+		headers: basic === undefined ? {} : { authorization: basic },
+	});
 	const { token } = (await okOrThrow(answer).then((response) => response.json())) as { token: string };
 	const meaning = Buffer.from(token.slice(token.lastIndexOf('~') + 1), 'base64url').toString();
-	say(`  2. GET /auth/v1/token?scope=${scope}${key === undefined ? '' : ' (as u, with the key)'}  ->  ${answer.status}, a token that knows: ${meaning}`);
+	say(
+		`  2. GET /auth/v1/token?scope=${scope}${key === undefined ? '' : ' (as u, with the key)'}  ->  ${answer.status}, a token that knows: ${meaning}`,
+	);
 
 	const authorization = `Bearer ${token}`;
-	const manifestAnswer = await okOrThrow(await fetch(`${origin}/v2/${name}/manifests/latest`, { headers: { authorization, accept: ACCEPT } }));
+	const manifestAnswer = await okOrThrow(
+		await fetch(`${origin}/v2/${name}/manifests/latest`, { headers: { authorization, accept: ACCEPT } }),
+	);
 	const bytes = Buffer.from(await manifestAnswer.arrayBuffer());
-	say(`  3. GET /v2/${name}/manifests/latest  ->  ${manifestAnswer.status}, ${bytes.length} bytes, ${manifestAnswer.headers.get('docker-content-digest')}`);
+	say(
+		`  3. GET /v2/${name}/manifests/latest  ->  ${manifestAnswer.status}, ${bytes.length} bytes, ${manifestAnswer.headers.get('docker-content-digest')}`,
+	);
 
 	const { config, layers } = JSON.parse(bytes.toString()) as ImageManifest;
 	for (const { digest } of [config, ...layers]) {
-		const blob = Buffer.from(await (await okOrThrow(await fetch(`${origin}/v2/${name}/blobs/${digest}`, { headers: { authorization } }))).arrayBuffer());
+		const blob = Buffer.from(
+			await (await okOrThrow(await fetch(`${origin}/v2/${name}/blobs/${digest}`, { headers: { authorization } }))).arrayBuffer(),
+		);
 		const isWhole = `sha256:${hash('sha256', blob, 'hex')}` === digest;
 		say(`  4. GET /v2/${name}/blobs/${digest.slice(0, 19)}…  ->  ${blob.length} bytes, digest ${isWhole ? 'verified' : 'WRONG'}`);
 		if (!isWhole) {

@@ -25,10 +25,18 @@ const CHECKING_INTERVAL_MS = 5000;
  * @param options for Fastify itself: the logger, and TLS
  * @returns the service, ready but not listening; `close()` ends its upstream connections
  */
-export async function buildApp(config: Config, options: Pick<FastifyServerOptions, 'loggerInstance' | 'logger'> = {}): Promise<FastifyInstance> {
+export async function buildApp(
+	config: Config,
+	options: Pick<FastifyServerOptions, 'loggerInstance' | 'logger'> = {},
+): Promise<FastifyInstance> {
 	const certificatePair = readCertificate(config);
 	// These bound the sending of a request, not the answer to it: a slow download is nobody's attack.
-	const clientLimits = { requestTimeout: config.CLIENT_TIMEOUT, headersTimeout: config.CLIENT_TIMEOUT, connectionsCheckingInterval: Math.min(CHECKING_INTERVAL_MS, config.CLIENT_TIMEOUT), maxHeaderSize: MAX_HEADER_BYTES };
+	const clientLimits = {
+		requestTimeout: config.CLIENT_TIMEOUT,
+		headersTimeout: config.CLIENT_TIMEOUT,
+		connectionsCheckingInterval: Math.min(CHECKING_INTERVAL_MS, config.CLIENT_TIMEOUT),
+		maxHeaderSize: MAX_HEADER_BYTES,
+	};
 	const app = Fastify({
 		...options,
 		// Fastify's types know which of the two a server is; here the configuration says it.

@@ -26,7 +26,8 @@ const seconds = (min = 0) =>
 		.refine((ms) => ms >= min * 1000 && ms <= MAX_SECONDS * 1000)
 		.meta({ accepts: `seconds, from ${min} to ${MAX_SECONDS}` });
 
-const oneOf = <const T extends readonly [string, ...string[]]>(...values: T) => z.enum(values).meta({ accepts: `one of ${values.join(', ')}` });
+const oneOf = <const T extends readonly [string, ...string[]]>(...values: T) =>
+	z.enum(values).meta({ accepts: `one of ${values.join(', ')}` });
 
 const host = z
 	.string()
@@ -54,13 +55,19 @@ const trustProxy = z
 	.string()
 	.transform((text): boolean | string[] => (text === 'true' ? true : text === 'false' ? false : text.split(',').map((part) => part.trim())))
 	.refine((value) => typeof value === 'boolean' || value.every((part) => NAMED_NETWORKS.has(part) || isNetwork(part)))
-	.meta({ accepts: 'true, false, or addresses and networks of the proxies in front, such as 10.0.0.0/8,loopback (a number of hops is not possible)' });
-
-
+	.meta({
+		accepts:
+			'true, false, or addresses and networks of the proxies in front, such as 10.0.0.0/8,loopback (a number of hops is not possible)',
+	});
 
 const addresses = z
 	.string()
-	.transform((text) => text.split(',').map((part) => part.trim()).filter((part) => part !== ''))
+	.transform((text) =>
+		text
+			.split(',')
+			.map((part) => part.trim())
+			.filter((part) => part !== ''),
+	)
 	.refine((parts) => parts.every(isNetwork))
 	.meta({ accepts: 'addresses or networks, separated by commas, such as 192.0.2.7,10.0.0.0/8' });
 
@@ -78,7 +85,12 @@ const file = z
 function isNetwork(text: string): boolean {
 	const [address = '', bits, ...rest] = text.split('/');
 	const width = isIP(address) === 6 ? 128 : 32;
-	return isIP(address) !== 0 && !address.includes('%') && rest.length === 0 && (bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) >= 1 && Number(bits) <= width));
+	return (
+		isIP(address) !== 0 &&
+		!address.includes('%') &&
+		rest.length === 0 &&
+		(bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) >= 1 && Number(bits) <= width))
+	);
 }
 
 const schema = z.object({
@@ -100,7 +112,11 @@ const schema = z.object({
 	/** What a tag behind `<org>/<fleet>` means: nothing, or a release. See docs/tags.md. */
 	TAGS: oneOf('ignore', 'release').prefault('ignore'),
 	/** Key for credentials that travel sealed in tokens; the same for all replicas. */
-	TOKEN_SECRET: z.string().min(32).meta({ accepts: 'at least 32 characters, hard to guess, such as the output of "openssl rand -base64 32"' }).optional(),
+	TOKEN_SECRET: z
+		.string()
+		.min(32)
+		.meta({ accepts: 'at least 32 characters, hard to guess, such as the output of "openssl rand -base64 32"' })
+		.optional(),
 	/** Requests that one client address may make in a window; 0 for no limit. */
 	RATE_LIMIT_MAX: whole(0, 1e9).prefault('6000'),
 	RATE_LIMIT_WINDOW: seconds(1).prefault('60'),
@@ -182,7 +198,9 @@ const DEFAULT_DOMAIN = 'balena-cloud.com';
  * @throws ConfigError for the first invalid value
  */
 export function parseConfig(env: Record<string, string | undefined>): Config {
-	const given = Object.fromEntries(Object.entries(env).filter(([name, value]) => Object.hasOwn(schema.shape, name) && value !== undefined && value.trim() !== ''));
+	const given = Object.fromEntries(
+		Object.entries(env).filter(([name, value]) => Object.hasOwn(schema.shape, name) && value !== undefined && value.trim() !== ''),
+	);
 	const result = schema.safeParse(given);
 	if (!result.success) {
 		const name = String(result.error.issues[0]?.path[0]) as keyof typeof schema.shape;
@@ -191,13 +209,17 @@ export function parseConfig(env: Record<string, string | undefined>): Config {
 	}
 	const parsed = result.data;
 	if ((parsed.TLS_CERT === undefined) !== (parsed.TLS_KEY === undefined)) {
-		throw new ConfigError(`${parsed.TLS_CERT === undefined ? 'TLS_KEY is set but TLS_CERT' : 'TLS_CERT is set but TLS_KEY'} is not; accepted: both, or neither`);
+		throw new ConfigError(
+			`${parsed.TLS_CERT === undefined ? 'TLS_KEY is set but TLS_CERT' : 'TLS_CERT is set but TLS_KEY'} is not; accepted: both, or neither`,
+		);
 	}
 	const domain = parsed.DNS_TLD ?? DEFAULT_DOMAIN;
 	return {
 		...parsed,
 		// The order of the proxy before this one: the URL, then the domain, then the host alone.
-		REGISTRY_URL: parsed.REGISTRY_URL ?? originOf(parsed.DNS_TLD === undefined && parsed.REGISTRY2_HOST !== undefined ? parsed.REGISTRY2_HOST : `registry2.${domain}`),
+		REGISTRY_URL:
+			parsed.REGISTRY_URL ??
+			originOf(parsed.DNS_TLD === undefined && parsed.REGISTRY2_HOST !== undefined ? parsed.REGISTRY2_HOST : `registry2.${domain}`),
 		API_URL: parsed.API_URL ?? originOf(parsed.API_HOST ?? `api.${domain}`),
 	};
 }

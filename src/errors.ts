@@ -96,7 +96,10 @@ export function upstreamError(upstream: Upstream, cause: unknown): RegistryError
 
 /** The error for work that is refused because too much of it waits for an upstream already. `retryAfter` in seconds. */
 export function overloadedError(overloaded: 'api' | 'registry', retryAfter = 1): RegistryError {
-	return new RegistryError('UNAVAILABLE', 'the proxy is busy; try again in a moment', { headers: { 'retry-after': String(retryAfter) }, overloaded });
+	return new RegistryError('UNAVAILABLE', 'the proxy is busy; try again in a moment', {
+		headers: { 'retry-after': String(retryAfter) },
+		overloaded,
+	});
 }
 
 const TIMEOUT_CODES = new Set(['UND_ERR_CONNECT_TIMEOUT', 'UND_ERR_HEADERS_TIMEOUT', 'UND_ERR_BODY_TIMEOUT', 'ETIMEDOUT']);

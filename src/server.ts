@@ -53,7 +53,10 @@ async function orExit<T>(run: () => Promise<T>): Promise<T> {
 async function printStart(app: FastifyInstance, config: Config): Promise<void> {
 	const { api, registry } = await app.health.upstreams();
 	if (config.LOG_FORMAT === 'json' || !process.stdout.isTTY) {
-		app.log.info({ config: Object.fromEntries(describeConfig(config).map((line) => line.split(/ {2,}/, 2))), upstreams: { api, registry } }, 'started');
+		app.log.info(
+			{ config: Object.fromEntries(describeConfig(config).map((line) => line.split(/ {2,}/, 2))), upstreams: { api, registry } },
+			'started',
+		);
 		return;
 	}
 	const lines = [...describeConfig(config), '', `balena API  ${config.API_URL}: ${api}`, `registry    ${config.REGISTRY_URL}: ${registry}`];

@@ -69,7 +69,12 @@ export default fp(
 			try {
 				let url = check(new URL(location, config.REGISTRY_URL));
 				for (let hop = 1; ; hop++) {
-					const response = await httpRequest(url, { method: request.method as 'GET' | 'HEAD', dispatcher: agent, signal: request.signal, headers: forwardedRequestHeaders(request.headers) });
+					const response = await httpRequest(url, {
+						method: request.method as 'GET' | 'HEAD',
+						dispatcher: agent,
+						signal: request.signal,
+						headers: forwardedRequestHeaders(request.headers),
+					});
 					const next = response.headers['location'];
 					if (response.statusCode < 300 || response.statusCode >= 400 || typeof next !== 'string') {
 						return response;

@@ -44,7 +44,10 @@ export default fp(
 		// An agent of one's own, because reply-from's does not verify certificates; it is recognised by its `request`.
 		await app.register(replyFrom, {
 			base: config.REGISTRY_URL,
-			undici: { request: (options: Dispatcher.DispatchOptions, callback: AnswerCallback) => forwardRequest(app.registry.dispatcher, options, takeClientGone(options), collectGarbage, callback) } as never,
+			undici: {
+				request: (options: Dispatcher.DispatchOptions, callback: AnswerCallback) =>
+					forwardRequest(app.registry.dispatcher, options, takeClientGone(options), collectGarbage, callback),
+			} as never,
 			disableRequestLogging: true,
 		});
 
@@ -56,7 +59,8 @@ export default fp(
 			// Retrying is the client's business; reply-from would repeat a 503 ten times.
 			retryDelay: () => null,
 			rewriteRequestHeaders: requestHeaders,
-			rewriteHeaders: (headers: IncomingHttpHeaders, request: unknown) => responseHeaders(headers, request as FastifyRequest, config.REGISTRY_URL),
+			rewriteHeaders: (headers: IncomingHttpHeaders, request: unknown) =>
+				responseHeaders(headers, request as FastifyRequest, config.REGISTRY_URL),
 			onResponse: (_request: unknown, reply: unknown, response: unknown) => {
 				answer(reply as FastifyReply, response as UpstreamResponse).catch((error: unknown) => {
 					(reply as FastifyReply).send(error);
@@ -108,7 +112,13 @@ function responseHeaders(headers: IncomingHttpHeaders, request: FastifyRequest, 
 async function answer(reply: FastifyReply, { statusCode, headers, stream }: UpstreamResponse): Promise<void> {
 	const { request } = reply;
 	const upstreamRequest = request.upstreamRequest!;
-	if (statusCode >= 300 && statusCode < 400 && headers.location !== undefined && upstreamRequest.mayFollow === true && reply.server.follow !== undefined) {
+	if (
+		statusCode >= 300 &&
+		statusCode < 400 &&
+		headers.location !== undefined &&
+		upstreamRequest.mayFollow === true &&
+		reply.server.follow !== undefined
+	) {
 		dropHeaders(reply);
 		const followed = await reply.server.follow(headers.location, request);
 		if (followed.statusCode < 400) {
@@ -117,7 +127,11 @@ async function answer(reply: FastifyReply, { statusCode, headers, stream }: Upst
 		}
 		// What is left of it does not matter.
 		await followed.body.dump().catch(() => undefined);
-		throw upstreamStatusError(followed.statusCode === 401 || followed.statusCode === 403 ? 502 : followed.statusCode, { ...upstreamRequest, name: upstreamRequest.name ?? '' }, followed.headers);
+		throw upstreamStatusError(
+			followed.statusCode === 401 || followed.statusCode === 403 ? 502 : followed.statusCode,
+			{ ...upstreamRequest, name: upstreamRequest.name ?? '' },
+			followed.headers,
+		);
 	}
 	if (statusCode >= 400) {
 		dropHeaders(reply);

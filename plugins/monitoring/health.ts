@@ -38,7 +38,10 @@ export default fp(
 		app.decorate('health', {
 			draining: false,
 			async upstreams() {
-				const [api, registry] = await Promise.all([check(app.api.dispatcher, config.API_URL, '/ping'), check(app.registry.dispatcher, config.REGISTRY_URL, '/v2/')]);
+				const [api, registry] = await Promise.all([
+					check(app.api.dispatcher, config.API_URL, '/ping'),
+					check(app.registry.dispatcher, config.REGISTRY_URL, '/v2/'),
+				]);
 				return { api, registry };
 			},
 		});
@@ -62,7 +65,13 @@ export default fp(
 /** Any answer below 500 will do: that the registry refuses an anonymous request is what it should do. */
 async function reach(dispatcher: Dispatcher, origin: string, path: string): Promise<string> {
 	try {
-		const { status } = await smallRequest(dispatcher, { origin, path, headers: {}, maxBytes: MAX_BYTES, signal: AbortSignal.timeout(TIMEOUT_MS) });
+		const { status } = await smallRequest(dispatcher, {
+			origin,
+			path,
+			headers: {},
+			maxBytes: MAX_BYTES,
+			signal: AbortSignal.timeout(TIMEOUT_MS),
+		});
 		return status < 500 ? OK : `answers with status ${status}`;
 	} catch (error) {
 		const code = (error as NodeJS.ErrnoException).code ?? (error as Error).name;

@@ -27,7 +27,12 @@ export default fp(
 	async (app: FastifyInstance, config: Config) => {
 		const registers = [new Registry()];
 		collectDefaultMetrics({ register: registers[0] });
-		const upstreamErrors = new Counter({ name: 'registry_proxy_upstream_errors_total', help: 'Upstream requests that failed', labelNames: ['upstream', 'reason'], registers });
+		const upstreamErrors = new Counter({
+			name: 'registry_proxy_upstream_errors_total',
+			help: 'Upstream requests that failed',
+			labelNames: ['upstream', 'reason'],
+			registers,
+		});
 		countRequests(app, registers, upstreamErrors);
 		countCaches(app, registers);
 		app.addHook('onClose', countUpstreams(config, registers, upstreamErrors));
@@ -37,9 +42,25 @@ export default fp(
 );
 
 function countRequests(app: FastifyInstance, registers: Registry[], upstreamErrors: UpstreamErrors): void {
-	const total = new Counter({ name: 'registry_proxy_requests_total', help: 'Requests answered', labelNames: ['kind', 'status'], registers });
-	const seconds = new Histogram({ name: 'registry_proxy_request_duration_seconds', help: 'Time to the end of the answer', labelNames: ['kind'], buckets: REQUEST_BUCKETS, registers });
-	const bytes = new Counter({ name: 'registry_proxy_response_bytes_total', help: 'Bytes sent to clients', labelNames: ['kind'], registers });
+	const total = new Counter({
+		name: 'registry_proxy_requests_total',
+		help: 'Requests answered',
+		labelNames: ['kind', 'status'],
+		registers,
+	});
+	const seconds = new Histogram({
+		name: 'registry_proxy_request_duration_seconds',
+		help: 'Time to the end of the answer',
+		labelNames: ['kind'],
+		buckets: REQUEST_BUCKETS,
+		registers,
+	});
+	const bytes = new Counter({
+		name: 'registry_proxy_response_bytes_total',
+		help: 'Bytes sent to clients',
+		labelNames: ['kind'],
+		registers,
+	});
 	new Gauge({
 		name: 'registry_proxy_in_flight_requests',
 		help: 'Requests being answered',
@@ -48,7 +69,12 @@ function countRequests(app: FastifyInstance, registers: Registry[], upstreamErro
 			this.set(app.requests.inFlight);
 		},
 	});
-	const limited = new Counter({ name: 'registry_proxy_rate_limited_total', help: 'Requests refused because there were too many', labelNames: ['limit'], registers });
+	const limited = new Counter({
+		name: 'registry_proxy_rate_limited_total',
+		help: 'Requests refused because there were too many',
+		labelNames: ['limit'],
+		registers,
+	});
 	new Gauge({
 		name: 'registry_proxy_draining',
 		help: '1 while the process is ending',
@@ -73,7 +99,12 @@ function countRequests(app: FastifyInstance, registers: Registry[], upstreamErro
 }
 
 function countCaches(app: FastifyInstance, registers: Registry[]): void {
-	const caches: Record<string, { readonly counts: CacheCounts & { size: number } }> = { resolution: app.resolver, token: app.upstreamTokens, manifest: app.manifests, redirect: app.blobs };
+	const caches: Record<string, { readonly counts: CacheCounts & { size: number } }> = {
+		resolution: app.resolver,
+		token: app.upstreamTokens,
+		manifest: app.manifests,
+		redirect: app.blobs,
+	};
 	new Counter({
 		name: 'registry_proxy_cache_requests_total',
 		help: 'Look-ups in the caches',
@@ -103,7 +134,13 @@ function countCaches(app: FastifyInstance, registers: Registry[]): void {
 
 /** undici tells of every request by itself, those of balena-sdk included. @returns a function that stops listening to it */
 function countUpstreams(config: Config, registers: Registry[], errors: UpstreamErrors): () => Promise<void> {
-	const seconds = new Histogram({ name: 'registry_proxy_upstream_duration_seconds', help: 'Time to the headers of an upstream answer', labelNames: ['upstream', 'operation'], buckets: UPSTREAM_BUCKETS, registers });
+	const seconds = new Histogram({
+		name: 'registry_proxy_upstream_duration_seconds',
+		help: 'Time to the headers of an upstream answer',
+		labelNames: ['upstream', 'operation'],
+		buckets: UPSTREAM_BUCKETS,
+		registers,
+	});
 	const started = new WeakMap<object, number>();
 	const of = ({ request }: UndiciMessage) => upstreamOperation(String(request.origin), request.path, config);
 
@@ -126,7 +163,10 @@ function countUpstreams(config: Config, registers: Registry[], errors: UpstreamE
 			(message) => {
 				const labels = of(message);
 				if (labels !== undefined && message.error?.name !== 'AbortError') {
-					errors.inc({ upstream: labels.upstream, reason: /TIMEOUT|TimeoutError/.test(`${message.error?.code} ${message.error?.name}`) ? 'timeout' : 'connection' });
+					errors.inc({
+						upstream: labels.upstream,
+						reason: /TIMEOUT|TimeoutError/.test(`${message.error?.code} ${message.error?.name}`) ? 'timeout' : 'connection',
+					});
 				}
 			},
 		],

@@ -2,8 +2,23 @@ import type { FastifyInstance } from 'fastify';
 import { ZodError } from 'zod';
 import { upstreamError } from '../../src/errors.ts';
 import { ANONYMOUS } from '../../src/balena/caller.ts';
-import { fleetPageQuery, pageReleaseQuery, parseFleetPage, parsePageReleases, type FleetPageData, type PageRelease } from '../../src/balena/fleet-overview.ts';
-import { isBareFleet, isTracked, parseReference, parseRelease, type FleetReference, type Reference, type Release } from '../../src/balena/reference.ts';
+import {
+	fleetPageQuery,
+	pageReleaseQuery,
+	parseFleetPage,
+	parsePageReleases,
+	type FleetPageData,
+	type PageRelease,
+} from '../../src/balena/fleet-overview.ts';
+import {
+	isBareFleet,
+	isTracked,
+	parseReference,
+	parseRelease,
+	type FleetReference,
+	type Reference,
+	type Release,
+} from '../../src/balena/reference.ts';
 import { matchRelease, parseReleases } from '../../src/balena/release.ts';
 import { LoadingCache } from '../../src/cache.ts';
 import type { Config } from '../../src/config.ts';
@@ -32,10 +47,12 @@ const NOT_FOUND_MS = 10_000;
 const KNOWN_HOSTS = ['bh.cr', 'bhcr.io'];
 
 export function pageData(app: FastifyInstance, config: Config): PageData {
-	const onStale = (error: unknown): void => app.log.warn({ error: (error as Error).message }, 'the balena API is unavailable: showing pages from what is remembered');
+	const onStale = (error: unknown): void =>
+		app.log.warn({ error: (error as Error).message }, 'the balena API is unavailable: showing pages from what is remembered');
 	const fleets = new LoadingCache<FleetPageData | undefined>({ max: MAX_FLEETS, onStale });
 	const releases = new LoadingCache<PageRelease | undefined>({ max: MAX_RELEASES, onStale });
-	const lifeOf = (value: unknown): { freshMs: number; staleMs?: number } => (value === undefined ? { freshMs: NOT_FOUND_MS } : { freshMs: FRESH_MS, staleMs: config.STALE_TTL });
+	const lifeOf = (value: unknown): { freshMs: number; staleMs?: number } =>
+		value === undefined ? { freshMs: NOT_FOUND_MS } : { freshMs: FRESH_MS, staleMs: config.STALE_TTL };
 
 	const data: PageData = {
 		fleet: (slug) =>
@@ -68,12 +85,21 @@ export function pageData(app: FastifyInstance, config: Config): PageData {
 			const reference = isTagUsed && !isTracked(tag) ? { ...named, release: parseRelease(tag) } : named;
 			const outcome = await outcomeOf(reference);
 			const notes = [isTagUsed ? undefined : tagNote(named, tag), digestNote(outcome, digest)];
-			return { typed, reference: isTagUsed ? `${name}:${tag}` : name, outcome, page: await pageOf(reference, outcome), notes: notes.filter((note) => note !== undefined) };
+			return {
+				typed,
+				reference: isTagUsed ? `${name}:${tag}` : name,
+				outcome,
+				page: await pageOf(reference, outcome),
+				notes: notes.filter((note) => note !== undefined),
+			};
 		},
 	};
 
 	/** One of those that are listed, or one that is not, such as a draft. */
-	async function findRelease({ release, slug }: FleetReference, { releases: listed, trackedCommit }: FleetPageData): Promise<PageRelease | undefined> {
+	async function findRelease(
+		{ release, slug }: FleetReference,
+		{ releases: listed, trackedCommit }: FleetPageData,
+	): Promise<PageRelease | undefined> {
 		const wanted = release ?? (trackedCommit === undefined ? undefined : parseRelease(trackedCommit));
 		if (wanted === undefined) {
 			return listed[0];
@@ -99,7 +125,10 @@ export function pageData(app: FastifyInstance, config: Config): PageData {
 			case 'fleet':
 				return app.resolver.resolve(reference, ANONYMOUS);
 			case 'repository':
-				return { kind: 'failure', message: `${reference.repository} is the name that the registry itself gave to an image; of which fleet it is, is not known here` };
+				return {
+					kind: 'failure',
+					message: `${reference.repository} is the name that the registry itself gave to an image; of which fleet it is, is not known here`,
+				};
 			case 'invalid':
 				return { kind: 'failure', message: reference.message };
 		}
@@ -111,7 +140,9 @@ export function pageData(app: FastifyInstance, config: Config): PageData {
 			return undefined;
 		}
 		const { slug, release, service } = reference;
-		return outcome.kind === 'image' ? [slug, release?.text ?? (service && 'latest'), service].filter((part) => part !== undefined).join('/') : (await data.fleet(slug)) && slug;
+		return outcome.kind === 'image'
+			? [slug, release?.text ?? (service && 'latest'), service].filter((part) => part !== undefined).join('/')
+			: (await data.fleet(slug)) && slug;
 	}
 
 	return data;
@@ -137,6 +168,8 @@ function parsed<T>(parse: () => T): T {
 	try {
 		return parse();
 	} catch (error) {
-		throw error instanceof ZodError ? upstreamError('API', new Error('the answer of the OData API has an unexpected form', { cause: error })) : error;
+		throw error instanceof ZodError
+			? upstreamError('API', new Error('the answer of the OData API has an unexpected form', { cause: error }))
+			: error;
 	}
 }

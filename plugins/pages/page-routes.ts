@@ -45,7 +45,10 @@ async function landingPage(app: FastifyInstance, config: Config): Promise<void> 
 		if (statusCode >= 500) {
 			request.log.error({ cause: (cause as Error | undefined)?.message }, message);
 		}
-		return sendPage(reply.code(statusCode).headers(headers), messagePage(hostOrNothing(request), statusCode === 429 ? 'Slow down a little' : 'This did not work', message));
+		return sendPage(
+			reply.code(statusCode).headers(headers),
+			messagePage(hostOrNothing(request), statusCode === 429 ? 'Slow down a little' : 'This did not work', message),
+		);
 	});
 
 	// One for all routes, where @fastify/rate-limit's own option on a route would count each of them apart.
@@ -64,10 +67,13 @@ async function landingPage(app: FastifyInstance, config: Config): Promise<void> 
 	get('/', async (request, reply) => {
 		const { reference } = request.query as { reference?: unknown };
 		const host = hostOf(request);
-		const trial = typeof reference === 'string' && reference.trim() !== '' ? await data.trial(reference.slice(0, MAX_TYPED), host) : undefined;
+		const trial =
+			typeof reference === 'string' && reference.trim() !== '' ? await data.trial(reference.slice(0, MAX_TYPED), host) : undefined;
 		return sendPage(reply, homePage(host, trial));
 	});
-	get('/robots.txt', async (_request, reply) => reply.type('text/plain').send('User-agent: *\nDisallow: /v2/\nDisallow: /auth/\nDisallow: /?\n'));
+	get('/robots.txt', async (_request, reply) =>
+		reply.type('text/plain').send('User-agent: *\nDisallow: /v2/\nDisallow: /auth/\nDisallow: /?\n'),
+	);
 	get('/favicon.ico', async (_request, reply) => reply.code(204).header('cache-control', 'public, max-age=86400').send());
 	for (const url of ['/:org/:fleet', '/:org/:fleet/:release', '/:org/:fleet/:release/:service']) {
 		get(url, async (request, reply) => sendFleet(Object.values(request.params as Record<string, string>), request, reply));

@@ -36,7 +36,11 @@ export default fp(
 				if (redirect !== undefined) {
 					counts.hits++;
 					request.facts.cache = 'hit';
-					return reply.code(redirect.status).header('location', redirect.location).header('docker-content-digest', upstreamRequest.item).send();
+					return reply
+						.code(redirect.status)
+						.header('location', redirect.location)
+						.header('docker-content-digest', upstreamRequest.item)
+						.send();
 				}
 				counts.misses++;
 				request.facts.cache = 'miss';
@@ -46,7 +50,13 @@ export default fp(
 					onAnswer: (status, { location }) => {
 						token.accept(repository);
 						// Redirects within the registry itself are relative or rewritten for each client, and so not kept.
-						if (isRemembering && REDIRECTS.has(status) && location !== undefined && location.length <= MAX_LOCATION_LENGTH && leadsElsewhere(location, config.REGISTRY_URL)) {
+						if (
+							isRemembering &&
+							REDIRECTS.has(status) &&
+							location !== undefined &&
+							location.length <= MAX_LOCATION_LENGTH &&
+							leadsElsewhere(location, config.REGISTRY_URL)
+						) {
 							const ttl = Math.floor(redirectLife(location, Date.now(), config.REDIRECT_TTL));
 							if (ttl > 0) {
 								redirects.set(key, { status, location }, { ttl });

@@ -48,7 +48,10 @@ export default fp(
 		async function has(path: string, token: string): Promise<boolean> {
 			try {
 				const headers = { authorization: `Bearer ${token}`, accept: ANY_MANIFEST };
-				return (await smallRequest(app.registry.dispatcher, { origin: config.REGISTRY_URL, path, method: 'HEAD', headers, maxBytes: 0 })).status < 400;
+				return (
+					(await smallRequest(app.registry.dispatcher, { origin: config.REGISTRY_URL, path, method: 'HEAD', headers, maxBytes: 0 }))
+						.status < 400
+				);
 			} catch (error) {
 				throw upstreamError('registry', error);
 			}

@@ -15,14 +15,20 @@ declare module 'fastify' {
 	interface FastifyInstance {
 		manifests: {
 			/** Answers a manifest request: from memory for a token that the registry has accepted for the repository, else from the registry. */
-			send(upstreamRequest: UpstreamRequest, target: Target, request: FastifyRequest, reply: FastifyReply): FastifyReply | Promise<FastifyReply>;
+			send(
+				upstreamRequest: UpstreamRequest,
+				target: Target,
+				request: FastifyRequest,
+				reply: FastifyReply,
+			): FastifyReply | Promise<FastifyReply>;
 			readonly counts: { hits: number; misses: number; stale: number; size: number };
 		};
 	}
 }
 
 /** What one request to the upstream registry brought, for all who asked for the same at the same time with the same token. */
-type Fetched = { kind: 'manifest'; manifest: Manifest } | { kind: 'refused'; status: number; headers: IncomingHttpHeaders } | { kind: 'unfit' };
+type Fetched =
+	{ kind: 'manifest'; manifest: Manifest } | { kind: 'refused'; status: number; headers: IncomingHttpHeaders } | { kind: 'unfit' };
 
 /** Manifests, which are content-addressed and small: remembered by digest, and for a short time by tag. */
 export default fp(
@@ -31,7 +37,10 @@ export default fp(
 		const remembered =
 			config.MANIFEST_CACHE_BYTES === 0
 				? undefined
-				: new LRUCache<string, Manifest>({ maxSize: config.MANIFEST_CACHE_BYTES, sizeCalculation: ({ bytes }, key) => bytes.length + key.length + 500 });
+				: new LRUCache<string, Manifest>({
+						maxSize: config.MANIFEST_CACHE_BYTES,
+						sizeCalculation: ({ bytes }, key) => bytes.length + key.length + 500,
+					});
 		const running = new LoadingCache<Fetched>({ max: 1 });
 
 		function recall(upstreamRequest: UpstreamRequest, repository: string, accept: string | undefined): Manifest | undefined {
@@ -49,12 +58,21 @@ export default fp(
 			}
 		}
 
-		async function fetchManifest(upstreamRequest: UpstreamRequest, repository: string, accept: string | undefined, requestId: string): Promise<Fetched> {
+		async function fetchManifest(
+			upstreamRequest: UpstreamRequest,
+			repository: string,
+			accept: string | undefined,
+			requestId: string,
+		): Promise<Fetched> {
 			try {
 				const { status, headers, body, isCut } = await smallRequest(app.registry.dispatcher, {
 					origin: config.REGISTRY_URL,
 					path: upstreamRequest.path,
-					headers: { authorization: `Bearer ${upstreamRequest.token}`, 'x-request-id': requestId, ...(accept === undefined ? {} : { accept }) },
+					headers: {
+						authorization: `Bearer ${upstreamRequest.token}`,
+						'x-request-id': requestId,
+						...(accept === undefined ? {} : { accept }),
+					},
 					maxBytes: MAX_MANIFEST_BYTES,
 				});
 				if (status >= 400) {
@@ -64,7 +82,9 @@ export default fp(
 				if (status !== 200 || isCut || !isDigest(digest)) {
 					return { kind: 'unfit' };
 				}
-				const isWhatItSays = verifyDigest(body, digest) && (!isDigest(upstreamRequest.item) || digest === upstreamRequest.item || verifyDigest(body, upstreamRequest.item));
+				const isWhatItSays =
+					verifyDigest(body, digest) &&
+					(!isDigest(upstreamRequest.item) || digest === upstreamRequest.item || verifyDigest(body, upstreamRequest.item));
 				const manifest: Manifest = { bytes: body, mediaType: String(headers['content-type'] ?? 'application/octet-stream'), digest };
 				if (isWhatItSays) {
 					remember(manifest, upstreamRequest, repository, accept);
@@ -75,14 +95,19 @@ export default fp(
 			}
 		}
 
-		async function sendFetched(upstreamRequest: UpstreamRequest, { repository, token }: Target, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
+		async function sendFetched(
+			upstreamRequest: UpstreamRequest,
+			{ repository, token }: Target,
+			request: FastifyRequest,
+			reply: FastifyReply,
+		): Promise<FastifyReply> {
 			counts.misses++;
 			request.facts.cache = 'miss';
 			const { accept } = request.headers;
-			const fetched = (await running.get(JSON.stringify([token.fingerprint, upstreamRequest.path, accept]), async () => ({
+			const fetched = await running.get(JSON.stringify([token.fingerprint, upstreamRequest.path, accept]), async () => ({
 				value: await fetchManifest(upstreamRequest, repository, accept, request.id),
 				freshMs: 0,
-			})));
+			}));
 			switch (fetched.kind) {
 				case 'manifest':
 					token.accept(repository);

@@ -14,7 +14,20 @@ import type { UpstreamRequest } from '../../src/registry/upstream-request.ts';
 export default fp(pull, {
 	name: 'pull-routes',
 	encapsulate: true,
-	dependencies: ['request-log', 'errors', 'rate-limit', 'challenge', 'registry', 'resolver', 'client-tokens', 'sealed-credentials', 'forward', 'target', 'manifests', 'blobs'],
+	dependencies: [
+		'request-log',
+		'errors',
+		'rate-limit',
+		'challenge',
+		'registry',
+		'resolver',
+		'client-tokens',
+		'sealed-credentials',
+		'forward',
+		'target',
+		'manifests',
+		'blobs',
+	],
 });
 
 async function pull(app: FastifyInstance, _config: Config): Promise<void> {
@@ -46,11 +59,19 @@ async function pull(app: FastifyInstance, _config: Config): Promise<void> {
 		request.facts.repository = target.repository;
 		switch (parsed.kind) {
 			case 'manifest':
-				return app.manifests.send(upstreamRequest(parsed, target, 'manifests', upstreamReference(parsed.reference, parsed.name === target.repository)), target, request, reply);
+				return app.manifests.send(
+					upstreamRequest(parsed, target, 'manifests', upstreamReference(parsed.reference, parsed.name === target.repository)),
+					target,
+					request,
+					reply,
+				);
 			case 'blob':
 				return app.blobs.send(upstreamRequest(parsed, target, 'blobs', parsed.digest), target, request, reply);
 			case 'referrers':
-				return reply.forward({ ...upstreamRequest(parsed, target, 'referrers', parsed.digest), query: parsed.artifactType === undefined ? undefined : { artifactType: parsed.artifactType } });
+				return reply.forward({
+					...upstreamRequest(parsed, target, 'referrers', parsed.digest),
+					query: parsed.artifactType === undefined ? undefined : { artifactType: parsed.artifactType },
+				});
 			case 'tags':
 				return sendTags(parsed, await app.registry.tags(upstreamRequest(parsed, target, 'tags', 'list'), request), reply);
 		}
@@ -72,7 +93,14 @@ async function pull(app: FastifyInstance, _config: Config): Promise<void> {
 			request.facts.cache = 'hit';
 			return sendJson(reply, {});
 		}
-		return reply.forward({ kind: 'ping', name: undefined, item: '', path: '/v2/', token: token.upstream, onAnswer: () => token.accept('') });
+		return reply.forward({
+			kind: 'ping',
+			name: undefined,
+			item: '',
+			path: '/v2/',
+			token: token.upstream,
+			onAnswer: () => token.accept(''),
+		});
 	}
 
 	/** The versions of a bare fleet, as far as the token's holder may see them. Undefined for anything else: of a release, the registry itself says which tags there are. */
@@ -91,7 +119,12 @@ async function pull(app: FastifyInstance, _config: Config): Promise<void> {
 }
 
 /** Where a request leads at the upstream registry. Every part has been checked against its grammar when it was parsed. */
-function upstreamRequest({ kind, name }: ContentRequest, { repository, token, onManifest }: Target, endpoint: 'manifests' | 'blobs' | 'referrers' | 'tags', item: string): UpstreamRequest {
+function upstreamRequest(
+	{ kind, name }: ContentRequest,
+	{ repository, token, onManifest }: Target,
+	endpoint: 'manifests' | 'blobs' | 'referrers' | 'tags',
+	item: string,
+): UpstreamRequest {
 	return { kind, name, item, path: `/v2/${repository}/${endpoint}/${item}`, token: token.upstream, onManifest };
 }
 
@@ -103,5 +136,7 @@ function upstreamReference(reference: ManifestReference, isUpstreamName: boolean
 async function refuseToWrite(_request: FastifyRequest, reply: FastifyReply): Promise<never> {
 	// What the client sends is not read, so the connection cannot be used again.
 	reply.header('connection', 'close');
-	throw new RegistryError('UNSUPPORTED', 'images can only be pulled through this proxy; push with the balena CLI', { headers: { allow: 'GET, HEAD' } });
+	throw new RegistryError('UNSUPPORTED', 'images can only be pulled through this proxy; push with the balena CLI', {
+		headers: { allow: 'GET, HEAD' },
+	});
 }

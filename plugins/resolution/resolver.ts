@@ -6,13 +6,21 @@ import { cacheKey } from '../../src/balena/cache-key.ts';
 import type { Caller } from '../../src/balena/caller.ts';
 import { ambiguousCommit, explainNoRelease, pickImage, type Failure } from '../../src/balena/explain.ts';
 import type { ReleaseReference } from '../../src/balena/reference.ts';
-import { explanationQuery, highestReleasesQuery, newestDraftsQuery, releaseOfDigestQuery, releaseQuery, versionsQuery } from '../../src/balena/release-query.ts';
+import {
+	explanationQuery,
+	highestReleasesQuery,
+	newestDraftsQuery,
+	releaseOfDigestQuery,
+	releaseQuery,
+	versionsQuery,
+} from '../../src/balena/release-query.ts';
 import { matchRelease, parseFleet, parseReleases, parseVersions, versionOf } from '../../src/balena/release.ts';
 import { LoadingCache, type CacheCounts } from '../../src/cache.ts';
 import type { Config } from '../../src/config.ts';
 
 /** What a reference means to a caller: an image in the upstream registry, or the sentence that says why it means none. */
-export type Resolution = { kind: 'image'; repository: string; digest: string | undefined; version: string } | ({ kind: 'failure' } & Failure);
+export type Resolution =
+	{ kind: 'image'; repository: string; digest: string | undefined; version: string } | ({ kind: 'failure' } & Failure);
 
 export interface Resolver {
 	/** @throws RegistryError only where the API cannot be asked */
@@ -45,7 +53,8 @@ export default fp(
 	async (app: FastifyInstance, config: Config) => {
 		const cache = new LoadingCache<Resolution>({
 			max: config.RESOLUTION_CACHE_SIZE,
-			onStale: (error) => app.log.warn({ error: (error as Error).message }, 'the balena API is unavailable: resolving from what is remembered'),
+			onStale: (error) =>
+				app.log.warn({ error: (error as Error).message }, 'the balena API is unavailable: resolving from what is remembered'),
 		});
 
 		const versions = new LoadingCache<string[] | undefined>({ max: Math.min(config.RESOLUTION_CACHE_SIZE, MAX_VERSION_LISTS) });
@@ -106,6 +115,8 @@ function parse<T>(parser: (rows: unknown) => T, rows: unknown): T {
 	try {
 		return parser(rows);
 	} catch (error) {
-		throw error instanceof ZodError ? upstreamError('API', new Error('the answer of the OData API has an unexpected form', { cause: error })) : error;
+		throw error instanceof ZodError
+			? upstreamError('API', new Error('the answer of the OData API has an unexpected form', { cause: error }))
+			: error;
 	}
 }

@@ -23,7 +23,9 @@ export function readCertificate({ TLS_CERT, TLS_KEY }: Pick<Config, 'TLS_CERT' |
 		createSecureContext(certificate);
 		return certificate;
 	} catch (error) {
-		throw new ConfigError(`TLS_CERT is "${TLS_CERT}" and TLS_KEY is "${TLS_KEY}", which cannot be used (${(error as Error).message}); accepted: a certificate and its key in PEM files`);
+		throw new ConfigError(
+			`TLS_CERT is "${TLS_CERT}" and TLS_KEY is "${TLS_KEY}", which cannot be used (${(error as Error).message}); accepted: a certificate and its key in PEM files`,
+		);
 	}
 }
 

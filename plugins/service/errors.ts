@@ -62,7 +62,11 @@ export function asRegistryError(error: FastifyError | RegistryError): RegistryEr
 }
 
 /** What Node says of too much or too slow a request; anything else is none at all, and 400. */
-const STATUS_OF_CLIENT_ERROR: Record<string, number> = { HPE_HEADER_OVERFLOW: 431, ERR_HTTP_REQUEST_TIMEOUT: 408, HPE_CHUNK_EXTENSIONS_OVERFLOW: 413 };
+const STATUS_OF_CLIENT_ERROR: Record<string, number> = {
+	HPE_HEADER_OVERFLOW: 431,
+	ERR_HTTP_REQUEST_TIMEOUT: 408,
+	HPE_CHUNK_EXTENSIONS_OVERFLOW: 413,
+};
 
 /** Answers what Node could not read as a request. There is no reply to do that with yet, only the connection, which ends here. */
 export function sendClientError(error: { code: string }, socket: Socket): void {
@@ -72,7 +76,9 @@ export function sendClientError(error: { code: string }, socket: Socket): void {
 	}
 	const status = STATUS_OF_CLIENT_ERROR[error.code] ?? 400;
 	const body = JSON.stringify(new RegistryError('UNSUPPORTED', `the request was not understood (${error.code})`).body);
-	socket.write(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`);
+	socket.write(
+		`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
+	);
 	socket.destroySoon();
 }
 

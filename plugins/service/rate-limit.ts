@@ -61,14 +61,20 @@ export default fp(
 			},
 			// The plugin throws what this returns, and sets Retry-After itself.
 			errorResponseBuilder: () => tooMany('too many requests from this address; try again in a moment'),
-			...(config.REDIS_URL === undefined ? {} : { redis: await connectRedis(app, config.REDIS_URL), nameSpace: 'registry-proxy:', skipOnError: true }),
+			...(config.REDIS_URL === undefined
+				? {}
+				: { redis: await connectRedis(app, config.REDIS_URL), nameSpace: 'registry-proxy:', skipOnError: true }),
 		});
 
 		app.decorateRequest('credentialKey', '');
 		const window = { timeWindow: config.LOGIN_FAILURES_WINDOW, allowList: isAllowed };
 		const limits = [
 			app.createRateLimit({ ...window, max: config.LOGIN_FAILURES_MAX, keyGenerator: (request) => `login ${request.credentialKey}` }),
-			app.createRateLimit({ ...window, max: config.LOGIN_FAILURES_MAX * ADDRESS_SHARE, keyGenerator: (request) => `login ${clientKey(request.ip)}` }),
+			app.createRateLimit({
+				...window,
+				max: config.LOGIN_FAILURES_MAX * ADDRESS_SHARE,
+				keyGenerator: (request) => `login ${clientKey(request.ip)}`,
+			}),
 		];
 		const credentialKey = credentialKeys(config);
 		const isCounted = (caller: Caller): caller is Credentials => config.LOGIN_FAILURES_MAX > 0 && caller.kind === 'credentials';
@@ -112,7 +118,10 @@ function isContent({ raw, headers }: FastifyRequest): boolean {
 }
 
 function tooMany(message: string, retryAfterSeconds?: number): RegistryError {
-	return new RegistryError('TOOMANYREQUESTS', message, { forPeople: true, headers: retryAfterSeconds === undefined ? {} : { 'retry-after': String(Math.max(1, retryAfterSeconds)) } });
+	return new RegistryError('TOOMANYREQUESTS', message, {
+		forPeople: true,
+		headers: retryAfterSeconds === undefined ? {} : { 'retry-after': String(Math.max(1, retryAfterSeconds)) },
+	});
 }
 
 async function connectRedis(app: FastifyInstance, url: string): Promise<Redis> {

@@ -28,15 +28,24 @@ export default fp(tokenEndpoint, {
 });
 
 async function tokenEndpoint(app: FastifyInstance, config: Config): Promise<void> {
-	app.addContentTypeParser('application/x-www-form-urlencoded', { parseAs: 'string', bodyLimit: MAX_FORM_BYTES }, (_request, body, done) => {
-		done(null, new URLSearchParams(body as string));
-	});
+	app.addContentTypeParser(
+		'application/x-www-form-urlencoded',
+		{ parseAs: 'string', bodyLimit: MAX_FORM_BYTES },
+		(_request, body, done) => {
+			done(null, new URLSearchParams(body as string));
+		},
+	);
 
 	const options = { config: { kind: 'token' } } as const;
 	// Whole answers for anonymous callers, who all get the same: for so short a time that it adds nothing to what RESOLUTION_TTL and TOKEN_TTL already allow to be old. `expires_in` counts
 	// from `issued_at`, so that it stays right.
 	const isRemembering = config.TOKEN_TTL > ANSWER_MS && config.RESOLUTION_TTL > ANSWER_MS;
-	const answers = isRemembering ? new LRUCache<string, { name: string | undefined; bytes: Buffer }>({ max: Math.min(MAX_ANSWERS, config.RESOLUTION_CACHE_SIZE, config.TOKEN_CACHE_SIZE), ttl: ANSWER_MS }) : undefined;
+	const answers = isRemembering
+		? new LRUCache<string, { name: string | undefined; bytes: Buffer }>({
+				max: Math.min(MAX_ANSWERS, config.RESOLUTION_CACHE_SIZE, config.TOKEN_CACHE_SIZE),
+				ttl: ANSWER_MS,
+			})
+		: undefined;
 
 	app.get(TOKEN_PATH, options, async (request, reply) => {
 		const { authorization } = request.headers;
@@ -68,7 +77,10 @@ async function tokenEndpoint(app: FastifyInstance, config: Config): Promise<void
 		const repositories = [...grants.values()].flatMap((grant) => (grant.kind === 'image' ? [grant.repository] : []));
 		try {
 			const upstream = await app.upstreamTokens.get(repositories, caller);
-			const sealed = app.sealedCredentials.seal(caller, [...grants].flatMap(([name, grant]) => (grant.kind !== 'failure' && isBareFleet(parseReference(name)) ? [name] : [])));
+			const sealed = app.sealedCredentials.seal(
+				caller,
+				[...grants].flatMap(([name, grant]) => (grant.kind !== 'failure' && isBareFleet(parseReference(name)) ? [name] : [])),
+			);
 			const token = formatToken({ upstream: upstream.text, grants, sealed });
 			const now = Date.now();
 			const expiresAt = Math.min(upstream.expiresAt ?? now, sealed === undefined ? Infinity : now + SEALED_LIFE_MS);

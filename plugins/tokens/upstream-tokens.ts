@@ -36,7 +36,8 @@ export default fp(
 	async (app: FastifyInstance, config: Config) => {
 		const cache = new LoadingCache<UpstreamToken>({
 			max: config.TOKEN_CACHE_SIZE,
-			onStale: (error) => app.log.warn({ error: (error as Error).message }, 'the balena API is unavailable: an anonymous token is the one remembered'),
+			onStale: (error) =>
+				app.log.warn({ error: (error as Error).message }, 'the balena API is unavailable: an anonymous token is the one remembered'),
 		});
 
 		app.decorate('upstreamTokens', {

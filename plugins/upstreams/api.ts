@@ -34,7 +34,10 @@ const MAX_TOKEN_ANSWER_BYTES = 64 * 1024;
 export default fp(
 	async (app: FastifyInstance, config: Config) => {
 		const limit = pLimit(config.API_CONCURRENCY);
-		const dispatcher = new Pool(config.API_URL, { connections: config.API_CONCURRENCY, connect: { ...VERIFIED, timeout: config.API_TIMEOUT } });
+		const dispatcher = new Pool(config.API_URL, {
+			connections: config.API_CONCURRENCY,
+			connect: { ...VERIFIED, timeout: config.API_TIMEOUT },
+		});
 		app.addHook('onClose', async () => dispatcher.destroy());
 
 		let pine: Promise<Pine> | undefined;
@@ -51,7 +54,10 @@ export default fp(
 			}
 			// Not AbortSignal.timeout: balena-sdk listens on for as long as a signal lives, and throws where nobody can catch when it fires after the answer.
 			const deadline = new AbortController();
-			const timer = setTimeout(() => deadline.abort(new DOMException('the API did not answer in time', 'TimeoutError')), config.API_TIMEOUT);
+			const timer = setTimeout(
+				() => deadline.abort(new DOMException('the API did not answer in time', 'TimeoutError')),
+				config.API_TIMEOUT,
+			);
 			try {
 				return await limit(() => {
 					deadline.signal.throwIfAborted();
@@ -106,11 +112,15 @@ export default fp(
 
 function tokenRefusal(status: number, retryAfter: string | string[] | undefined): RegistryError {
 	if (status === 401 || status === 403) {
-		return new RegistryError('UNAUTHORIZED', 'the login was refused: use any user name, and a valid balena API key as the password', { forPeople: true });
+		return new RegistryError('UNAUTHORIZED', 'the login was refused: use any user name, and a valid balena API key as the password', {
+			forPeople: true,
+		});
 	}
 	if (status === 429) {
 		const seconds = typeof retryAfter === 'string' && /^\d{1,6}$/.test(retryAfter) ? retryAfter : '60';
-		return new RegistryError('TOOMANYREQUESTS', 'the balena API answers that there are too many requests; try again later', { headers: { 'retry-after': seconds } });
+		return new RegistryError('TOOMANYREQUESTS', 'the balena API answers that there are too many requests; try again later', {
+			headers: { 'retry-after': seconds },
+		});
 	}
 	return upstreamError('API', new Error(`the token endpoint answered with status ${status}`));
 }

@@ -39,10 +39,16 @@ export default fp(
 	async (app: FastifyInstance, config: Config) => {
 		const learned = new LoadingCache<string>({
 			max: 1,
-			onStale: (error) => app.log.warn({ error: (error as Error).message }, 'the registry is unavailable: its challenge is the one remembered'),
+			onStale: (error) =>
+				app.log.warn({ error: (error as Error).message }, 'the registry is unavailable: its challenge is the one remembered'),
 		});
 
-		const service = (): Promise<string> => learned.get('', async () => ({ value: await askService(app.registry.dispatcher, config.REGISTRY_URL), freshMs: FRESH_MS, staleMs: STALE_MS }));
+		const service = (): Promise<string> =>
+			learned.get('', async () => ({
+				value: await askService(app.registry.dispatcher, config.REGISTRY_URL),
+				freshMs: FRESH_MS,
+				staleMs: STALE_MS,
+			}));
 		app.decorate('challenge', { service });
 
 		app.decorateRequest('publicOrigin', function () {
@@ -53,7 +59,12 @@ export default fp(
 		});
 		app.decorateRequest('unauthorized', async function (name, error) {
 			const challenge = await this.challenge({ scope: name === undefined ? undefined : pullScope(name), error });
-			const message = error === undefined ? 'authentication required' : name === undefined ? 'the token is not valid' : `the token does not allow pulling ${name}, or is not valid any more`;
+			const message =
+				error === undefined
+					? 'authentication required'
+					: name === undefined
+						? 'the token is not valid'
+						: `the token does not allow pulling ${name}, or is not valid any more`;
 			return new RegistryError('UNAUTHORIZED', message, { headers: { 'www-authenticate': challenge } });
 		});
 	},

@@ -39,7 +39,9 @@ export default fp(
 			bodyTimeout: config.REGISTRY_BODY_TIMEOUT,
 		});
 		app.addHook('onClose', async () => pool.destroy());
-		const dispatcher = pool.compose(boundedDispatch({ concurrency: config.REGISTRY_CONNECTIONS, queue: config.REGISTRY_QUEUE, waitMs: config.REGISTRY_CONNECT_TIMEOUT }));
+		const dispatcher = pool.compose(
+			boundedDispatch({ concurrency: config.REGISTRY_CONNECTIONS, queue: config.REGISTRY_QUEUE, waitMs: config.REGISTRY_CONNECT_TIMEOUT }),
+		);
 		app.decorate('registry', { dispatcher, tags });
 
 		async function tags(upstreamRequest: UpstreamRequest, request: FastifyRequest): Promise<string[]> {
@@ -78,16 +80,25 @@ function parseJson(body: Buffer): unknown {
 	}
 }
 
-async function refusal(request: FastifyRequest, { kind, name, item }: UpstreamRequest, status: number, headers: IncomingHttpHeaders): Promise<RegistryError> {
+async function refusal(
+	request: FastifyRequest,
+	{ kind, name, item }: UpstreamRequest,
+	status: number,
+	headers: IncomingHttpHeaders,
+): Promise<RegistryError> {
 	if (status !== 401) {
 		return upstreamStatusError(status, { kind, name: name ?? 'the registry', item }, headers);
 	}
 	const { error = 'invalid_token', errorDescription } = parseChallenge(headers['www-authenticate']) ?? {};
 	try {
 		const challenge = await request.challenge({ scope: name === undefined ? undefined : pullScope(name), error, errorDescription });
-		return new RegistryError('UNAUTHORIZED', name === undefined ? 'the token is not valid any more' : `the token does not allow pulling ${name}, or is not valid any more`, {
-			headers: { 'www-authenticate': challenge },
-		});
+		return new RegistryError(
+			'UNAUTHORIZED',
+			name === undefined ? 'the token is not valid any more' : `the token does not allow pulling ${name}, or is not valid any more`,
+			{
+				headers: { 'www-authenticate': challenge },
+			},
+		);
 	} catch (cause) {
 		return cause instanceof RegistryError ? cause : upstreamError('registry', cause);
 	}

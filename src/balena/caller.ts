@@ -72,7 +72,9 @@ function fromUserAndPassword(text: string): Caller | undefined {
 		return ANONYMOUS;
 	}
 	const secret = text.slice(colon + 1);
-	return colon >= 0 && isSecret(secret) ? credentials(`Basic ${Buffer.from(text).toString('base64')}`, secret, text.slice(0, colon)) : undefined;
+	return colon >= 0 && isSecret(secret)
+		? credentials(`Basic ${Buffer.from(text).toString('base64')}`, secret, text.slice(0, colon))
+		: undefined;
 }
 
 /** API keys and session tokens are printable ASCII without spaces; anything else cannot go into a header. */

@@ -23,7 +23,10 @@ export function noSuchFleet(slug: string, isAnonymous: boolean): Failure {
 /** Several commits begin with the hex digits that were typed. */
 export function ambiguousCommit({ slug, release }: ReleaseReference, candidates: MatchedRelease[]): Failure {
 	const commits = candidates.slice(0, MAX_LISTED).map((row) => `${row.commit} (${versionOf(row)})`);
-	return { code: 'NAME_UNKNOWN', message: `${slug} has several releases whose commit begins with ${release?.text ?? ''}: ${commits.join(', ')}` };
+	return {
+		code: 'NAME_UNKNOWN',
+		message: `${slug} has several releases whose commit begins with ${release?.text ?? ''}: ${commits.join(', ')}`,
+	};
 }
 
 /** A release with several services was named without one of them, or with one that it does not have. */
@@ -33,7 +36,10 @@ export function chooseService({ slug, release, service }: ReleaseReference, matc
 		return { code: 'NAME_UNKNOWN', message: `release ${versionOf(matched)} of ${slug} has no image to pull` };
 	}
 	const example = `${slug}/${release?.text ?? 'latest'}/${names[0]!.toLowerCase()}`;
-	const what = service === undefined ? `release ${versionOf(matched)} of ${slug} has several services` : `release ${versionOf(matched)} of ${slug} has no service ${service}; it has`;
+	const what =
+		service === undefined
+			? `release ${versionOf(matched)} of ${slug} has several services`
+			: `release ${versionOf(matched)} of ${slug} has no service ${service}; it has`;
 	return { code: 'NAME_UNKNOWN', message: `${what}: ${listed(names)}; pull one of them, as in ${example}` };
 }
 
@@ -60,14 +66,22 @@ export function explainNoRelease(reference: ReleaseReference, fleet: Fleet | und
 		return { code: 'NAME_UNKNOWN', message: `${slug} has no release to pull yet${suggestion(final, undefined)}` };
 	}
 	const { text, versions, commit } = release;
-	const named = fleet.releases.filter((row) => versions.includes(row.semver) || versions.includes(row.rawVersion) || (commit !== undefined && row.commit.startsWith(commit)));
+	const named = fleet.releases.filter(
+		(row) => versions.includes(row.semver) || versions.includes(row.rawVersion) || (commit !== undefined && row.commit.startsWith(commit)),
+	);
 	const draft = named.find((row) => row.status === 'success' && !row.isFinal);
 	if (draft !== undefined) {
-		return { code: 'NAME_UNKNOWN', message: `release ${text} of ${slug} is a draft; pull it by its whole version, as in ${slug}/${tagOf(draft)}` };
+		return {
+			code: 'NAME_UNKNOWN',
+			message: `release ${text} of ${slug} is a draft; pull it by its whole version, as in ${slug}/${tagOf(draft)}`,
+		};
 	}
 	const unfinished = named.find((row) => row.status !== 'success');
 	if (unfinished !== undefined) {
-		return { code: 'NAME_UNKNOWN', message: `release ${text} of ${slug} ${unfinished.status === 'running' ? 'is still building' : `did not build (its status is "${unfinished.status}")`}${suggestion(final, text)}` };
+		return {
+			code: 'NAME_UNKNOWN',
+			message: `release ${text} of ${slug} ${unfinished.status === 'running' ? 'is still building' : `did not build (its status is "${unfinished.status}")`}${suggestion(final, text)}`,
+		};
 	}
 	return { code: 'NAME_UNKNOWN', message: `${slug} has no release ${text}${suggestion(final, text)}` };
 }
@@ -92,7 +106,12 @@ export function closestVersion(wanted: string, versions: string[]): string | und
 		return undefined;
 	}
 	for (let shared = 2; shared >= 1; shared--) {
-		const near = versions.filter((version) => numbers(version)?.slice(0, shared).every((part, i) => part === parts[i]) ?? false);
+		const near = versions.filter(
+			(version) =>
+				numbers(version)
+					?.slice(0, shared)
+					.every((part, i) => part === parts[i]) ?? false,
+		);
 		if (near.length > 0) {
 			const distance = (version: string): number => Math.abs((numbers(version)?.[shared] ?? 0) - (parts[shared] ?? 0));
 			return near.reduce((best, version) => (distance(version) < distance(best) ? version : best));

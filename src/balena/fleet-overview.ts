@@ -63,11 +63,18 @@ export function fleetPageQuery(slug: string): Record<string, unknown> {
 /** @returns options for the resource `release`: all that a reference can mean. `parseReleases` reads the rows, and `parsePageReleases` the same ones */
 export function pageReleaseQuery(reference: Pick<ReleaseReference, 'slug' | 'release'>): Record<string, unknown> {
 	const query = releaseQuery(reference);
-	return { ...query, $select: [...new Set([...(query['$select'] as string[]), ...RELEASE_FIELDS])], $expand: imagesWith(['is_stored_at__image_location']) };
+	return {
+		...query,
+		$select: [...new Set([...(query['$select'] as string[]), ...RELEASE_FIELDS])],
+		$expand: imagesWith(['is_stored_at__image_location']),
+	};
 }
 
 function imagesWith(fields: string[]): Record<string, unknown> {
-	const image = { $select: ['id', 'content_hash', 'image_size', ...fields], $expand: { is_a_build_of__service: { $select: ['service_name'] } } };
+	const image = {
+		$select: ['id', 'content_hash', 'image_size', ...fields],
+		$expand: { is_a_build_of__service: { $select: ['service_name'] } },
+	};
 	return { release_image: { $select: ['id'], $expand: { image } } };
 }
 
@@ -86,7 +93,15 @@ const imageRow = z
 	}));
 
 const releaseRow = z
-	.object({ commit: text, semver: text, raw_version: text.nullish(), revision: z.number().nullish(), created_at: text, is_invalidated: z.boolean().nullish(), release_image: z.array(z.object({ image: z.array(imageRow) })) })
+	.object({
+		commit: text,
+		semver: text,
+		raw_version: text.nullish(),
+		revision: z.number().nullish(),
+		created_at: text,
+		is_invalidated: z.boolean().nullish(),
+		release_image: z.array(z.object({ image: z.array(imageRow) })),
+	})
 	.transform((row): PageRelease & { semver: string; revision: number } => ({
 		version: row.raw_version ?? row.semver,
 		semver: row.semver,
@@ -102,7 +117,9 @@ const fleetRow = z
 	.object({
 		slug: text,
 		app_name: text,
-		is_for__device_type: z.array(z.object({ name: text.nullish(), slug: text, is_of__cpu_architecture: z.array(z.object({ slug: text })).nullish() })).nullish(),
+		is_for__device_type: z
+			.array(z.object({ name: text.nullish(), slug: text, is_of__cpu_architecture: z.array(z.object({ slug: text })).nullish() }))
+			.nullish(),
 		should_be_running__release: z.array(z.object({ commit: text })).nullish(),
 		owns__release: z.array(releaseRow),
 	})
@@ -115,7 +132,10 @@ const fleetRow = z
 			architecture: device?.is_of__cpu_architecture?.[0]?.slug,
 			trackedCommit: row.should_be_running__release?.map(({ commit }) => commit).find(isName),
 			releases: row.owns__release
-				.map(({ semver, revision, ...release }) => ({ ...release, path: isHighest(semver, revision, row.owns__release) ? semver : release.commit }))
+				.map(({ semver, revision, ...release }) => ({
+					...release,
+					path: isHighest(semver, revision, row.owns__release) ? semver : release.commit,
+				}))
 				// What is shown is copied into shells: nothing that is no name may be.
 				.filter(({ path }) => isName(path)),
 		};
@@ -128,7 +148,10 @@ export function parseFleetPage(rows: unknown): FleetPageData | undefined {
 
 /** @returns releases in the order of the rows, named by their commits. @throws ZodError likewise */
 export function parsePageReleases(rows: unknown): PageRelease[] {
-	return z.array(releaseRow).parse(rows).map(({ semver: _semver, revision: _revision, ...release }) => release);
+	return z
+		.array(releaseRow)
+		.parse(rows)
+		.map(({ semver: _semver, revision: _revision, ...release }) => release);
 }
 
 /** Whether a plain version means this release: of several revisions it means the highest, and the others can only be named by their commits. */

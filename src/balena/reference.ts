@@ -3,9 +3,7 @@ import { isName, isRepository } from '../registry/name.ts';
 /** What a person typed between the proxy's host and the tag. */
 export type Reference =
 	/** The upstream's own name of an image, `v2/<hash>`: passed through. */
-	| { kind: 'repository'; repository: string }
-	| FleetReference
-	| { kind: 'invalid'; message: string };
+	{ kind: 'repository'; repository: string } | FleetReference | { kind: 'invalid'; message: string };
 
 /** A release of a fleet, and perhaps one of its services. */
 export interface ReleaseReference {
@@ -53,7 +51,10 @@ export function parseReference(name: string): Reference {
 	}
 	const [org, fleet, release, service, ...rest] = name.split('/');
 	if (!isName(name) || org === undefined || fleet === undefined || org === 'v2' || rest.length > 0) {
-		return { kind: 'invalid', message: `"${name}" is not a reference to a fleet: use <org>/<fleet>, <org>/<fleet>/<release> or <org>/<fleet>/<release>/<service>` };
+		return {
+			kind: 'invalid',
+			message: `"${name}" is not a reference to a fleet: use <org>/<fleet>, <org>/<fleet>/<release> or <org>/<fleet>/<release>/<service>`,
+		};
 	}
 	return {
 		kind: 'fleet',

@@ -38,7 +38,10 @@ export function releaseQuery({ slug, release }: Pick<ReleaseReference, 'slug' | 
 		$top: MAX_MATCHES,
 		$select: RELEASE_FIELDS,
 		$expand: IMAGES,
-		$filter: release === undefined ? { ...SUCCESSFUL, should_be_running_on__application: withSlug(slug) } : { ...SUCCESSFUL, belongs_to__application: withSlug(slug), $or: formsOf(release) },
+		$filter:
+			release === undefined
+				? { ...SUCCESSFUL, should_be_running_on__application: withSlug(slug) }
+				: { ...SUCCESSFUL, belongs_to__application: withSlug(slug), $or: formsOf(release) },
 		$orderby: HIGHEST_FIRST,
 	};
 }
@@ -72,7 +75,10 @@ function withSlug(slug: string): Record<string, unknown> {
 
 /** All forms in which a successful release can be named. */
 function formsOf(release: Release): Record<string, unknown>[] {
-	const forms: Record<string, unknown>[] = release.versions.flatMap((version) => [{ semver: version, is_final: true }, { raw_version: version }]);
+	const forms: Record<string, unknown>[] = release.versions.flatMap((version) => [
+		{ semver: version, is_final: true },
+		{ raw_version: version },
+	]);
 	if (release.commit !== undefined) {
 		forms.push({ commit: { $startswith: release.commit } });
 	}
@@ -126,11 +132,22 @@ export function newestDraftsQuery(slug: string): Record<string, unknown> {
 }
 
 function searched(filter: Record<string, unknown>, slug: string): Record<string, unknown> {
-	return { $top: MAX_SEARCHED, $select: RELEASE_FIELDS, $expand: IMAGES, $filter: { ...SUCCESSFUL, ...filter, belongs_to__application: withSlug(slug) } };
+	return {
+		$top: MAX_SEARCHED,
+		$select: RELEASE_FIELDS,
+		$expand: IMAGES,
+		$filter: { ...SUCCESSFUL, ...filter, belongs_to__application: withSlug(slug) },
+	};
 }
 
 /** @returns options for the resource `release`: the releases of a fleet that have an image with a manifest digest. `parseReleases` reads the rows. */
 export function releaseOfDigestQuery(slug: string, digest: string): Record<string, unknown> {
 	const hasDigest = { $any: { $alias: 'ri', $expr: { ri: { image: { $any: { $alias: 'i', $expr: { i: { content_hash: digest } } } } } } } };
-	return { $top: 1, $select: RELEASE_FIELDS, $expand: IMAGES, $filter: { ...SUCCESSFUL, belongs_to__application: withSlug(slug), release_image: hasDigest }, $orderby: HIGHEST_FIRST };
+	return {
+		$top: 1,
+		$select: RELEASE_FIELDS,
+		$expand: IMAGES,
+		$filter: { ...SUCCESSFUL, belongs_to__application: withSlug(slug), release_image: hasDigest },
+		$orderby: HIGHEST_FIRST,
+	};
 }

@@ -38,7 +38,13 @@ const releaseRow = z
 		is_final: z.boolean().nullish(),
 		status: text,
 	})
-	.transform((row): ReleaseRow => ({ commit: row.commit, semver: row.semver ?? '', rawVersion: row.raw_version ?? row.semver ?? '', isFinal: row.is_final ?? false, status: row.status }));
+	.transform((row): ReleaseRow => ({
+		commit: row.commit,
+		semver: row.semver ?? '',
+		rawVersion: row.raw_version ?? row.semver ?? '',
+		isFinal: row.is_final ?? false,
+		status: row.status,
+	}));
 
 const imageRow = z
 	.object({
@@ -110,7 +116,10 @@ export function matchRelease(candidates: MatchedRelease[], release: Release | un
 	const { text, versions, commit, series } = release;
 	const exactForms: ((row: MatchedRelease) => boolean)[] = [
 		(row) => row.commit === text,
-		...versions.flatMap((version) => [(row: MatchedRelease) => row.isFinal && row.semver === version, (row: MatchedRelease) => row.rawVersion === version]),
+		...versions.flatMap((version) => [
+			(row: MatchedRelease) => row.isFinal && row.semver === version,
+			(row: MatchedRelease) => row.rawVersion === version,
+		]),
 	];
 	for (const form of exactForms) {
 		const match = first(candidates.filter(form));
@@ -125,7 +134,11 @@ export function matchRelease(candidates: MatchedRelease[], release: Release | un
 	if (sameCommitPrefix.length > 0) {
 		return first(sameCommitPrefix);
 	}
-	return series === undefined ? { kind: 'none' } : first(candidates.filter((row) => row.isFinal && row.major === series.major && (series.minor === undefined || row.minor === series.minor)));
+	return series === undefined
+		? { kind: 'none' }
+		: first(
+				candidates.filter((row) => row.isFinal && row.major === series.major && (series.minor === undefined || row.minor === series.minor)),
+			);
 }
 
 function first(releases: MatchedRelease[]): Match {

@@ -17,7 +17,15 @@ const MAX_ANSWER_BYTES = 4 * 1024 * 1024;
  */
 export async function loadPine(apiUrl: string, timeoutMs: number): Promise<Pine> {
 	// The SDK uses the global fetch; its connections are tuned and its answers bounded here because it offers no other place.
-	setGlobalDispatcher(new Agent({ connections: 64, maxResponseSize: MAX_ANSWER_BYTES, headersTimeout: timeoutMs, bodyTimeout: timeoutMs, connect: { ...VERIFIED, timeout: timeoutMs } }).compose(plainAnswersOnly(apiUrl)));
+	setGlobalDispatcher(
+		new Agent({
+			connections: 64,
+			maxResponseSize: MAX_ANSWER_BYTES,
+			headersTimeout: timeoutMs,
+			bodyTimeout: timeoutMs,
+			connect: { ...VERIFIED, timeout: timeoutMs },
+		}).compose(plainAnswersOnly(apiUrl)),
+	);
 	const { getSdk } = await import('balena-sdk');
 	// dataDirectory: false, or the SDK reads and writes a login of its own in the home directory.
 	const { pine } = getSdk({ apiUrl: `${apiUrl}/`, dataDirectory: false, apiVersion: 'v7' } as Parameters<typeof getSdk>[0]);
@@ -53,5 +61,8 @@ function plainAnswersOnly(apiUrl: string): Dispatcher.DispatcherComposeIntercept
 
 /** The SDK asks for compressed answers under a name in another case, beside which a second header would not count. */
 function plainHeaders(headers: Record<string, string>): Record<string, string> {
-	return { ...Object.fromEntries(Object.entries(headers).filter(([name]) => name.toLowerCase() !== 'accept-encoding')), 'accept-encoding': 'identity' };
+	return {
+		...Object.fromEntries(Object.entries(headers).filter(([name]) => name.toLowerCase() !== 'accept-encoding')),
+		'accept-encoding': 'identity',
+	};
 }

@@ -29,7 +29,13 @@ export type AnswerCallback = (error: Error | null, answer?: ForwardedAnswer) => 
  * @param onBytes told the length of each part of a stream
  * @param callback told an error where the registry broke off before there was an answer, whole or to be streamed
  */
-export function forwardRequest(dispatcher: Dispatcher, { origin, path, method, headers }: Dispatcher.DispatchOptions, clientGone: EventEmitter, onBytes: (length: number) => void, callback: AnswerCallback): void {
+export function forwardRequest(
+	dispatcher: Dispatcher,
+	{ origin, path, method, headers }: Dispatcher.DispatchOptions,
+	clientGone: EventEmitter,
+	onBytes: (length: number) => void,
+	callback: AnswerCallback,
+): void {
 	const answer = { statusCode: 0, headers: {} as IncomingHttpHeaders };
 	const chunks: Buffer[] = [];
 	let length = 0;

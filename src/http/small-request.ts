@@ -26,7 +26,10 @@ export interface SmallAnswer {
  * @param dispatcher its time-outs bound the wait
  * @throws what undici reports, or the signal's reason
  */
-export function smallRequest(dispatcher: Dispatcher, { origin, path, method = 'GET', headers, maxBytes, signal }: SmallRequest): Promise<SmallAnswer> {
+export function smallRequest(
+	dispatcher: Dispatcher,
+	{ origin, path, method = 'GET', headers, maxBytes, signal }: SmallRequest,
+): Promise<SmallAnswer> {
 	return new Promise((resolve, reject) => {
 		if (signal?.aborted === true) {
 			reject(signal.reason as Error);

@@ -19,7 +19,10 @@ export function snippets(name: string, images: readonly PulledImage[]): Snippet[
 		{ heading: 'Docker', lines: images.map(({ reference }) => `docker pull ${reference}`) },
 		{
 			heading: 'Compose',
-			lines: ['services:', ...images.flatMap(({ service, reference }) => [`  ${yaml(service === '' ? 'main' : service)}:`, `    image: ${yaml(reference)}`])],
+			lines: [
+				'services:',
+				...images.flatMap(({ service, reference }) => [`  ${yaml(service === '' ? 'main' : service)}:`, `    image: ${yaml(reference)}`]),
+			],
 		},
 		{ heading: 'Dockerfile', lines: images.map(({ reference }) => `FROM ${reference}`) },
 		{
@@ -49,6 +52,10 @@ export function yaml(text: string): string {
 
 /** @returns a name as Kubernetes takes it for a pod or a container: a label of RFC 1123 */
 function label(text: string): string {
-	const made = text.toLowerCase().replace(/[^a-z0-9]+/g, '-').slice(0, 63).replace(/^-|-$/g, '');
+	const made = text
+		.toLowerCase()
+		.replace(/[^a-z0-9]+/g, '-')
+		.slice(0, 63)
+		.replace(/^-|-$/g, '');
 	return made === '' ? 'main' : made;
 }

@@ -17,7 +17,11 @@ export function readTyped(typed: string, hosts: readonly string[]): Typed {
 		.split(/[\s"'`,;]+/)
 		.map((word) => word.replace(/^(?:https?|docker):\/\//i, '').replace(/[?#].*$/, ''));
 	// In a command or a file, what begins with the host, or at least looks like a name: it has a slash, and does not begin as options and paths do.
-	const address = words.findLast((word) => hostOf(word, hosts) !== undefined) ?? words.findLast((word) => /^[^/.-].*\/./.test(word)) ?? words.at(-1) ?? '';
+	const address =
+		words.findLast((word) => hostOf(word, hosts) !== undefined) ??
+		words.findLast((word) => /^[^/.-].*\/./.test(word)) ??
+		words.at(-1) ??
+		'';
 	const digest = /@([^/@]*)$/.exec(address)?.[1];
 	const untilDigest = digest === undefined ? address : address.slice(0, -digest.length - 1);
 	const tag = /[^/]:([^/:]*)$/.exec(untilDigest)?.[1];

@@ -2,7 +2,14 @@ import { pino, type Logger } from 'pino';
 import type { Config } from '../config.ts';
 
 /** Where credentials could stand, should a request or an error of balena-sdk ever be logged whole. No wildcards: they would cost each line more than all the rest. */
-const SECRETS = ['authorization', 'headers.authorization', 'req.headers.authorization', 'err.requestOptions', 'error.requestOptions', 'cause.requestOptions'];
+const SECRETS = [
+	'authorization',
+	'headers.authorization',
+	'req.headers.authorization',
+	'err.requestOptions',
+	'error.requestOptions',
+	'cause.requestOptions',
+];
 
 /**
  * @returns a logger of one JSON line an event; readable lines in a terminal or where they are asked for, if pino-pretty is installed (it is for development only)

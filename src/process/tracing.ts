@@ -7,7 +7,8 @@
  * @returns what to call when the process ends, so that the last spans are sent; undefined where tracing is off
  */
 export async function startTracing(env: Record<string, string | undefined>): Promise<(() => Promise<void>) | undefined> {
-	const isOn = (env['OTEL_TRACES_EXPORTER'] ?? env['OTEL_EXPORTER_OTLP_ENDPOINT'] ?? env['OTEL_EXPORTER_OTLP_TRACES_ENDPOINT'] ?? '') !== '';
+	const isOn =
+		(env['OTEL_TRACES_EXPORTER'] ?? env['OTEL_EXPORTER_OTLP_ENDPOINT'] ?? env['OTEL_EXPORTER_OTLP_TRACES_ENDPOINT'] ?? '') !== '';
 	if (!isOn || env['OTEL_SDK_DISABLED'] === 'true' || env['OTEL_TRACES_EXPORTER'] === 'none') {
 		return undefined;
 	}

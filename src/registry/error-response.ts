@@ -41,7 +41,11 @@ export function errorResponse(error: RegistryError, userAgent: string | undefine
  * @param what the thing asked for, and how it is called
  * @param upstream its headers, of which `Retry-After` (a plain number of seconds) and `Content-Range` matter to the client
  */
-export function upstreamStatusError(status: number, what: { kind: string; name: string; item: string }, upstream: IncomingHttpHeaders): RegistryError {
+export function upstreamStatusError(
+	status: number,
+	what: { kind: string; name: string; item: string },
+	upstream: IncomingHttpHeaders,
+): RegistryError {
 	const headers = /^\d{1,6}$/.test(upstream['retry-after'] ?? '') ? pick(upstream, 'retry-after') : {};
 	switch (status) {
 		case 403:
@@ -56,7 +60,10 @@ export function upstreamStatusError(status: number, what: { kind: string; name: 
 					return new RegistryError('NAME_UNKNOWN', `the registry has nothing like this for ${what.name}`);
 			}
 		case 416:
-			return new RegistryError('UNSUPPORTED', `${what.item} does not have the range that was asked for`, { status, headers: pick(upstream, 'content-range') });
+			return new RegistryError('UNSUPPORTED', `${what.item} does not have the range that was asked for`, {
+				status,
+				headers: pick(upstream, 'content-range'),
+			});
 		case 429:
 			return new RegistryError('TOOMANYREQUESTS', 'the registry answers that there are too many requests; try again later', { headers });
 		case 503:

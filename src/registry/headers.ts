@@ -9,7 +9,23 @@ import type { IncomingHttpHeaders } from 'node:http';
 const REQUEST_HEADERS = ['accept', 'accept-encoding', 'range', 'if-range', 'if-none-match', 'if-modified-since', 'user-agent'] as const;
 
 /** Hop by hop (RFC 9110 section 7.6.1), about the registry's own host (RFC 6265, 6797, 7838), said anew by this proxy, or no name that an object can hold safely. */
-const OWN_RESPONSE_HEADERS = new Set(['connection', 'keep-alive', 'proxy-authenticate', 'proxy-connection', 'te', 'trailer', 'transfer-encoding', 'upgrade', 'www-authenticate', 'set-cookie', 'strict-transport-security', 'alt-svc', 'clear-site-data', 'x-request-id', '__proto__']);
+const OWN_RESPONSE_HEADERS = new Set([
+	'connection',
+	'keep-alive',
+	'proxy-authenticate',
+	'proxy-connection',
+	'te',
+	'trailer',
+	'transfer-encoding',
+	'upgrade',
+	'www-authenticate',
+	'set-cookie',
+	'strict-transport-security',
+	'alt-svc',
+	'clear-site-data',
+	'x-request-id',
+	'__proto__',
+]);
 
 /** @returns the headers of a client that the upstream registry may see. */
 export function forwardedRequestHeaders(headers: IncomingHttpHeaders): Record<string, string> {
@@ -47,5 +63,8 @@ export function rewriteLocation(location: string, registryUrl: string, ownOrigin
 
 /** @returns a text as it may stand in a header or a reason phrase: printable ASCII, of bounded length. */
 export function headerText(text: string): string {
-	return text.replace(/[^\x20-\x7e]+/g, ' ').trim().slice(0, 400);
+	return text
+		.replace(/[^\x20-\x7e]+/g, ' ')
+		.trim()
+		.slice(0, 400);
 }

@@ -44,7 +44,12 @@ export function digestsIn({ bytes, digest }: Manifest): string[] {
 	try {
 		const { config, layers, manifests } = JSON.parse(bytes.toString()) as Record<string, unknown>;
 		const descriptors = [config, layers, manifests].flat().slice(0, MAX_DIGESTS) as ({ digest?: unknown } | null | undefined)[];
-		return [digest, ...descriptors.flatMap((descriptor) => (typeof descriptor?.digest === 'string' && isDigest(descriptor.digest) ? [descriptor.digest] : []))];
+		return [
+			digest,
+			...descriptors.flatMap((descriptor) =>
+				typeof descriptor?.digest === 'string' && isDigest(descriptor.digest) ? [descriptor.digest] : [],
+			),
+		];
 	} catch {
 		return [digest];
 	}

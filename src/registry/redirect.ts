@@ -33,7 +33,9 @@ export function signedUntil(location: string): number | undefined {
 /** `20261123T143000Z`, the basic format of ISO 8601. */
 function basicIsoTime(text: string | null): number | undefined {
 	const match = /^(\d{4})(\d{2})(\d{2})T(\d{2})(\d{2})(\d{2})Z$/.exec(text ?? '');
-	return match === null ? undefined : Date.UTC(Number(match[1]), Number(match[2]) - 1, Number(match[3]), Number(match[4]), Number(match[5]), Number(match[6]));
+	return match === null
+		? undefined
+		: Date.UTC(Number(match[1]), Number(match[2]) - 1, Number(match[3]), Number(match[4]), Number(match[5]), Number(match[6]));
 }
 
 /**

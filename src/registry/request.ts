@@ -65,7 +65,9 @@ export function parseRegistryRequest(url: string): RegistryRequest {
 				return { kind: 'tags', name: nameOf(), page: parsePage(query()) };
 			}
 	}
-	throw new RegistryError('UNSUPPORTED', 'this is not an address of the pull API: manifests, blobs, tags/list and referrers are', { status: 404 });
+	throw new RegistryError('UNSUPPORTED', 'this is not an address of the pull API: manifests, blobs, tags/list and referrers are', {
+		status: 404,
+	});
 }
 
 /**

@@ -110,7 +110,10 @@ function fromEntry(entry: unknown): Grant | undefined {
 	}
 	if (Array.isArray(entry)) {
 		const [repository, version] = entry as unknown[];
-		return typeof repository === 'string' && isRepository(repository) && typeof version === 'string' && (version === '' || VERSION.test(version))
+		return typeof repository === 'string' &&
+			isRepository(repository) &&
+			typeof version === 'string' &&
+			(version === '' || VERSION.test(version))
 			? { kind: 'image', repository, version }
 			: undefined;
 	}
@@ -118,7 +121,9 @@ function fromEntry(entry: unknown): Grant | undefined {
 		return undefined;
 	}
 	const { code, message } = entry;
-	return isCodeOfName(code) && typeof message === 'string' && message.length <= MAX_MESSAGE_LENGTH ? { kind: 'failure', code, message } : undefined;
+	return isCodeOfName(code) && typeof message === 'string' && message.length <= MAX_MESSAGE_LENGTH
+		? { kind: 'failure', code, message }
+		: undefined;
 }
 
 /** A name can only fail by the client's doing: a forged token must not have this proxy answer, or log, that something broke. */

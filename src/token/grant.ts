@@ -13,5 +13,7 @@ export type Grant =
 
 /** @returns what a reference means that needs no resolution: the upstream's own names mean themselves, and what is no reference means nothing to anybody. */
 export function fixedGrant(reference: Exclude<Reference, FleetReference>): Grant {
-	return reference.kind === 'repository' ? { kind: 'image', repository: reference.repository, version: '' } : { kind: 'failure', code: 'NAME_INVALID', message: reference.message };
+	return reference.kind === 'repository'
+		? { kind: 'image', repository: reference.repository, version: '' }
+		: { kind: 'failure', code: 'NAME_INVALID', message: reference.message };
 }

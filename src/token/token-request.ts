@@ -41,7 +41,9 @@ export function parseTokenForm(form: URLSearchParams, authorization: string | un
 
 function valid(caller: Caller | undefined): Caller {
 	if (caller === undefined) {
-		throw new RegistryError('UNAUTHORIZED', 'the credentials are not legible: use any user name, and a balena API key as the password', { forPeople: true });
+		throw new RegistryError('UNAUTHORIZED', 'the credentials are not legible: use any user name, and a balena API key as the password', {
+			forPeople: true,
+		});
 	}
 	return caller;
 }

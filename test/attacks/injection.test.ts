@@ -19,7 +19,9 @@ function assertClean(answer: Answer): void {
 	for (const value of [answer.reason, ...Object.values(answer.headers).flat()]) {
 		assert.match(String(value), /^[\x20-\x7e]*$/);
 	}
-	for (const error of answer.headers['content-type'] === 'application/json' ? ((JSON.parse(answer.text).errors ?? []) as { message: string }[]) : []) {
+	for (const error of answer.headers['content-type'] === 'application/json'
+		? ((JSON.parse(answer.text).errors ?? []) as { message: string }[])
+		: []) {
 		assert.doesNotMatch(error.message, /[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/);
 	}
 }
@@ -39,11 +41,26 @@ test('what a client sends breaks out of no header and no line of the log', { tim
 		'a service': () => ask(proxy, `/auth/v1/token?service=${ESCAPED}&scope=repository:${NAME}:pull`),
 		'a password': () => ask(proxy, '/auth/v1/token', { headers: { authorization: basic(EVIL) } }),
 		'a user': () => ask(proxy, '/auth/v1/token', { headers: { authorization: basic(upstream.keys.owner, EVIL.replaceAll(':', '')) } }),
-		'a form': () => ask(proxy, '/auth/v1/token', { method: 'POST', body: `grant_type=password&username=${ESCAPED}&password=${ESCAPED}&scope=${ESCAPED}`, headers: { 'content-type': 'application/x-www-form-urlencoded' } }),
-		'a grant type': () => ask(proxy, '/auth/v1/token', { method: 'POST', body: `grant_type=${ESCAPED}`, headers: { 'content-type': 'application/x-www-form-urlencoded' } }),
-		'a sentence in a token': () => ask(proxy, `/v2/${NAME}/manifests/latest`, { token: forge(upstreamToken, { n: { [NAME]: { code: 'NAME_UNKNOWN', message: EVIL } } }) }),
-		'a repository in a token': () => ask(proxy, `/v2/${NAME}/manifests/latest`, { token: forge(upstreamToken, { n: { [NAME]: [`v2/${EVIL}`, ''] } }) }),
-		'a version in a token': () => ask(proxy, `/v2/${NAME}/manifests/latest`, { token: forge(upstreamToken, { n: { [NAME]: [IMAGE.repository, EVIL] } }) }),
+		'a form': () =>
+			ask(proxy, '/auth/v1/token', {
+				method: 'POST',
+				body: `grant_type=password&username=${ESCAPED}&password=${ESCAPED}&scope=${ESCAPED}`,
+				headers: { 'content-type': 'application/x-www-form-urlencoded' },
+			}),
+		'a grant type': () =>
+			ask(proxy, '/auth/v1/token', {
+				method: 'POST',
+				body: `grant_type=${ESCAPED}`,
+				headers: { 'content-type': 'application/x-www-form-urlencoded' },
+			}),
+		'a sentence in a token': () =>
+			ask(proxy, `/v2/${NAME}/manifests/latest`, {
+				token: forge(upstreamToken, { n: { [NAME]: { code: 'NAME_UNKNOWN', message: EVIL } } }),
+			}),
+		'a repository in a token': () =>
+			ask(proxy, `/v2/${NAME}/manifests/latest`, { token: forge(upstreamToken, { n: { [NAME]: [`v2/${EVIL}`, ''] } }) }),
+		'a version in a token': () =>
+			ask(proxy, `/v2/${NAME}/manifests/latest`, { token: forge(upstreamToken, { n: { [NAME]: [IMAGE.repository, EVIL] } }) }),
 		'a path': () => ask(proxy, `/${ESCAPED}`),
 		'a page of a fleet': () => ask(proxy, `/acme/${ESCAPED}`, { headers: { accept: 'text/html' } }),
 		'a request id': () => ask(proxy, '/ping', { headers: { 'x-request-id': 'a b;<c>"' } }),
@@ -75,21 +92,38 @@ const row = (over: Record<string, unknown> = {}): unknown => ({
 	raw_version: EVIL,
 	is_final: true,
 	status: EVIL,
-	release_image: [1, 2].map((i) => ({ id: i, image: [{ id: i, is_stored_at__image_location: `x/v2/${String(i).repeat(32)}`, content_hash: null, is_a_build_of__service: [{ service_name: `${EVIL}${i}` }] }] })),
+	release_image: [1, 2].map((i) => ({
+		id: i,
+		image: [
+			{
+				id: i,
+				is_stored_at__image_location: `x/v2/${String(i).repeat(32)}`,
+				content_hash: null,
+				is_a_build_of__service: [{ service_name: `${EVIL}${i}` }],
+			},
+		],
+	})),
 	...over,
 });
 
 test('what a fleet’s owner has written breaks out of no header, no log and no terminal', { timeout: 60_000 }, async (t) => {
 	const rows: Record<string, (url: string) => unknown[]> = {
 		'names of services': (url) => (url.startsWith('/v7/release') ? [row({ semver: '1.0.0' })] : []),
-		'versions': (url) => (url.startsWith('/v7/release') ? [] : [{ id: 1, should_be_running__release: [], owns__release: [row({ status: 'success' })] }]),
-		'a status': (url) => (url.startsWith('/v7/release') ? [] : [{ id: 1, should_be_running__release: [], owns__release: [row({ semver: '1.0.0', raw_version: '1.0.0' })] }]),
-		'commits': () => ['a', 'b'].map((end) => row({ commit: `1.0.0${EVIL}${end}`, semver: '1.0.0', is_final: true })),
+		versions: (url) =>
+			url.startsWith('/v7/release') ? [] : [{ id: 1, should_be_running__release: [], owns__release: [row({ status: 'success' })] }],
+		'a status': (url) =>
+			url.startsWith('/v7/release')
+				? []
+				: [{ id: 1, should_be_running__release: [], owns__release: [row({ semver: '1.0.0', raw_version: '1.0.0' })] }],
+		commits: () => ['a', 'b'].map((end) => row({ commit: `1.0.0${EVIL}${end}`, semver: '1.0.0', is_final: true })),
 	};
 	for (const [name, d] of Object.entries(rows)) {
 		await t.test(name, async (t) => {
 			const { proxy, api } = await setUp(t);
-			api.fault = ({ url }) => (url.startsWith('/v7/') ? { status: 200, headers: { 'content-type': 'application/json' }, body: JSON.stringify({ d: d(url) }) } : undefined);
+			api.fault = ({ url }) =>
+				url.startsWith('/v7/')
+					? { status: 200, headers: { 'content-type': 'application/json' }, body: JSON.stringify({ d: d(url) }) }
+					: undefined;
 			for (const reference of ['acme/evil', 'acme/evil/1.0.0', 'acme/evil/1']) {
 				const token = await tokenFor(proxy, reference);
 				for (const agent of ['docker/28.0', 'containerd/2.1', 'curl']) {
@@ -111,9 +145,15 @@ test('what the registry says breaks out of no header', { timeout: 60_000 }, asyn
 	const token = await tokenFor(proxy, NAME);
 	const service = 'x"\\,realm=\\"http://evil.example/';
 	const rows: Record<string, Record<string, string>> = {
-		'the error of a challenge': { 'www-authenticate': `Bearer realm="x",service="x",error="a\\"b, realm=\\"http://evil.example/",error_description="\\"x\\", Basic realm=\\"y"` },
+		'the error of a challenge': {
+			'www-authenticate': `Bearer realm="x",service="x",error="a\\"b, realm=\\"http://evil.example/",error_description="\\"x\\", Basic realm=\\"y"`,
+		},
 		'another scheme': { 'www-authenticate': 'Basic realm="give me your password"' },
-		'cookies and policies': { 'set-cookie': 'a=b', 'strict-transport-security': 'max-age=9999', 'www-authenticate': 'Bearer realm="x",service="y"' },
+		'cookies and policies': {
+			'set-cookie': 'a=b',
+			'strict-transport-security': 'max-age=9999',
+			'www-authenticate': 'Bearer realm="x",service="y"',
+		},
 	};
 	for (const [name, headers] of Object.entries(rows)) {
 		await t.test(name, async () => {
@@ -132,7 +172,10 @@ test('what the registry says breaks out of no header', { timeout: 60_000 }, asyn
 	}
 	await t.test('the service of a challenge', async (t) => {
 		const { proxy: other, registry: its } = await setUp(t);
-		its.fault = faultAt(/^\/v2\/$/, { status: 401, headers: { 'www-authenticate': `Bearer realm="x",service="${service.replace(/["\\]/g, '\\$&')}"` } });
+		its.fault = faultAt(/^\/v2\/$/, {
+			status: 401,
+			headers: { 'www-authenticate': `Bearer realm="x",service="${service.replace(/["\\]/g, '\\$&')}"` },
+		});
 		const answer = await ask(other, '/v2/');
 		assertClean(answer);
 		assert.equal(String(answer.headers['www-authenticate']).replace(/"(?:[^"\\]|\\.)*"/g, '""'), 'Bearer realm="",service=""');
@@ -140,7 +183,11 @@ test('what the registry says breaks out of no header', { timeout: 60_000 }, asyn
 });
 
 /** JSON that would change all objects, were it merged into one. */
-const POLLUTING = ['{"__proto__":{"polluted":true}}', '{"constructor":{"prototype":{"polluted":true}}}', '{"n":{"__proto__":["v2/x",""],"constructor":["v2/x",""]},"__proto__":{"polluted":true}}'];
+const POLLUTING = [
+	'{"__proto__":{"polluted":true}}',
+	'{"constructor":{"prototype":{"polluted":true}}}',
+	'{"n":{"__proto__":["v2/x",""],"constructor":["v2/x",""]},"__proto__":{"polluted":true}}',
+];
 
 test('no prototype is polluted', { timeout: 60_000 }, async (t) => {
 	const setup: Setup = await setUp(t);
@@ -158,15 +205,29 @@ test('no prototype is polluted', { timeout: 60_000 }, async (t) => {
 		const claims = Buffer.from(json).toString('base64url');
 		await ask(proxy, `/v2/${NAME}/manifests/latest`, { token: `e30.${claims}.x` });
 		await ask(proxy, '/auth/v1/token', { method: 'POST', body: json, headers: { 'content-type': 'application/json' } });
-		api.fault = () => ({ status: 200, headers: { 'content-type': 'application/json' }, body: json.replace('{', '{"d":[{"__proto__":{"polluted":true}}],"token":"a.b.c",') });
+		api.fault = () => ({
+			status: 200,
+			headers: { 'content-type': 'application/json' },
+			body: json.replace('{', '{"d":[{"__proto__":{"polluted":true}}],"token":"a.b.c",'),
+		});
 		await ask(proxy, '/auth/v1/token?scope=repository:acme/other:pull', { headers: { authorization: basic(upstream.keys.owner) } });
-		registry.fault = faultAt(/\/(manifests|tags)\//, { status: 200, headers: { 'content-type': 'application/json', __proto__: 'x' }, body: json });
+		registry.fault = faultAt(/\/(manifests|tags)\//, {
+			status: 200,
+			headers: { 'content-type': 'application/json', __proto__: 'x' },
+			body: json,
+		});
 		await ask(proxy, `/v2/${NAME}/manifests/latest`, { token, headers: { accept: ACCEPT } });
 		await ask(proxy, `/v2/${NAME}/tags/list`, { token });
 		untouched();
 		[api, registry].forEach((relay) => (relay.fault = () => undefined));
 	}
-	for (const query of ['__proto__[polluted]=true', 'constructor.prototype.polluted=true', '__proto__.polluted=true', 'scope=repository:__proto__:pull', 'scope=repository:constructor/prototype:pull']) {
+	for (const query of [
+		'__proto__[polluted]=true',
+		'constructor.prototype.polluted=true',
+		'__proto__.polluted=true',
+		'scope=repository:__proto__:pull',
+		'scope=repository:constructor/prototype:pull',
+	]) {
 		await ask(proxy, `/auth/v1/token?${query}`);
 		await ask(proxy, '/auth/v1/token', { method: 'POST', body: query, headers: { 'content-type': 'application/x-www-form-urlencoded' } });
 		await ask(proxy, `/v2/${NAME}/tags/list?${query}`, { token, headers: { __proto__: 'x', constructor: 'x' } });

@@ -60,14 +60,20 @@ describe('requests that are too large or too slow', () => {
 
 	test('a form of 64 MB is not read', async (t) => {
 		const proxy = await startProxy(t, upstream);
-		const answer = await send(proxy, `POST /auth/v1/token HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: ${64 << 20}\r\n\r\na=1`);
+		const answer = await send(
+			proxy,
+			`POST /auth/v1/token HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: ${64 << 20}\r\n\r\na=1`,
+		);
 		assert.deepEqual(statuses(answer), [413]);
 	});
 
 	for (const [what, bytes] of [
 		['a client that says nothing', ''],
 		['headers that never end', 'GET /v2/ HTTP/1.1\r\nHost: x\r\nX: a'],
-		['a body that never comes', 'POST /auth/v1/token HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 9\r\n\r\na'],
+		[
+			'a body that never comes',
+			'POST /auth/v1/token HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 9\r\n\r\na',
+		],
 	] as const) {
 		test(`${what}: the connection is closed, and others are answered in the meantime`, async (t) => {
 			const proxy = await startProxy(t, upstream, { CLIENT_TIMEOUT: '0.5' });
@@ -98,5 +104,8 @@ test('no value of a client makes the proxy connect to anything but its two upstr
 		assert.doesNotMatch(answer, /^HTTP\/1\.1 5/);
 	}
 	assert.equal(trap.requests.length, 0);
-	assert.ok(registry.requests.every(({ url }) => /^\/v2\/(?:v2\/[0-9a-f]{32}\/manifests\/latest)?$/.test(url)), JSON.stringify(registry.requests.map(({ url }) => url)));
+	assert.ok(
+		registry.requests.every(({ url }) => /^\/v2\/(?:v2\/[0-9a-f]{32}\/manifests\/latest)?$/.test(url)),
+		JSON.stringify(registry.requests.map(({ url }) => url)),
+	);
 });

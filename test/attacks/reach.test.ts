@@ -17,7 +17,22 @@ const DIGEST = imageOf(upstream, 'acme/pinned', '1.0.0').platforms[0]!.layers[0]
 const SECRET = imageOf(upstream, 'acme/secret').repository;
 
 /** Where attackers would like this process to go. */
-const TARGETS = ['169.254.169.254', 'http://169.254.169.254/latest/meta-data/', 'http://127.0.0.1:9/', 'http://[::1]:9/', '//evil.example/', 'evil.example', 'https://user@evil.example:443/x', 'http://0x7f000001:9/', 'http://localhost:9', 'file:///etc/passwd', 'gopher://127.0.0.1:9/_x', '..%2f..%2fevil', '@evil.example', 'metadata.google.internal'];
+const TARGETS = [
+	'169.254.169.254',
+	'http://169.254.169.254/latest/meta-data/',
+	'http://127.0.0.1:9/',
+	'http://[::1]:9/',
+	'//evil.example/',
+	'evil.example',
+	'https://user@evil.example:443/x',
+	'http://0x7f000001:9/',
+	'http://localhost:9',
+	'file:///etc/passwd',
+	'gopher://127.0.0.1:9/_x',
+	'..%2f..%2fevil',
+	'@evil.example',
+	'metadata.google.internal',
+];
 
 /** Every connection that this process opens from now on, and every name that it looks up. The test's own are to the proxy. */
 function watch(t: TestContext): { targets: Set<string>; names: Set<string> } {
@@ -55,27 +70,72 @@ function* requestsWith(target: string, token: string): Generator<{ path: string;
 		yield { path: `/auth/v1/token?${parameter}=${escaped}&scope=repository:acme/pinned:pull` };
 		yield { path: `/v2/${NAME}/blobs/${DIGEST}?${parameter}=${escaped}`, question: bearer };
 		yield { path: `/v2/${NAME}/tags/list?last=${escaped}&n=1&${parameter}=${escaped}`, question: bearer };
-		yield { path: '/auth/v1/token', question: { method: 'POST', body: `${parameter}=${escaped}&grant_type=password&username=${escaped}&password=${escaped}`, headers: { 'content-type': 'application/x-www-form-urlencoded' } } };
+		yield {
+			path: '/auth/v1/token',
+			question: {
+				method: 'POST',
+				body: `${parameter}=${escaped}&grant_type=password&username=${escaped}&password=${escaped}`,
+				headers: { 'content-type': 'application/x-www-form-urlencoded' },
+			},
+		};
 	}
 	const safe = target.replace(/[^\x21-\x7e]/g, '');
-	for (const header of ['x-forwarded-host', 'x-forwarded-for', 'x-forwarded-proto', 'forwarded', 'x-original-url', 'x-rewrite-url', 'x-real-ip', 'referer', 'origin', 'x-request-id', 'user-agent', 'accept', 'proxy', 'via', 'destination', 'x-http-method-override', 'docker-content-digest', 'range', 'if-none-match', 'cookie']) {
+	for (const header of [
+		'x-forwarded-host',
+		'x-forwarded-for',
+		'x-forwarded-proto',
+		'forwarded',
+		'x-original-url',
+		'x-rewrite-url',
+		'x-real-ip',
+		'referer',
+		'origin',
+		'x-request-id',
+		'user-agent',
+		'accept',
+		'proxy',
+		'via',
+		'destination',
+		'x-http-method-override',
+		'docker-content-digest',
+		'range',
+		'if-none-match',
+		'cookie',
+	]) {
 		yield { path: `/v2/${NAME}/blobs/${DIGEST}`, question: { token, headers: { [header]: safe } } };
 		yield { path: '/v2/', question: { headers: { [header]: safe } } };
 	}
 	yield { path: '/v2/', question: { headers: { host: safe } } };
 	yield { path: '/auth/v1/token?scope=repository:acme/pinned:pull', question: { headers: { host: safe } } };
-	for (const grant of [[safe, ''], [`v2/${safe}`, ''], [SECRET, safe], { code: 'NAME_UNKNOWN', message: safe }, [`${SECRET}/../${safe}`, '']]) {
+	for (const grant of [
+		[safe, ''],
+		[`v2/${safe}`, ''],
+		[SECRET, safe],
+		{ code: 'NAME_UNKNOWN', message: safe },
+		[`${SECRET}/../${safe}`, ''],
+	]) {
 		yield { path: `/v2/${NAME}/manifests/latest`, question: { token: forge(upstreamPart(token), { n: { [NAME]: grant } }) } };
 	}
-	const claims = { iss: target, aud: target, jku: target, x5u: target, access: [{ type: 'repository', name: `v2/${target}`, alias: NAME, actions: ['pull'] }] };
-	const jwt = ['eyJhbGciOiJFUzI1NiIsImprdSI6Imh0dHA6Ly9ldmlsLmV4YW1wbGUvIn0', Buffer.from(JSON.stringify(claims)).toString('base64url'), 'x'].join('.');
+	const claims = {
+		iss: target,
+		aud: target,
+		jku: target,
+		x5u: target,
+		access: [{ type: 'repository', name: `v2/${target}`, alias: NAME, actions: ['pull'] }],
+	};
+	const jwt = [
+		'eyJhbGciOiJFUzI1NiIsImprdSI6Imh0dHA6Ly9ldmlsLmV4YW1wbGUvIn0',
+		Buffer.from(JSON.stringify(claims)).toString('base64url'),
+		'x',
+	].join('.');
 	yield { path: `/v2/${NAME}/manifests/latest`, question: { token: jwt } };
 	yield { path: '/auth/v1/token', question: { headers: { authorization: `Bearer ${jwt}` } } };
 	yield { path: '/auth/v1/token', question: { headers: { authorization: basic(safe, safe.replaceAll(':', '')) } } };
 }
 
 /** @returns the addresses to which a connection is no surprise */
-const expected = ({ proxy, api, registry }: Setup): string[] => [proxy.url, api.url, registry.url, upstream.apiUrl, upstream.registryUrl].map((url) => new URL(url).host);
+const expected = ({ proxy, api, registry }: Setup): string[] =>
+	[proxy.url, api.url, registry.url, upstream.apiUrl, upstream.registryUrl].map((url) => new URL(url).host);
 
 function assertStayed(setup: Setup, { targets, names }: ReturnType<typeof watch>): void {
 	assert.ok(targets.has(setup.proxy.host), 'connections are seen: the test’s own, for one');
@@ -112,10 +172,23 @@ test('redirects of the registry are passed on and not followed, wherever they le
 	const { proxy, registry } = setup;
 	const token = await tokenFor(proxy, NAME);
 	const watched = watch(t);
-	for (const location of ['http://169.254.169.254/latest/meta-data/', 'http://127.0.0.1:9/', 'http://[::1]:9/x', 'https://storage.example/blob?X-Amz-Signature=x', 'file:///etc/passwd', '//evil.example/x', 'javascript:alert(1)']) {
+	for (const location of [
+		'http://169.254.169.254/latest/meta-data/',
+		'http://127.0.0.1:9/',
+		'http://[::1]:9/x',
+		'https://storage.example/blob?X-Amz-Signature=x',
+		'file:///etc/passwd',
+		'//evil.example/x',
+		'javascript:alert(1)',
+	]) {
 		for (const status of [301, 302, 303, 307, 308]) {
 			registry.fault = faultAt(/\/(blobs|manifests|referrers)\//, { status, headers: { location } });
-			for (const path of [`blobs/${DIGEST}`, `blobs/sha256:${String(status).padStart(64, '0')}`, 'manifests/latest', `referrers/${DIGEST}`]) {
+			for (const path of [
+				`blobs/${DIGEST}`,
+				`blobs/sha256:${String(status).padStart(64, '0')}`,
+				'manifests/latest',
+				`referrers/${DIGEST}`,
+			]) {
 				const answer = await ask(proxy, `/v2/${NAME}/${path}`, { token, headers: { accept: ACCEPT } });
 				assert.ok((answer.status >= 300 && answer.status < 400) || answer.status === 502, `${answer.status} ${answer.text}`);
 				if (answer.status < 400) {
@@ -138,7 +211,9 @@ test('redirects of the API are not followed, and no credentials go anywhere else
 	for (const location of ['http://169.254.169.254/', 'http://evil.example/', `${upstream.apiUrl}/auth/v1/token`]) {
 		for (const path of [/^\/v7/, /^\/auth/]) {
 			api.fault = faultAt(path, { status: 302, headers: { location } });
-			const answer = await ask(proxy, `/auth/v1/token?scope=repository:acme/secret:pull`, { headers: { authorization: basic(upstream.keys.owner) } });
+			const answer = await ask(proxy, `/auth/v1/token?scope=repository:acme/secret:pull`, {
+				headers: { authorization: basic(upstream.keys.owner) },
+			});
 			assert.equal(answer.status, 502, answer.text);
 		}
 	}
@@ -148,7 +223,10 @@ test('redirects of the API are not followed, and no credentials go anywhere else
 test('the realm of the registry’s challenge is not asked, only the API that is configured', { timeout: 30_000 }, async (t) => {
 	const setup = await setUp(t);
 	const { proxy, registry } = setup;
-	registry.fault = faultAt(/^\/v2\/$/, { status: 401, headers: { 'www-authenticate': 'Bearer realm="http://evil.example/token",service="registry2.balena.example"' } });
+	registry.fault = faultAt(/^\/v2\/$/, {
+		status: 401,
+		headers: { 'www-authenticate': 'Bearer realm="http://evil.example/token",service="registry2.balena.example"' },
+	});
 	const watched = watch(t);
 	assert.match(String((await ask(proxy, '/v2/')).headers['www-authenticate']), new RegExp(`^Bearer realm="${proxy.url}/auth/v1/token"`));
 	await tokenFor(proxy, NAME);

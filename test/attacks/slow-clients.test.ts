@@ -31,7 +31,8 @@ async function dribble({ proxy }: Setup, text: string, forEver = ''): Promise<st
 	return answer;
 }
 
-const connections = ({ proxy }: Setup): Promise<number> => new Promise((resolve, reject) => proxy.app.server.getConnections((error, count) => (error === null ? resolve(count) : reject(error))));
+const connections = ({ proxy }: Setup): Promise<number> =>
+	new Promise((resolve, reject) => proxy.app.server.getConnections((error, count) => (error === null ? resolve(count) : reject(error))));
 
 test('a request that does not come to its end is ended by CLIENT_TIMEOUT:', { timeout: 60_000, concurrency: true }, async (t) => {
 	const setup = await setUp(t, { CLIENT_TIMEOUT: '0.3' });
@@ -40,7 +41,8 @@ test('a request that does not come to its end is ended by CLIENT_TIMEOUT:', { ti
 		'headers that never end': () => dribble(setup, 'GET /ping HTTP/1.1\r\nHost: x\r\nX: ', 'a'),
 		'headers line by line': () => dribble(setup, 'GET /ping HTTP/1.1\r\nHost: x\r\n', 'X: a\r\n'),
 		'a body that never ends': () => dribble(setup, head, 'a'),
-		'a body of chunks that never ends': () => dribble(setup, head.replace('Content-Length: 60000', 'Transfer-Encoding: chunked'), '1\r\na\r\n'),
+		'a body of chunks that never ends': () =>
+			dribble(setup, head.replace('Content-Length: 60000', 'Transfer-Encoding: chunked'), '1\r\na\r\n'),
 		'empty lines before a request': () => dribble(setup, '', '\r\n'),
 	};
 	await Promise.all(
@@ -79,19 +81,23 @@ test('a download may be slow', { timeout: 60_000 }, async (t) => {
 	assert.ok(bytes > LAYER.size, `${bytes}`);
 });
 
-test('a client that takes nothing of what it asked for loses its connection after IDLE_TIMEOUT, and the registry is let go', { timeout: 30_000 }, async (t) => {
-	const setup = await setUp(t, { IDLE_TIMEOUT: '1' });
-	const { proxy, registry } = setup;
-	const token = await tokenFor(proxy, NAME);
-	// More than the buffers in between hold.
-	registry.fault = faultAt(/\/blobs\//, { status: 200, body: 'x'.repeat(50_000_000) });
-	const socket = connectTo(proxy).on('error', () => undefined);
-	socket.write(`GET /v2/${NAME}/blobs/${LAYER.digest} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${token}\r\n\r\n`);
-	await once(socket, 'readable');
-	await until(t, () => registry.underWay === 0);
-	assert.ok(proxy.log.some((line) => /"kind":"blob".*"aborted":true/.test(line)));
-	socket.destroy();
-});
+test(
+	'a client that takes nothing of what it asked for loses its connection after IDLE_TIMEOUT, and the registry is let go',
+	{ timeout: 30_000 },
+	async (t) => {
+		const setup = await setUp(t, { IDLE_TIMEOUT: '1' });
+		const { proxy, registry } = setup;
+		const token = await tokenFor(proxy, NAME);
+		// More than the buffers in between hold.
+		registry.fault = faultAt(/\/blobs\//, { status: 200, body: 'x'.repeat(50_000_000) });
+		const socket = connectTo(proxy).on('error', () => undefined);
+		socket.write(`GET /v2/${NAME}/blobs/${LAYER.digest} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${token}\r\n\r\n`);
+		await once(socket, 'readable');
+		await until(t, () => registry.underWay === 0);
+		assert.ok(proxy.log.some((line) => /"kind":"blob".*"aborted":true/.test(line)));
+		socket.destroy();
+	},
+);
 
 async function untilAsync(t: TestContext, condition: () => Promise<boolean>): Promise<void> {
 	while (!(await condition())) {

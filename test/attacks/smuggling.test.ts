@@ -99,7 +99,11 @@ test('requests whose end is clear are read to it, and not beyond:', { timeout: 6
 		await t.test(name, { timeout: 5000 }, async () => {
 			forgetRequests(setup);
 			const { answers, text } = await sendRaw(proxy, bytes, 'GET /ping HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n');
-			assert.deepEqual(answers.map(({ status }) => status), [...statuses, 200], text);
+			assert.deepEqual(
+				answers.map(({ status }) => status),
+				[...statuses, 200],
+				text,
+			);
 			assert.equal(answers.at(-1)!.body, 'pong');
 			assert.deepEqual([...seen(setup.api, ({ url }) => url.includes('smuggled')), ...seen(setup.registry)], []);
 		});
@@ -120,7 +124,17 @@ test('towards the upstreams nothing of a client’s framing goes', { timeout: 20
 	assert.ok(answers.length >= 1);
 	for (const { headers, body } of registry.requests) {
 		assert.equal(body, '');
-		for (const name of ['transfer-encoding', 'te', 'expect', 'upgrade', 'keep-alive', 'proxy-authorization', 'x-forwarded-for', 'cookie', 'content-length']) {
+		for (const name of [
+			'transfer-encoding',
+			'te',
+			'expect',
+			'upgrade',
+			'keep-alive',
+			'proxy-authorization',
+			'x-forwarded-for',
+			'cookie',
+			'content-length',
+		]) {
 			assert.equal(headers[name], undefined, name);
 		}
 		assert.equal(headers.authorization, `Bearer ${token.split('~')[0]}`);
@@ -146,7 +160,7 @@ test('garbage behind a request does not end up in the middle of its answer', { t
 	if (text.startsWith('HTTP/1.1 200')) {
 		// As much of the blob as came; never anything else in its place.
 		const body = text.slice(head + 4);
-		const whole = (await begin(proxy, path, { token }));
+		const whole = await begin(proxy, path, { token });
 		let expected = '';
 		for await (const chunk of whole.setEncoding('latin1')) {
 			expected += chunk as string;

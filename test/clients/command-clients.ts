@@ -89,7 +89,17 @@ function containersClient(command: 'podman' | 'buildah', version: string): Clien
 
 async function containersLogin(command: string, host: string, key: string, ca: string | undefined): Promise<Outcome> {
 	return inDirectory(async (directory) =>
-		run(command, ['login', '--authfile', `${directory}/auth.json`, '--username', 'anyone', '--password', key, ...(ca === undefined ? ['--tls-verify=false'] : ['--cert-dir', await certDir(directory, ca)]), host]),
+		run(command, [
+			'login',
+			'--authfile',
+			`${directory}/auth.json`,
+			'--username',
+			'anyone',
+			'--password',
+			key,
+			...(ca === undefined ? ['--tls-verify=false'] : ['--cert-dir', await certDir(directory, ca)]),
+			host,
+		]),
 	);
 }
 
@@ -100,9 +110,19 @@ export async function crane(): Promise<Client> {
 		version: await versionOf(command, 'version'),
 		pull: (pull) =>
 			inDirectory(async (directory) => {
-				const outcome = await run(command, ['pull', ...(pull.ca === undefined ? ['--insecure'] : []), ...(pull.platform === undefined ? [] : ['--platform', pull.platform]), `${pull.host}/${pull.reference}`, `${directory}/image.tar`], {
-					env: { DOCKER_CONFIG: await dockerConfig(directory, pull), ...(pull.ca === undefined ? {} : { SSL_CERT_FILE: pull.ca }) },
-				});
+				const outcome = await run(
+					command,
+					[
+						'pull',
+						...(pull.ca === undefined ? ['--insecure'] : []),
+						...(pull.platform === undefined ? [] : ['--platform', pull.platform]),
+						`${pull.host}/${pull.reference}`,
+						`${directory}/image.tar`,
+					],
+					{
+						env: { DOCKER_CONFIG: await dockerConfig(directory, pull), ...(pull.ca === undefined ? {} : { SSL_CERT_FILE: pull.ca }) },
+					},
+				);
 				return withImage(outcome, async () => (await run('tar', ['-xOf', `${directory}/image.tar`, 'manifest.json'])).printed);
 			}),
 	};
@@ -115,19 +135,35 @@ export async function oras(): Promise<Client> {
 		version: await versionOf(command, 'version'),
 		pull: (pull) =>
 			inDirectory(async (directory) => {
-				const outcome = await run(command, [
-					'cp',
-					...(pull.ca === undefined ? ['--from-plain-http'] : ['--from-plain-http=false', '--from-ca-file', pull.ca]),
-					...(pull.key === undefined ? [] : ['--from-username', 'anyone', '--from-password', pull.key]),
-					...(pull.platform === undefined ? [] : ['--platform', pull.platform]),
-					'--to-oci-layout',
-					`${pull.host}/${pull.reference}${/[:@][^/]*$/.test(pull.reference) ? '' : ':latest'}`,
-					`${directory}/layout:x`,
-				], { env: { DOCKER_CONFIG: await dockerConfig(directory, { ...pull, key: undefined }) } });
+				const outcome = await run(
+					command,
+					[
+						'cp',
+						...(pull.ca === undefined ? ['--from-plain-http'] : ['--from-plain-http=false', '--from-ca-file', pull.ca]),
+						...(pull.key === undefined ? [] : ['--from-username', 'anyone', '--from-password', pull.key]),
+						...(pull.platform === undefined ? [] : ['--platform', pull.platform]),
+						'--to-oci-layout',
+						`${pull.host}/${pull.reference}${/[:@][^/]*$/.test(pull.reference) ? '' : ':latest'}`,
+						`${directory}/layout:x`,
+					],
+					{ env: { DOCKER_CONFIG: await dockerConfig(directory, { ...pull, key: undefined }) } },
+				);
 				return withImage(outcome, () => readFile(`${directory}/layout/index.json`, 'utf8'));
 			}),
 		login: (host, key, ca) =>
-			inDirectory(async (directory) => run(command, ['login', '--registry-config', `${directory}/config.json`, '--username', 'anyone', '--password', key, ...(ca === undefined ? ['--plain-http'] : ['--ca-file', ca]), host])),
+			inDirectory(async (directory) =>
+				run(command, [
+					'login',
+					'--registry-config',
+					`${directory}/config.json`,
+					'--username',
+					'anyone',
+					'--password',
+					key,
+					...(ca === undefined ? ['--plain-http'] : ['--ca-file', ca]),
+					host,
+				]),
+			),
 	};
 }
 
@@ -144,7 +180,17 @@ export async function regctl(): Promise<Client> {
 				if (set.code !== 0) {
 					return set;
 				}
-				const outcome = await run(command, ['image', 'copy', ...(pull.platform === undefined ? [] : ['--platform', pull.platform]), `${pull.host}/${pull.reference}`, `ocidir://${directory}/image:x`], { env });
+				const outcome = await run(
+					command,
+					[
+						'image',
+						'copy',
+						...(pull.platform === undefined ? [] : ['--platform', pull.platform]),
+						`${pull.host}/${pull.reference}`,
+						`ocidir://${directory}/image:x`,
+					],
+					{ env },
+				);
 				return withImage(outcome, () => readFile(`${directory}/image/index.json`, 'utf8'));
 			}),
 		resumes: true,
@@ -166,7 +212,9 @@ export async function containersImage(): Promise<Client> {
 		pull: (pull) =>
 			inDirectory(async (directory) => {
 				await mkdir(`${directory}/image`);
-				const outcome = await run(command, ['pull', `${pull.host}/${pull.reference}`, `${directory}/image`], { env: await envOf(directory, pull) });
+				const outcome = await run(command, ['pull', `${pull.host}/${pull.reference}`, `${directory}/image`], {
+					env: await envOf(directory, pull),
+				});
 				return withImage(outcome, () => readFile(`${directory}/image/manifest.json`, 'utf8'));
 			}),
 		login: (host, key, ca) => inDirectory(async (directory) => run(command, ['login', host], { env: await envOf(directory, { key, ca }) })),

@@ -19,7 +19,15 @@ const NAME = 'acme/signed';
  */
 export async function conformance(): Promise<Result> {
 	const upstream = await startUpstream({ registry: 'embedded' });
-	const app = await buildApp(parseConfig({ PROXY_HOST: '127.0.0.1', PROXY_PORT: '0', API_URL: upstream.apiUrl, REGISTRY_URL: upstream.registryUrl, TAGS: 'release' }));
+	const app = await buildApp(
+		parseConfig({
+			PROXY_HOST: '127.0.0.1',
+			PROXY_PORT: '0',
+			API_URL: upstream.apiUrl,
+			REGISTRY_URL: upstream.registryUrl,
+			TAGS: 'release',
+		}),
+	);
 	await app.listen({ host: '127.0.0.1', port: 0 });
 	const directory = await mkdtemp(join(tmpdir(), 'conformance-'));
 	const { digest, platforms } = imageOf(upstream, NAME);
@@ -35,11 +43,19 @@ export async function conformance(): Promise<Result> {
 				OCI_API_TAGS_DELETE: 'false',
 				OCI_RO_DATA_TAGS: upstream.fleets[NAME]!.target!,
 				OCI_RO_DATA_MANIFESTS: [...new Set([digest, ...platforms.map((platform) => platform.digest)])].join(' '),
-				OCI_RO_DATA_BLOBS: platforms.flatMap(({ configDigest, layers }) => [configDigest, ...layers.map((layer) => layer.digest)]).join(' '),
+				OCI_RO_DATA_BLOBS: platforms
+					.flatMap(({ configDigest, layers }) => [configDigest, ...layers.map((layer) => layer.digest)])
+					.join(' '),
 				OCI_RO_DATA_REFERRERS: digest,
 			},
 		});
-		return { client: 'OCI conformance suite', version: 'v0.0.0-20260831232431-97274622c111', name: 'pull and content discovery', passed: /^OCI Conformance Test: Pass$/m.test(printed), printed };
+		return {
+			client: 'OCI conformance suite',
+			version: 'v0.0.0-20260831232431-97274622c111',
+			name: 'pull and content discovery',
+			passed: /^OCI Conformance Test: Pass$/m.test(printed),
+			printed,
+		};
 	} finally {
 		await app.close();
 		await upstream.close();
@@ -50,6 +66,8 @@ export async function conformance(): Promise<Result> {
 /** @returns the suite's report without the settings, and without the crash with which it ends when it writes its results of a read-only run */
 export function conformanceReport({ version, printed }: Result): string {
 	const tree = printed.slice(printed.indexOf('Test results'), printed.indexOf('Configuration:')).trim();
-	const table = printed.slice(printed.indexOf('API conformance:'), printed.includes('panic:') ? printed.indexOf('panic:') : undefined).trim();
+	const table = printed
+		.slice(printed.indexOf('API conformance:'), printed.includes('panic:') ? printed.indexOf('panic:') : undefined)
+		.trim();
 	return `OCI distribution-spec conformance suite ${version}, read-only mode, as run by test/clients/conformance.ts\n\n${tree}\n\n${table}\n`;
 }

@@ -79,12 +79,17 @@ export async function startContainerd({ daemon, ctr, config }: Generation): Prom
 	const directory = await mkdtemp(join(tmpdir(), 'containerd-'));
 	await writeFile(`${directory}/config.toml`, config(directory));
 	const call = (...args: string[]): Promise<Finished> => run(ctr, ['--address', `${directory}/socket`, ...args], { seconds: 120 });
-	const running = await startDaemon(daemon, ['--config', `${directory}/config.toml`, '--log-level', 'error'], async () => (await call('version')).code === 0);
+	const running = await startDaemon(
+		daemon,
+		['--config', `${directory}/config.toml`, '--log-level', 'error'],
+		async () => (await call('version')).code === 0,
+	);
 
 	/** Removes all images of a namespace, and what they are made of. */
 	async function empty(namespace: string): Promise<void> {
 		// Its warnings are on standard error.
-		const listed = async (what: string): Promise<string[]> => (await call('--namespace', namespace, what, 'ls', '--quiet')).stdout.split('\n').filter((line) => line !== '');
+		const listed = async (what: string): Promise<string[]> =>
+			(await call('--namespace', namespace, what, 'ls', '--quiet')).stdout.split('\n').filter((line) => line !== '');
 		// A lease keeps what was pulled under it, also after its image is gone.
 		for (const deadline = Date.now() + 20_000; (await listed('content')).length > 0; await sleep(100)) {
 			for (const what of ['leases', 'images']) {

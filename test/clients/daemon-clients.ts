@@ -24,9 +24,18 @@ export async function dockerClassic(): Promise<Client> {
 export async function dockerContainerd(): Promise<Client> {
 	const path = await mkdtemp(join(tmpdir(), 'bin-'));
 	await symlink(built('containerd'), join(path, 'containerd'));
-	const engine = await startEngine({ command: built('dockerd'), args: ['--storage-driver', 'native'], env: { PATH: `${path}:${process.env.PATH}` } });
+	const engine = await startEngine({
+		command: built('dockerd'),
+		args: ['--storage-driver', 'native'],
+		env: { PATH: `${path}:${process.env.PATH}` },
+	});
 	const { printed } = await engine.docker('version', '--format', 'docker {{.Client.Version}}');
-	return dockerClient('Docker Engine, containerd store', `${versionInSources('dockerd')} of moby (Docker 29), ${printed.trim()}`, engine, true);
+	return dockerClient(
+		'Docker Engine, containerd store',
+		`${versionInSources('dockerd')} of moby (Docker 29), ${printed.trim()}`,
+		engine,
+		true,
+	);
 }
 
 /** @param hasIndexes whether its store keeps indexes, and has to be told which of their images to save */
@@ -71,7 +80,18 @@ async function ctrClient(kind: Generation): Promise<Client> {
 		async pull(pull) {
 			const image = tagged(pull);
 			const hosts = await containerd.prepare(pull, 'default');
-			const outcome = await containerd.ctr('images', 'pull', ...kind.pullOptions, '--snapshotter', 'native', '--hosts-dir', hosts, ...(pull.platform === undefined ? [] : ['--platform', pull.platform]), ...(pull.key === undefined ? [] : ['--user', `anyone:${pull.key}`]), image);
+			const outcome = await containerd.ctr(
+				'images',
+				'pull',
+				...kind.pullOptions,
+				'--snapshotter',
+				'native',
+				'--hosts-dir',
+				hosts,
+				...(pull.platform === undefined ? [] : ['--platform', pull.platform]),
+				...(pull.key === undefined ? [] : ['--user', `anyone:${pull.key}`]),
+				image,
+			);
 			return withImage(outcome, () => containerd.digests('default'));
 		},
 		stop: containerd.stop,
@@ -81,12 +101,17 @@ async function ctrClient(kind: Generation): Promise<Client> {
 export const ctr1 = (): Promise<Client> => ctrClient(CONTAINERD_1);
 export const ctr2 = (): Promise<Client> => ctrClient(CONTAINERD_2);
 
-type PullImage = (request: { image: { image: string }; auth?: { username: string; password: string } }, done: (error: ServiceError | null, answer: { imageRef: string }) => void) => void;
+type PullImage = (
+	request: { image: { image: string }; auth?: { username: string; password: string } },
+	done: (error: ServiceError | null, answer: { imageRef: string }) => void,
+) => void;
 
 /** Pulls as the kubelet does: the same call, with a pull secret's credentials in the same place. */
 async function criClient(kind: Generation): Promise<Client> {
 	const containerd = await startContainerd(kind);
-	const { runtime } = loadPackageDefinition(loadSync(fileURLToPath(new URL('cri.proto', import.meta.url)))) as unknown as { runtime: { v1: { ImageService: new (...args: unknown[]) => { PullImage: PullImage; close(): void } } } };
+	const { runtime } = loadPackageDefinition(loadSync(fileURLToPath(new URL('cri.proto', import.meta.url)))) as unknown as {
+		runtime: { v1: { ImageService: new (...args: unknown[]) => { PullImage: PullImage; close(): void } } };
+	};
 	const service = new runtime.v1.ImageService(`unix://${containerd.socket}`, credentials.createInsecure());
 	return {
 		name: `${kind.name}, CRI`,
@@ -97,8 +122,10 @@ async function criClient(kind: Generation): Promise<Client> {
 		async pull(pull) {
 			await containerd.prepare(pull, 'k8s.io');
 			return new Promise<Pulled>((resolve) => {
-				service.PullImage({ image: { image: tagged(pull) }, auth: pull.key === undefined ? undefined : { username: 'anyone', password: pull.key } }, (error, answer) =>
-					resolve(error === null ? { code: 0, printed: answer.imageRef, image: answer.imageRef } : { code: 1, printed: error.details }),
+				service.PullImage(
+					{ image: { image: tagged(pull) }, auth: pull.key === undefined ? undefined : { username: 'anyone', password: pull.key } },
+					(error, answer) =>
+						resolve(error === null ? { code: 0, printed: answer.imageRef, image: answer.imageRef } : { code: 1, printed: error.details }),
 				);
 			});
 		},
@@ -115,12 +142,29 @@ export const cri2 = (): Promise<Client> => criClient(CONTAINERD_2);
 /** `FROM <reference>` in a Dockerfile. Registries are in buildkitd's configuration, so it is told all of them at its start. */
 export async function buildkit(registries: Pick<Pull, 'host' | 'ca'>[]): Promise<Client> {
 	const directory = await mkdtemp(join(tmpdir(), 'buildkit-'));
-	await writeFile(`${directory}/buildkitd.toml`, registries.map(({ host, ca }) => `[registry."${host}"]\n${ca === undefined ? 'http = true' : `http = false\nca = ["${ca}"]`}\n`).join(''));
+	await writeFile(
+		`${directory}/buildkitd.toml`,
+		registries
+			.map(({ host, ca }) => `[registry."${host}"]\n${ca === undefined ? 'http = true' : `http = false\nca = ["${ca}"]`}\n`)
+			.join(''),
+	);
 	const address = `unix://${directory}/socket`;
-	const buildctl = (args: string[], env: Record<string, string> = {}): Promise<Outcome> => run(built('buildctl'), ['--addr', address, ...args], { env, seconds: 120 });
+	const buildctl = (args: string[], env: Record<string, string> = {}): Promise<Outcome> =>
+		run(built('buildctl'), ['--addr', address, ...args], { env, seconds: 120 });
 	const running = await startDaemon(
 		built('buildkitd'),
-		['--config', `${directory}/buildkitd.toml`, '--root', `${directory}/root`, '--addr', address, '--oci-worker-snapshotter', 'native', '--containerd-worker', 'false'],
+		[
+			'--config',
+			`${directory}/buildkitd.toml`,
+			'--root',
+			`${directory}/root`,
+			'--addr',
+			address,
+			'--oci-worker-snapshotter',
+			'native',
+			'--containerd-worker',
+			'false',
+		],
 		async () => (await buildctl(['debug', 'workers'])).code === 0,
 	);
 	return {
@@ -134,7 +178,20 @@ export async function buildkit(registries: Pick<Pull, 'host' | 'ca'>[]): Promise
 			await buildctl(['prune', '--all']);
 			await rm(`${directory}/image`, { recursive: true, force: true });
 			const outcome = await buildctl(
-				['build', '--progress', 'plain', '--frontend', 'dockerfile.v0', '--local', `context=${directory}`, '--local', `dockerfile=${directory}`, '--output', `type=oci,tar=false,dest=${directory}/image`, ...(pull.platform === undefined ? [] : ['--opt', `platform=${pull.platform}`])],
+				[
+					'build',
+					'--progress',
+					'plain',
+					'--frontend',
+					'dockerfile.v0',
+					'--local',
+					`context=${directory}`,
+					'--local',
+					`dockerfile=${directory}`,
+					'--output',
+					`type=oci,tar=false,dest=${directory}/image`,
+					...(pull.platform === undefined ? [] : ['--opt', `platform=${pull.platform}`]),
+				],
 				// Tokens are fetched by buildctl, not by the daemon.
 				{ DOCKER_CONFIG: directory, ...(pull.ca === undefined ? {} : { SSL_CERT_FILE: pull.ca }) },
 			);

@@ -21,7 +21,13 @@ export async function extras({ plain, upstream }: Servers): Promise<Result[]> {
 		await list('skopeo list-tags', '', 'skopeo', ['list-tags', '--tls-verify=false', `docker://${plain}/${BROWSER}`]),
 		await list('crane ls', versionInSources('crane'), built('crane'), ['ls', '--insecure', `${plain}/${BROWSER}`]),
 		await list('oras repo tags', versionInSources('oras'), built('oras'), ['repo', 'tags', '--plain-http', `${plain}/${BROWSER}`]),
-		await list('regctl tag ls', versionInSources('regctl'), built('regctl'), ['tag', 'ls', '--host', `reg=${plain},tls=disabled`, `${plain}/${BROWSER}`]),
+		await list('regctl tag ls', versionInSources('regctl'), built('regctl'), [
+			'tag',
+			'ls',
+			'--host',
+			`reg=${plain},tls=disabled`,
+			`${plain}/${BROWSER}`,
+		]),
 		...(await referrers('referrers by the fallback tag', plain, upstream, ['--distribution-spec', 'v1.1-referrers-tag'])),
 		...(await withReferrersApi((host, own) => referrers('referrers by the API', host, own, ['--distribution-spec', 'v1.1-referrers-api']))),
 		...(await signatures(plain, upstream)),
@@ -30,13 +36,25 @@ export async function extras({ plain, upstream }: Servers): Promise<Result[]> {
 
 async function list(client: string, version: string, command: string, args: string[]): Promise<Result> {
 	const { code, printed } = await run(command, args);
-	return { client, version, name: 'versions of a fleet', passed: code === 0 && printed.includes('2.3.8') && !printed.includes('2.5.0'), printed };
+	return {
+		client,
+		version,
+		name: 'versions of a fleet',
+		passed: code === 0 && printed.includes('2.3.8') && !printed.includes('2.5.0'),
+		printed,
+	};
 }
 
 async function referrers(name: string, host: string, upstream: Upstream, orasOptions: string[]): Promise<Result[]> {
 	const { digest, referrer } = imageOf(upstream, SIGNED);
 	const image = `${host}/${SIGNED}@${digest}`;
-	const result = (client: string, binary: string, { code, printed }: { code: number; printed: string }): Result => ({ client, version: versionInSources(binary), name, passed: code === 0 && printed.includes(referrer!.digest.slice(0, 20)), printed });
+	const result = (client: string, binary: string, { code, printed }: { code: number; printed: string }): Result => ({
+		client,
+		version: versionInSources(binary),
+		name,
+		passed: code === 0 && printed.includes(referrer!.digest.slice(0, 20)),
+		printed,
+	});
 	return [
 		result('oras discover', 'oras', await run(built('oras'), ['discover', '--plain-http', ...orasOptions, image])),
 		result('regctl artifact list', 'regctl', await run(built('regctl'), ['artifact', 'list', '--host', `reg=${host},tls=disabled`, image])),
@@ -46,7 +64,9 @@ async function referrers(name: string, host: string, upstream: Upstream, orasOpt
 /** docker-registry has no referrers API; the embedded registry has. */
 async function withReferrersApi<T>(use: (host: string, upstream: Upstream) => Promise<T>): Promise<T> {
 	const upstream = await startUpstream({ registry: 'embedded' });
-	const app = await buildApp(parseConfig({ PROXY_HOST: '127.0.0.1', PROXY_PORT: '0', API_URL: upstream.apiUrl, REGISTRY_URL: upstream.registryUrl }));
+	const app = await buildApp(
+		parseConfig({ PROXY_HOST: '127.0.0.1', PROXY_PORT: '0', API_URL: upstream.apiUrl, REGISTRY_URL: upstream.registryUrl }),
+	);
 	await app.listen({ host: '127.0.0.1', port: 0 });
 	try {
 		return await use(`127.0.0.1:${(app.server.address() as AddressInfo).port}`, upstream);
@@ -59,21 +79,56 @@ async function withReferrersApi<T>(use: (host: string, upstream: Upstream) => Pr
 /** An image that its maker signed in the registry is verified by its friendly name; one that nobody signed is not. */
 async function signatures(host: string, upstream: Upstream): Promise<Result[]> {
 	const directory = await mkdtemp(join(tmpdir(), 'cosign-'));
-	const cosign = (...args: string[]): ReturnType<typeof run> => run(built('cosign'), args, { env: { COSIGN_PASSWORD: '', DOCKER_CONFIG: directory, HOME: directory }, seconds: 120 });
+	const cosign = (...args: string[]): ReturnType<typeof run> =>
+		run(built('cosign'), args, { env: { COSIGN_PASSWORD: '', DOCKER_CONFIG: directory, HOME: directory }, seconds: 120 });
 	let registry: Listener | undefined;
 	try {
 		const { repository, digest } = imageOf(upstream, BROWSER);
-		registry = await startPushing(upstream.registryUrl, await mintToken(upstream, [{ type: 'repository', name: repository, actions: ['pull', 'push'] }]));
+		registry = await startPushing(
+			upstream.registryUrl,
+			await mintToken(upstream, [{ type: 'repository', name: repository, actions: ['pull', 'push'] }]),
+		);
 		await cosign('generate-key-pair', '--output-key-prefix', join(directory, 'cosign'));
 		// Nothing is told to the public log: there is no network.
-		const signed = await cosign('sign', '--key', join(directory, 'cosign.key'), '--new-bundle-format=false', '--use-signing-config=false', '--tlog-upload=false', '--yes', '--allow-http-registry', `${registry.host}/${repository}@${digest}`);
-		const verify = (reference: string): ReturnType<typeof run> => cosign('verify', '--key', join(directory, 'cosign.pub'), '--new-bundle-format=false', '--insecure-ignore-tlog', '--allow-http-registry', reference);
+		const signed = await cosign(
+			'sign',
+			'--key',
+			join(directory, 'cosign.key'),
+			'--new-bundle-format=false',
+			'--use-signing-config=false',
+			'--tlog-upload=false',
+			'--yes',
+			'--allow-http-registry',
+			`${registry.host}/${repository}@${digest}`,
+		);
+		const verify = (reference: string): ReturnType<typeof run> =>
+			cosign(
+				'verify',
+				'--key',
+				join(directory, 'cosign.pub'),
+				'--new-bundle-format=false',
+				'--insecure-ignore-tlog',
+				'--allow-http-registry',
+				reference,
+			);
 		const good = await verify(`${host}/${BROWSER}`);
 		const unsigned = await verify(`${host}/${BROWSER}/2.3.8`);
 		const version = versionInSources('cosign');
 		return [
-			{ client: 'cosign verify', version, name: 'a signed image', passed: signed.code === 0 && good.code === 0 && good.printed.includes(digest), printed: signed.code === 0 ? good.printed : signed.printed },
-			{ client: 'cosign verify', version, name: 'an image that is not signed', passed: unsigned.code !== 0 && /no signatures found/.test(unsigned.printed), printed: unsigned.printed },
+			{
+				client: 'cosign verify',
+				version,
+				name: 'a signed image',
+				passed: signed.code === 0 && good.code === 0 && good.printed.includes(digest),
+				printed: signed.code === 0 ? good.printed : signed.printed,
+			},
+			{
+				client: 'cosign verify',
+				version,
+				name: 'an image that is not signed',
+				passed: unsigned.code !== 0 && /no signatures found/.test(unsigned.printed),
+				printed: unsigned.printed,
+			},
 		];
 	} finally {
 		registry?.close();

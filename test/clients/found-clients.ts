@@ -21,8 +21,25 @@ export async function nerdctl(): Promise<Client> {
 	const config = join(directory, 'docker-config');
 	await mkdir(config);
 	const call = (hosts: string, ...args: string[]): Promise<Outcome> =>
-		run('nerdctl', ['--address', socket, '--namespace', 'default', '--data-root', join(directory, 'nerdctl'), '--hosts-dir', hosts, '--snapshotter', 'native', ...args], { env: { DOCKER_CONFIG: config }, seconds: 120 });
-	const login = async (host: string, key: string, ca?: string): Promise<Outcome> => call(await writeHosts(directory, { host, reference: '', ca }), 'login', '--username', 'anyone', '--password', key, host);
+		run(
+			'nerdctl',
+			[
+				'--address',
+				socket,
+				'--namespace',
+				'default',
+				'--data-root',
+				join(directory, 'nerdctl'),
+				'--hosts-dir',
+				hosts,
+				'--snapshotter',
+				'native',
+				...args,
+			],
+			{ env: { DOCKER_CONFIG: config }, seconds: 120 },
+		);
+	const login = async (host: string, key: string, ca?: string): Promise<Outcome> =>
+		call(await writeHosts(directory, { host, reference: '', ca }), 'login', '--username', 'anyone', '--password', key, host);
 	return {
 		name: 'nerdctl',
 		version,
@@ -58,7 +75,19 @@ export async function crictl(): Promise<Client> {
 		resumes: true,
 		async pull(pull) {
 			await containerd.prepare(pull, 'k8s.io');
-			const outcome = await run('crictl', ['--runtime-endpoint', endpoint, '--image-endpoint', endpoint, 'pull', ...(pull.key === undefined ? [] : ['--creds', `anyone:${pull.key}`]), tagged(pull)], { seconds: 120 });
+			const outcome = await run(
+				'crictl',
+				[
+					'--runtime-endpoint',
+					endpoint,
+					'--image-endpoint',
+					endpoint,
+					'pull',
+					...(pull.key === undefined ? [] : ['--creds', `anyone:${pull.key}`]),
+					tagged(pull),
+				],
+				{ seconds: 120 },
+			);
 			return withImage(outcome, () => containerd.digests('k8s.io'));
 		},
 		stop: containerd.stop,

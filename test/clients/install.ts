@@ -8,7 +8,16 @@ import { run } from '../support/run.ts';
 export const BIN = join(homedir(), '.cache', 'open-balena-registry-proxy', 'clients');
 
 /** Debian's packages: the generation of clients that many people run. */
-const PACKAGES = { dockerd: 'docker.io', containerd: 'containerd', runc: 'runc', podman: 'podman', buildah: 'buildah', skopeo: 'skopeo', nginx: 'nginx-light', 'docker-registry': 'docker-registry' };
+const PACKAGES = {
+	dockerd: 'docker.io',
+	containerd: 'containerd',
+	runc: 'runc',
+	podman: 'podman',
+	buildah: 'buildah',
+	skopeo: 'skopeo',
+	nginx: 'nginx-light',
+	'docker-registry': 'docker-registry',
+};
 
 interface Source {
 	binary: string;
@@ -35,23 +44,50 @@ export const SOURCES: Source[] = [
 	{ binary: 'buildkitd', module: 'github.com/moby/buildkit', version: 'v0.34.2', path: './cmd/buildkitd' },
 	{ binary: 'dockerd', module: 'github.com/moby/moby/v2', version: 'v2.0.0-beta.24', path: './cmd/dockerd' },
 	{ binary: 'cosign', module: 'github.com/sigstore/cosign/v3', version: 'v3.1.3', path: './cmd/cosign' },
-	{ binary: 'containers-image', module: 'go.podman.io/image/v5', version: 'v5.42.0', path: '.', main: 'containers-image/main.go', tags: 'containers_image_openpgp,containers_image_storage_stub,containers_image_docker_daemon_stub' },
-	{ binary: 'conformance', module: 'github.com/opencontainers/distribution-spec/conformance', version: 'v0.0.0-20260831232431-97274622c111', path: '.' },
+	{
+		binary: 'containers-image',
+		module: 'go.podman.io/image/v5',
+		version: 'v5.42.0',
+		path: '.',
+		main: 'containers-image/main.go',
+		tags: 'containers_image_openpgp,containers_image_storage_stub,containers_image_docker_daemon_stub',
+	},
+	{
+		binary: 'conformance',
+		module: 'github.com/opencontainers/distribution-spec/conformance',
+		version: 'v0.0.0-20260831232431-97274622c111',
+		path: '.',
+	},
 ];
 
 /** Clients that cannot be had from the registries that this runs with, and why: named in the table, never passed. */
 export const NOT_RUN = [
-	{ client: 'podman, buildah, skopeo of today', why: 'the Go module proxy does not serve their modules; the library that they pull with is run' },
-	{ client: "Docker's command line 29", why: 'the Go module proxy does not serve a module that it is built from; Docker Engine 29 is run with the one that is on the machine' },
+	{
+		client: 'podman, buildah, skopeo of today',
+		why: 'the Go module proxy does not serve their modules; the library that they pull with is run',
+	},
+	{
+		client: "Docker's command line 29",
+		why: 'the Go module proxy does not serve a module that it is built from; Docker Engine 29 is run with the one that is on the machine',
+	},
 	{ client: 'balena-engine', why: 'no package registry has it; Docker Engine 20.10, which it was made from, is run' },
-	{ client: 'Docker Engine, whether it takes a private CA', why: 'it does not verify certificates of loopback addresses; TLS itself was tried' },
+	{
+		client: 'Docker Engine, whether it takes a private CA',
+		why: 'it does not verify certificates of loopback addresses; TLS itself was tried',
+	},
 	{ client: 'kubelet', why: 'imagePullSecrets reach the registry through the CRI call, which is made directly' },
 ];
 
 /** Installs what is missing. @returns the binaries that could not be built, and why. @throws where Debian's packages cannot be had */
 export async function install(): Promise<Map<string, string>> {
 	const failed = new Map<string, string>();
-	const missing = (await Promise.all(Object.entries(PACKAGES).map(async ([command, name]) => ((await run('/bin/sh', ['-c', `command -v ${command}`])).code === 0 ? [] : [name])))).flat();
+	const missing = (
+		await Promise.all(
+			Object.entries(PACKAGES).map(async ([command, name]) =>
+				(await run('/bin/sh', ['-c', `command -v ${command}`])).code === 0 ? [] : [name],
+			),
+		)
+	).flat();
 	if (missing.length > 0) {
 		console.log(`installing ${missing.join(' ')}`);
 		await must('apt-get', ['update', '-qq']);
@@ -95,7 +131,22 @@ async function build(source: Source): Promise<void> {
 			await must('go', ['-C', directory, 'mod', 'init', source.binary]);
 			await must('go', ['-C', directory, 'get', `${source.module}@${source.version}`], GO);
 		}
-		await must('nice', ['go', '-C', directory, 'build', '-buildvcs=false', '-mod=mod', ...(source.tags === undefined ? [] : ['-tags', source.tags]), '-o', place(source), source.path], GO);
+		await must(
+			'nice',
+			[
+				'go',
+				'-C',
+				directory,
+				'build',
+				'-buildvcs=false',
+				'-mod=mod',
+				...(source.tags === undefined ? [] : ['-tags', source.tags]),
+				'-o',
+				place(source),
+				source.path,
+			],
+			GO,
+		);
 	} finally {
 		await rm(directory, { recursive: true, force: true });
 	}

@@ -29,14 +29,21 @@ const BREAKS_OFF_AFTER = 20_000_000;
 export async function startRedirector(registryUrl: string, storage: Listener): Promise<Listener> {
 	return listen('127.0.0.1', (incoming, response) => {
 		const isBlob = incoming.method === 'GET' && incoming.url?.includes('/blobs/') === true;
-		forward(registryUrl, incoming, response, { ...incoming.headers, host: new URL(registryUrl).host }, isBlob ? 'HEAD' : incoming.method, (answer) => {
-			if (!isBlob || answer.statusCode !== 200) {
-				return false;
-			}
-			answer.resume();
-			response.writeHead(307, { location: `http://${storage.host}${incoming.url}`, 'content-length': 0 }).end();
-			return true;
-		});
+		forward(
+			registryUrl,
+			incoming,
+			response,
+			{ ...incoming.headers, host: new URL(registryUrl).host },
+			isBlob ? 'HEAD' : incoming.method,
+			(answer) => {
+				if (!isBlob || answer.statusCode !== 200) {
+					return false;
+				}
+				answer.resume();
+				response.writeHead(307, { location: `http://${storage.host}${incoming.url}`, 'content-length': 0 }).end();
+				return true;
+			},
+		);
 	});
 }
 
@@ -48,11 +55,14 @@ export async function startStorage(upstream: RunningUpstream, counts: Counts): P
 			return;
 		}
 		const name = /^\/v2\/(v2\/[0-9a-f]+)\//.exec(incoming.url ?? '')?.[1] ?? '';
-		mintToken(upstream, [{ type: 'repository', name, actions: ['pull'] }]).then((token) => {
-			const { range } = incoming.headers;
-			counts.stored += 1;
-			forward(upstream.registryUrl, incoming, response, { authorization: `Bearer ${token}`, ...(range === undefined ? {} : { range }) });
-		}, () => response.destroy());
+		mintToken(upstream, [{ type: 'repository', name, actions: ['pull'] }]).then(
+			(token) => {
+				const { range } = incoming.headers;
+				counts.stored += 1;
+				forward(upstream.registryUrl, incoming, response, { authorization: `Bearer ${token}`, ...(range === undefined ? {} : { range }) });
+			},
+			() => response.destroy(),
+		);
 	});
 	return { ...listener, host: listener.host.replace('127.0.0.1', 'localhost') };
 }
@@ -86,11 +96,20 @@ export async function startBreaking(registryUrl: string, counts: Counts): Promis
 /** The registry without its door: for who pushes what the service only reads. */
 export async function startPushing(registryUrl: string, token: string): Promise<Listener> {
 	// The host stays as it was asked for, because the registry says where uploads go on.
-	return listen('127.0.0.1', (incoming, response) => forward(registryUrl, incoming, response, { ...incoming.headers, authorization: `Bearer ${token}` }));
+	return listen('127.0.0.1', (incoming, response) =>
+		forward(registryUrl, incoming, response, { ...incoming.headers, authorization: `Bearer ${token}` }),
+	);
 }
 
 /** @param answered whether it has dealt with the answer itself */
-function forward(registryUrl: string, incoming: IncomingMessage, response: ServerResponse, headers: NodeJS.Dict<string | string[]>, method = incoming.method, answered: (answer: IncomingMessage) => boolean = () => false): void {
+function forward(
+	registryUrl: string,
+	incoming: IncomingMessage,
+	response: ServerResponse,
+	headers: NodeJS.Dict<string | string[]>,
+	method = incoming.method,
+	answered: (answer: IncomingMessage) => boolean = () => false,
+): void {
 	const outgoing = request(registryUrl + incoming.url, { method, headers }, (answer) => {
 		answer.on('error', () => response.destroy());
 		if (!answered(answer)) {

@@ -31,7 +31,15 @@ What \`npm run test:clients\` saw in its last run: real clients against this ser
 
 | Client | Version | Passed | Failed | Says why |
 | --- | --- | --- | --- | --- |
-${clients.map((client) => summary(client, versionOf(client), results.filter((result) => result.client === client))).join('\n')}
+${clients
+	.map((client) =>
+		summary(
+			client,
+			versionOf(client),
+			results.filter((result) => result.client === client),
+		),
+	)
+	.join('\n')}
 
 Not run, and so not known:
 
@@ -55,7 +63,12 @@ function row({ name, passed, isSaid, reason, printed }: Result): string {
 
 /** The end of what was printed, without what differs from run to run, as it may stand in a table. */
 function cell(printed: string): string {
-	const line = printed.trim().split('\n').filter((text) => text.trim() !== '').at(-1) ?? '';
+	const line =
+		printed
+			.trim()
+			.split('\n')
+			.filter((text) => text.trim() !== '')
+			.at(-1) ?? '';
 	const steady = line
 		.replace(/(?:127\.0\.0\.1|localhost):\d+/g, '<host>')
 		.replace(/\d{4}-\d\d-\d\dT[\d:.+Z-]+/g, '<time>')

@@ -21,7 +21,13 @@ const only = process.argv[2];
 
 const notBuilt = await install();
 const servers = await startServers();
-const registries = [{ host: servers.plain }, { host: servers.redirecting }, { host: servers.breaking }, { host: servers.behindNginx, ca: servers.ca }, { host: servers.ownTls, ca: servers.ca }];
+const registries = [
+	{ host: servers.plain },
+	{ host: servers.redirecting },
+	{ host: servers.breaking },
+	{ host: servers.behindNginx, ca: servers.ca },
+	{ host: servers.ownTls, ca: servers.ca },
+];
 const clients: [name: string, start: () => Promise<Client>, needs?: string[]][] = [
 	['Docker Engine', dockerClassic],
 	['Docker Engine, containerd store', dockerContainerd, ['dockerd', 'containerd']],
@@ -88,7 +94,13 @@ async function runCases(client: Client, servers: Servers): Promise<void> {
 		Object.assign(servers.counts, { stored: 0, brokenOff: 0, ranges: 0 });
 		const pull = one.pull(servers);
 		const outcome = await client.pull(pull);
-		record(client, one.name, one.sentence === undefined ? whatIsWrong(one, outcome, servers, pull.platform) : undefined, outcome, one.sentence);
+		record(
+			client,
+			one.name,
+			one.sentence === undefined ? whatIsWrong(one, outcome, servers, pull.platform) : undefined,
+			outcome,
+			one.sentence,
+		);
 	}
 	if (client.login !== undefined) {
 		const good = await client.login(servers.plain, servers.upstream.keys.owner);
@@ -98,21 +110,46 @@ async function runCases(client: Client, servers: Servers): Promise<void> {
 }
 
 /** @returns why a pull that had to succeed did not; undefined where it did */
-function whatIsWrong({ image, needs = [] }: Case, { code, image: came = '' }: Pulled, { upstream, counts }: Servers, platform: string | undefined): string | undefined {
+function whatIsWrong(
+	{ image, needs = [] }: Case,
+	{ code, image: came = '' }: Pulled,
+	{ upstream, counts }: Servers,
+	platform: string | undefined,
+): string | undefined {
 	if (code !== 0) {
 		return 'it failed';
 	}
 	const missing = needs.filter((what) => counts[what] === 0);
-	return !isImage(came, imageOf(upstream, ...image!), platform) ? `another image came: ${came.slice(0, 300)}` : missing.length > 0 ? `nothing was ${missing.join(', ')}` : undefined;
+	return !isImage(came, imageOf(upstream, ...image!), platform)
+		? `another image came: ${came.slice(0, 300)}`
+		: missing.length > 0
+			? `nothing was ${missing.join(', ')}`
+			: undefined;
 }
 
 /**
  * @param wrong what is wrong with an outcome that had to be good
  * @param sentence what had to be said, of an outcome that had to be bad
  */
-function record({ name: client, version, hides = [] }: Client, name: string, wrong: string | undefined, { code, printed }: Outcome, sentence?: RegExp): void {
+function record(
+	{ name: client, version, hides = [] }: Client,
+	name: string,
+	wrong: string | undefined,
+	{ code, printed }: Outcome,
+	sentence?: RegExp,
+): void {
 	const isSaid = sentence?.test(printed.replace(/\s+/g, ' '));
-	const reason = wrong ?? (sentence === undefined ? undefined : code === 0 ? 'it succeeded' : isSaid === hides.includes(name) ? (isSaid ? 'it says why, which it was not known to' : 'it does not say why') : undefined);
+	const reason =
+		wrong ??
+		(sentence === undefined
+			? undefined
+			: code === 0
+				? 'it succeeded'
+				: isSaid === hides.includes(name)
+					? isSaid
+						? 'it says why, which it was not known to'
+						: 'it does not say why'
+					: undefined);
 	add({ client, version, name, passed: reason === undefined, isSaid, reason, printed: lineOf(printed, sentence), output: printed });
 }
 
@@ -124,7 +161,9 @@ function lineOf(printed: string, sentence: RegExp | undefined): string {
 
 function add(result: Result): void {
 	results.push(result);
-	console.log(`${result.passed ? 'pass' : 'FAIL'}  ${result.client} ${result.version}  ${result.name}${result.isSaid === undefined ? '' : result.isSaid ? '  (says why)' : '  (hides why)'}  ${result.reason ?? result.printed.slice(-160)}`);
+	console.log(
+		`${result.passed ? 'pass' : 'FAIL'}  ${result.client} ${result.version}  ${result.name}${result.isSaid === undefined ? '' : result.isSaid ? '  (says why)' : '  (hides why)'}  ${result.reason ?? result.printed.slice(-160)}`,
+	);
 	if (!result.passed) {
 		console.log(result.output?.slice(-1500) ?? '');
 	}

@@ -41,7 +41,18 @@ export async function startServers(): Promise<Servers> {
 	const children: ChildProcess[] = [];
 	const proxy = async (env: Record<string, string>): Promise<string> => {
 		const port = await freePort();
-		const child = spawn(process.execPath, ['src/server.ts'], { env: { ...process.env, PROXY_HOST: '127.0.0.1', PROXY_PORT: String(port), API_URL: upstream.apiUrl, REGISTRY_URL: upstream.registryUrl, LOG_LEVEL: 'warn', ...env }, stdio: ['ignore', 'inherit', 'inherit'] });
+		const child = spawn(process.execPath, ['src/server.ts'], {
+			env: {
+				...process.env,
+				PROXY_HOST: '127.0.0.1',
+				PROXY_PORT: String(port),
+				API_URL: upstream.apiUrl,
+				REGISTRY_URL: upstream.registryUrl,
+				LOG_LEVEL: 'warn',
+				...env,
+			},
+			stdio: ['ignore', 'inherit', 'inherit'],
+		});
 		children.push(child);
 		await untilOpen(port, child);
 		return `127.0.0.1:${port}`;
@@ -61,11 +72,13 @@ export async function startServers(): Promise<Servers> {
 		ownTls: (await proxy({ TLS_CERT: cert, TLS_KEY: key })).replace('127.0.0.1', 'localhost'),
 		ca,
 		async stop() {
-			await Promise.all(children.map(async (child) => {
-				const exited = once(child, 'exit');
-				child.kill();
-				await exited;
-			}));
+			await Promise.all(
+				children.map(async (child) => {
+					const exited = once(child, 'exit');
+					child.kill();
+					await exited;
+				}),
+			);
 			storage.close();
 			redirector.close();
 			breaking.close();
@@ -78,7 +91,9 @@ export async function startServers(): Promise<Servers> {
 async function startNginx(directory: string, target: string, cert: string, key: string): Promise<{ host: string; child: ChildProcess }> {
 	const port = await freePort();
 	const file = join(directory, 'nginx.conf');
-	await writeFile(file, `
+	await writeFile(
+		file,
+		`
 daemon off; pid ${directory}/nginx.pid; error_log stderr warn;
 events {}
 http {
@@ -90,7 +105,8 @@ http {
 			proxy_set_header Host $http_host; proxy_set_header X-Forwarded-Host $http_host; proxy_set_header X-Forwarded-Proto https; proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
 		}
 	}
-}`);
+}`,
+	);
 	const child = spawn('nginx', ['-c', file, '-e', 'stderr'], { stdio: ['ignore', 'inherit', 'inherit'] });
 	await untilOpen(port, child);
 	return { host: `localhost:${port}`, child };
@@ -109,7 +125,23 @@ async function makeCertificates(directory: string): Promise<{ ca: string; cert: 
 	await openssl('req', '-x509', ...newKey, '-keyout', at('ca.key'), '-out', at('ca.pem'), '-days', '2', '-subj', '/CN=Private CA');
 	await openssl('req', ...newKey, '-keyout', at('key.pem'), '-out', at('request.pem'), '-subj', '/CN=localhost');
 	await writeFile(at('extensions'), 'subjectAltName=DNS:localhost,IP:127.0.0.1\n');
-	await openssl('x509', '-req', '-in', at('request.pem'), '-CA', at('ca.pem'), '-CAkey', at('ca.key'), '-CAcreateserial', '-out', at('cert.pem'), '-days', '2', '-extfile', at('extensions'));
+	await openssl(
+		'x509',
+		'-req',
+		'-in',
+		at('request.pem'),
+		'-CA',
+		at('ca.pem'),
+		'-CAkey',
+		at('ca.key'),
+		'-CAcreateserial',
+		'-out',
+		at('cert.pem'),
+		'-days',
+		'2',
+		'-extfile',
+		at('extensions'),
+	);
 	return { ca: at('ca.pem'), cert: at('cert.pem'), key: at('key.pem') };
 }
 
@@ -128,7 +160,9 @@ async function untilOpen(port: number, child: ChildProcess): Promise<void> {
 			request({ host: '127.0.0.1', port, path: '/ping' }, (answer) => {
 				answer.resume();
 				resolve(true);
-			}).on('error', (error: NodeJS.ErrnoException) => resolve(error.code !== 'ECONNREFUSED')).end();
+			})
+				.on('error', (error: NodeJS.ErrnoException) => resolve(error.code !== 'ECONNREFUSED'))
+				.end();
 		});
 		if (isOpen) {
 			return;

@@ -23,5 +23,10 @@ function cells(line: string): string[] {
 	return line
 		.split(/(?<!\\)\|/)
 		.slice(1, -1)
-		.map((cell) => cell.trim().replace(/^`([^`]*)`$/, '$1').replaceAll('\\|', '|'));
+		.map((cell) =>
+			cell
+				.trim()
+				.replace(/^`([^`]*)`$/, '$1')
+				.replaceAll('\\|', '|'),
+		);
 }

@@ -35,10 +35,13 @@ suite('the health check of the image', () => {
 	] as const) {
 		test(`${answer}: ${code}`, async (t) => {
 			const paths: string[] = [];
-			const PROXY_PORT = await listen(t, createServer((request, response) => {
-				paths.push(request.url!);
-				response.writeHead(status).end();
-			}));
+			const PROXY_PORT = await listen(
+				t,
+				createServer((request, response) => {
+					paths.push(request.url!);
+					response.writeHead(status).end();
+				}),
+			);
 			assert.equal(await check({ PROXY_PORT }), code);
 			assert.deepEqual(paths, ['/ping']);
 		});
@@ -53,7 +56,11 @@ suite('the health check of the image', () => {
 	});
 
 	test('it asks where the service listens', async (t) => {
-		const PROXY_PORT = await listen(t, createServer((_request, response) => response.end('pong')), '127.0.0.2');
+		const PROXY_PORT = await listen(
+			t,
+			createServer((_request, response) => response.end('pong')),
+			'127.0.0.2',
+		);
 		assert.equal(await check({ PROXY_PORT, PROXY_HOST: '127.0.0.2' }), 0);
 		assert.equal(await check({ PROXY_PORT, PROXY_HOST: '::' }), 1);
 	});
@@ -62,8 +69,25 @@ suite('the health check of the image', () => {
 		const directory = mkdtempSync(join(tmpdir(), 'healthcheck-'));
 		t.after(() => rmSync(directory, { recursive: true }));
 		const [key, cert] = [join(directory, 'key.pem'), join(directory, 'cert.pem')];
-		run('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-keyout', key, '-out', cert, '-subj', '/CN=images.example.com']);
-		const PROXY_PORT = await listen(t, createTlsServer({ key: readFileSync(key), cert: readFileSync(cert) }, (_request, response) => response.end('pong')));
+		run('openssl', [
+			'req',
+			'-x509',
+			'-newkey',
+			'ec',
+			'-pkeyopt',
+			'ec_paramgen_curve:prime256v1',
+			'-nodes',
+			'-keyout',
+			key,
+			'-out',
+			cert,
+			'-subj',
+			'/CN=images.example.com',
+		]);
+		const PROXY_PORT = await listen(
+			t,
+			createTlsServer({ key: readFileSync(key), cert: readFileSync(cert) }, (_request, response) => response.end('pong')),
+		);
 		assert.equal(await check({ PROXY_PORT, TLS_CERT: cert, TLS_KEY: key }), 0);
 		assert.equal(await check({ PROXY_PORT }), 1);
 	});

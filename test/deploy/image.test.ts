@@ -22,10 +22,24 @@ suite('the container image', needs('buildah', 'podman', 'ldd', 'npm'), () => {
 	before(() => {
 		const bases = makeLocalBases(tag);
 		const npmrc = join(directory, 'npmrc');
-		writeFileSync(npmrc, ['registry', 'cafile'].map((name) => `${name}=${npmSetting(name)}\n`).filter((line) => !/=(null|undefined)?$/.test(line.trim())).join(''));
+		writeFileSync(
+			npmrc,
+			['registry', 'cafile']
+				.map((name) => `${name}=${npmSetting(name)}\n`)
+				.filter((line) => !/=(null|undefined)?$/.test(line.trim()))
+				.join(''),
+		);
 		run('buildah', [
-			'bud', '--isolation=chroot', '--format=docker', `--tag=${image}`, `--secret=id=npmrc,src=${npmrc}`,
-			`--build-arg=NODE_IMAGE=${bases.node}`, `--build-arg=RUNTIME_IMAGE=${bases.runtime}`, '--build-arg=VERSION=1.2.3', '--build-arg=REVISION=abc', ROOT,
+			'bud',
+			'--isolation=chroot',
+			'--format=docker',
+			`--tag=${image}`,
+			`--secret=id=npmrc,src=${npmrc}`,
+			`--build-arg=NODE_IMAGE=${bases.node}`,
+			`--build-arg=RUNTIME_IMAGE=${bases.runtime}`,
+			'--build-arg=VERSION=1.2.3',
+			'--build-arg=REVISION=abc',
+			ROOT,
 		]);
 	});
 	after(() => {
@@ -59,15 +73,43 @@ suite('the container image', needs('buildah', 'podman', 'ldd', 'npm'), () => {
 		const container = run('buildah', ['from', image]).trim();
 		try {
 			const root = run('buildah', ['mount', container]).trim();
-			const files = run('find', [root, '-path', `${root}/usr/lib`, '-prune', '-o', '-type', 'f', '-printf', '%U %#m /%P\n']).trim().split('\n');
+			const files = run('find', [root, '-path', `${root}/usr/lib`, '-prune', '-o', '-type', 'f', '-printf', '%U %#m /%P\n'])
+				.trim()
+				.split('\n');
 			const inApp = files.filter((line) => line.includes(' /app/'));
-			assert.deepEqual(inApp.filter((line) => !line.startsWith('0 ')), [], 'all of it belongs to root');
-			assert.deepEqual(inApp.filter((line) => !/^0 0?[0-7][0-7]?[4567][4567] /.test(line)), [], 'and can be read by everyone');
+			assert.deepEqual(
+				inApp.filter((line) => !line.startsWith('0 ')),
+				[],
+				'all of it belongs to root',
+			);
+			assert.deepEqual(
+				inApp.filter((line) => !/^0 0?[0-7][0-7]?[4567][4567] /.test(line)),
+				[],
+				'and can be read by everyone',
+			);
 			const paths = files.map((line) => line.slice(line.indexOf('/')));
-			assert.deepEqual([...new Set(paths.filter((path) => path.startsWith('/app/')).map((path) => path.split('/')[2]))].sort(), ['LICENSE', 'compile-cache', 'healthcheck.ts', 'node_modules', 'package-lock.json', 'package.json', 'plugins', 'src']);
-			assert.deepEqual(paths.filter((path) => /\/(sh|bash|npm|npx|\.npmrc|\.env)$/.test(path)), []);
-			assert.deepEqual(paths.filter((path) => path.startsWith('/app/node_modules/') && /\.(ts|map)$/.test(path)), []);
-			assert.ok(paths.some((path) => path === '/app/node_modules/fastify/LICENSE'), 'licences stay');
+			assert.deepEqual([...new Set(paths.filter((path) => path.startsWith('/app/')).map((path) => path.split('/')[2]))].sort(), [
+				'LICENSE',
+				'compile-cache',
+				'healthcheck.ts',
+				'node_modules',
+				'package-lock.json',
+				'package.json',
+				'plugins',
+				'src',
+			]);
+			assert.deepEqual(
+				paths.filter((path) => /\/(sh|bash|npm|npx|\.npmrc|\.env)$/.test(path)),
+				[],
+			);
+			assert.deepEqual(
+				paths.filter((path) => path.startsWith('/app/node_modules/') && /\.(ts|map)$/.test(path)),
+				[],
+			);
+			assert.ok(
+				paths.some((path) => path === '/app/node_modules/fastify/LICENSE'),
+				'licences stay',
+			);
 		} finally {
 			run('buildah', ['rm', container]);
 		}
@@ -75,8 +117,17 @@ suite('the container image', needs('buildah', 'podman', 'ldd', 'npm'), () => {
 
 	test('pulls, without privileges and with nothing that it could write to', async (t) => {
 		const { apiUrl, registryUrl } = await sharedUpstream();
-		const env = { PROXY_HOST: '127.0.0.1', PROXY_PORT: '0', API_URL: apiUrl, REGISTRY_URL: registryUrl, NODE_DEBUG_NATIVE: 'COMPILE_CACHE' };
-		const container = await startContainer(t, image, ['--network=host', ...Object.entries(env).map(([name, value]) => `--env=${name}=${value}`)]);
+		const env = {
+			PROXY_HOST: '127.0.0.1',
+			PROXY_PORT: '0',
+			API_URL: apiUrl,
+			REGISTRY_URL: registryUrl,
+			NODE_DEBUG_NATIVE: 'COMPILE_CACHE',
+		};
+		const container = await startContainer(t, image, [
+			'--network=host',
+			...Object.entries(env).map(([name, value]) => `--env=${name}=${value}`),
+		]);
 
 		const answer = await pull(container, 'balenablocks/browser-aarch64/2.3.8', 'manifests/latest');
 		assert.equal(answer.status, 200, answer.text);

@@ -32,7 +32,10 @@ suite('the Kubernetes manifests', () => {
 	test('configure the service as it can be configured', () => {
 		const settings = parseEnv(read('settings.env')) as Record<string, string>;
 		const config = parseConfig(settings) as unknown as Record<string, unknown>;
-		assert.deepEqual(Object.keys(settings).filter((name) => !(name in config)), []);
+		assert.deepEqual(
+			Object.keys(settings).filter((name) => !(name in config)),
+			[],
+		);
 		const deployment = read('deployment.yaml');
 		assert.match(deployment, new RegExp(`name: http\\s+containerPort: ${settings['PROXY_PORT']}\\s`));
 		assert.match(deployment, new RegExp(`name: metrics\\s+containerPort: ${settings['METRICS_PORT']}\\s`));

@@ -1,5 +1,16 @@
 import { spawnSync } from 'node:child_process';
-import { chmodSync, copyFileSync, cpSync, existsSync, mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+	chmodSync,
+	copyFileSync,
+	cpSync,
+	existsSync,
+	mkdirSync,
+	mkdtempSync,
+	realpathSync,
+	rmSync,
+	symlinkSync,
+	writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 
@@ -29,7 +40,10 @@ export function makeLocalBases(tag: string): LocalBases {
 		const runtime = join(directory, 'runtime');
 		layOut(runtime, []);
 		const build = join(directory, 'build');
-		layOut(build, BUILD_TOOLS.map((tool) => `/usr/bin/${tool}`));
+		layOut(
+			build,
+			BUILD_TOOLS.map((tool) => `/usr/bin/${tool}`),
+		);
 		copyFileSync(process.execPath, join(build, 'usr/local/bin/node'));
 		cpSync(npmDirectory(), join(build, 'usr/local/lib/node_modules/npm'), { recursive: true });
 		symlinkSync('../lib/node_modules/npm/bin/npm-cli.js', join(build, 'usr/local/bin/npm'));
@@ -68,7 +82,11 @@ function layOut(root: string, programs: string[]): void {
 
 /** @returns the paths of the shared libraries that a program needs, the loader included */
 function librariesOf(program: string): string[] {
-	return run('ldd', [program]).match(/\/\S+/g)?.filter((path) => !path.endsWith(':')) ?? [];
+	return (
+		run('ldd', [program])
+			.match(/\/\S+/g)
+			?.filter((path) => !path.endsWith(':')) ?? []
+	);
 }
 
 function copyTo(root: string, path: string): void {

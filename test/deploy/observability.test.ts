@@ -15,7 +15,9 @@ const path = (name: string): string => new URL(`../../${name}`, import.meta.url)
 const ALERTS = readFileSync(path('deploy/prometheus/alerts.yml'), 'utf8');
 const DASHBOARD = JSON.parse(readFileSync(path('deploy/grafana/dashboard.json'), 'utf8'));
 /** The expressions of a dashboard, with what Grafana puts in place of its variables. */
-const QUERIES = strings(DASHBOARD, 'expr').map((query) => query.replaceAll('$__rate_interval', '5m').replaceAll('$job', '.*').replaceAll('$instance', '.*'));
+const QUERIES = strings(DASHBOARD, 'expr').map((query) =>
+	query.replaceAll('$__rate_interval', '5m').replaceAll('$job', '.*').replaceAll('$instance', '.*'),
+);
 
 suite('what operators watch it with', () => {
 	/** Of the running service, after a pull: what it exposes, and which metrics are in it. */
@@ -27,15 +29,24 @@ suite('what operators watch it with', () => {
 	after(() => Promise.all(stops.map((stop) => stop())));
 	before(async () => {
 		const port = await freePort();
-		const proxy = await startProxy({ after: (stop: () => unknown) => stops.push(stop) } as unknown as TestContext, await sharedUpstream(), { METRICS_PORT: String(port) });
+		const proxy = await startProxy({ after: (stop: () => unknown) => stops.push(stop) } as unknown as TestContext, await sharedUpstream(), {
+			METRICS_PORT: String(port),
+		});
 		assert.equal((await pull(proxy, 'balenablocks/browser-aarch64/2.3.8', 'manifests/latest')).status, 200);
 		exposition = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
-		exposed = new Set([...exposition.matchAll(/^# TYPE (\S+) (\S+)$/gm)].flatMap(([, name, type]) => (type === 'histogram' ? ['_bucket', '_sum', '_count'].map((suffix) => name! + suffix) : [name!])));
+		exposed = new Set(
+			[...exposition.matchAll(/^# TYPE (\S+) (\S+)$/gm)].flatMap(([, name, type]) =>
+				type === 'histogram' ? ['_bucket', '_sum', '_count'].map((suffix) => name! + suffix) : [name!],
+			),
+		);
 	});
 
 	test('the metrics are well-formed', needs('promtool'), () => {
 		// What prom-client calls the metrics of Node itself is not this project's to say.
-		const own = exposition.split('\n').filter((line) => /^(# \w+ )?registry_proxy_/.test(line)).join('\n');
+		const own = exposition
+			.split('\n')
+			.filter((line) => /^(# \w+ )?registry_proxy_/.test(line))
+			.join('\n');
 		const { status, stdout, stderr } = spawnSync('promtool', ['check', 'metrics'], { input: `${own}\n`, encoding: 'utf8' });
 		assert.equal(status, 0, stdout + stderr);
 	});
@@ -44,7 +55,10 @@ suite('what operators watch it with', () => {
 		const documented = tableBelow('Metrics').map((row) => row['Metric']!.replace(/\{.*$/, ''));
 		const families = [...exposition.matchAll(/^# TYPE (registry_proxy_\S+)/gm)].map((match) => match[1]!);
 		assert.deepEqual(documented.filter((name) => name.startsWith('registry_proxy_')).sort(), families.sort());
-		assert.deepEqual(documented.filter((name) => !exposition.includes(`# TYPE ${name} `)), []);
+		assert.deepEqual(
+			documented.filter((name) => !exposition.includes(`# TYPE ${name} `)),
+			[],
+		);
 	});
 
 	test('the metrics have the labels in the documentation', () => {
@@ -52,7 +66,14 @@ suite('what operators watch it with', () => {
 			const [, name, labels = ''] = /^(\w+)(?:\{(.*)\})?$/.exec(Metric!)!;
 			const sample = new RegExp(`^${name}(?:_count)?\\{(.*)\\} `, 'm').exec(exposition)?.[1];
 			if (sample !== undefined) {
-				assert.deepEqual([...sample.matchAll(/(\w+)=/g)].map((match) => match[1]).sort(), labels.split(',').filter((label) => label !== '').sort(), name);
+				assert.deepEqual(
+					[...sample.matchAll(/(\w+)=/g)].map((match) => match[1]).sort(),
+					labels
+						.split(',')
+						.filter((label) => label !== '')
+						.sort(),
+					name,
+				);
 			}
 		}
 	});
@@ -60,7 +81,10 @@ suite('what operators watch it with', () => {
 	test('alerts and dashboard ask for metrics that are there', () => {
 		const asked = [ALERTS, ...QUERIES].flatMap((text) => text.match(/\b(?:registry_proxy|nodejs|process)_\w+/g) ?? []);
 		assert.ok(asked.length > 30);
-		assert.deepEqual([...new Set(asked)].filter((name) => !exposed.has(name)), []);
+		assert.deepEqual(
+			[...new Set(asked)].filter((name) => !exposed.has(name)),
+			[],
+		);
 	});
 
 	test('the alert rules are rules, and do what they are meant to', needs('promtool'), () => {
@@ -71,8 +95,16 @@ suite('what operators watch it with', () => {
 	test('every alert is tested and documented', () => {
 		const names = [...ALERTS.matchAll(/alert: (\w+)/g)].map((match) => match[1]!).sort();
 		const tests = readFileSync(path('test/deploy/alerts.test.yml'), 'utf8');
-		assert.deepEqual(names.filter((name) => !new RegExp(`alertname: ${name}\\s+exp_alerts`).test(tests)), []);
-		assert.deepEqual(tableBelow('Alerts').map((row) => row['Alert']!).sort(), names);
+		assert.deepEqual(
+			names.filter((name) => !new RegExp(`alertname: ${name}\\s+exp_alerts`).test(tests)),
+			[],
+		);
+		assert.deepEqual(
+			tableBelow('Alerts')
+				.map((row) => row['Alert']!)
+				.sort(),
+			names,
+		);
 	});
 
 	test('every query of the dashboard is one', needs('promtool'), (t) => {
@@ -80,14 +112,19 @@ suite('what operators watch it with', () => {
 		t.after(() => rmSync(directory, { recursive: true }));
 		const file = join(directory, 'queries.yml');
 		// JSON is YAML; a rule's expression is a query.
-		writeFileSync(file, JSON.stringify({ groups: [{ name: 'dashboard', rules: QUERIES.map((expr, i) => ({ record: `query_${i}`, expr })) }] }));
+		writeFileSync(
+			file,
+			JSON.stringify({ groups: [{ name: 'dashboard', rules: QUERIES.map((expr, i) => ({ record: `query_${i}`, expr })) }] }),
+		);
 		run('promtool', ['check', 'rules', file]);
 	});
 
 	test('the panels of the dashboard have ids of their own and do not overlap', () => {
 		const panels: { id: number; title: string; gridPos: { x: number; y: number; w: number; h: number } }[] = DASHBOARD.panels;
 		assert.equal(new Set(panels.map(({ id }) => id)).size, panels.length);
-		const cells = panels.flatMap(({ gridPos: { x, y, w, h } }) => Array.from({ length: w * h }, (_, i) => `${x + (i % w)} ${y + Math.floor(i / w)}`));
+		const cells = panels.flatMap(({ gridPos: { x, y, w, h } }) =>
+			Array.from({ length: w * h }, (_, i) => `${x + (i % w)} ${y + Math.floor(i / w)}`),
+		);
 		assert.equal(new Set(cells).size, cells.length);
 		assert.ok(panels.every(({ gridPos: { x, w } }) => x + w <= 24));
 	});

@@ -44,8 +44,20 @@ suite('beside openBalena', needs('haproxy', 'openssl'), () => {
 	/** As the Compose file sets it up; only the port is another one. */
 	async function startService(env: NodeJS.ProcessEnv): Promise<ChildProcess> {
 		const origin = (name: string): string => `https://${name}.${DOMAIN}:${haproxyPort}`;
-		const settings = { API_URL: origin('api'), REGISTRY_URL: origin('registry2'), PUBLIC_URL: `https://images.${DOMAIN}`, TRUST_PROXY: '127.0.0.0/8', PROXY_HOST: '127.0.0.1', PROXY_PORT: String(servicePort), LOG_FORMAT: 'json' };
-		return start(process.execPath, ['--import', RESOLVER, `${ROOT}src/server.ts`], servicePort, { ...clean(process.env), ...settings, ...env });
+		const settings = {
+			API_URL: origin('api'),
+			REGISTRY_URL: origin('registry2'),
+			PUBLIC_URL: `https://images.${DOMAIN}`,
+			TRUST_PROXY: '127.0.0.0/8',
+			PROXY_HOST: '127.0.0.1',
+			PROXY_PORT: String(servicePort),
+			LOG_FORMAT: 'json',
+		};
+		return start(process.execPath, ['--import', RESOLVER, `${ROOT}src/server.ts`], servicePort, {
+			...clean(process.env),
+			...settings,
+			...env,
+		});
 	}
 
 	/** Waits until something listens on the port. */
@@ -59,13 +71,25 @@ suite('beside openBalena', needs('haproxy', 'openssl'), () => {
 		return child;
 	}
 
-	function get(host: string, path: string, headers: Record<string, string> = {}): Promise<{ status: number; headers: Record<string, unknown>; body: any }> {
+	function get(
+		host: string,
+		path: string,
+		headers: Record<string, string> = {},
+	): Promise<{ status: number; headers: Record<string, unknown>; body: any }> {
 		return new Promise((resolve, reject) => {
-			const options = { port: haproxyPort, path, servername: `${host}.${DOMAIN}`, ca: readFileSync(join(directory, 'ca.pem')), headers: { host: `${host}.${DOMAIN}`, ...headers } };
+			const options = {
+				port: haproxyPort,
+				path,
+				servername: `${host}.${DOMAIN}`,
+				ca: readFileSync(join(directory, 'ca.pem')),
+				headers: { host: `${host}.${DOMAIN}`, ...headers },
+			};
 			request({ host: '127.0.0.1', ...options }, (response) => {
 				let text = '';
 				response.setEncoding('utf8').on('data', (chunk: string) => (text += chunk));
-				response.on('end', () => resolve({ status: response.statusCode!, headers: response.headers, body: text === '' ? undefined : JSON.parse(text) }));
+				response.on('end', () =>
+					resolve({ status: response.statusCode!, headers: response.headers, body: text === '' ? undefined : JSON.parse(text) }),
+				);
 			})
 				.on('error', reject)
 				.end();
@@ -97,7 +121,9 @@ suite('beside openBalena', needs('haproxy', 'openssl'), () => {
 
 	/** The host rules of openBalena's own HAProxy, with the lines of the fragment put in. */
 	function haproxyConfig(upstreams: { api: string; registry: string }): string {
-		const [, routes, backend] = /# 1\.[^\n]*\n([^]*?)# 2\.[^\n]*\n([^]*)/.exec(readFileSync(`${ROOT}deploy/openbalena/haproxy.cfg`, 'utf8'))!;
+		const [, routes, backend] = /# 1\.[^\n]*\n([^]*?)# 2\.[^\n]*\n([^]*)/.exec(
+			readFileSync(`${ROOT}deploy/openbalena/haproxy.cfg`, 'utf8'),
+		)!;
 		return `
 defaults
 	mode http
@@ -126,7 +152,25 @@ function makeCertificates(directory: string): void {
 	const file = (name: string): string => join(directory, name);
 	const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2'];
 	run('openssl', ['req', '-x509', ...key, '-keyout', file('ca.key'), '-out', file('ca.pem'), '-subj', '/CN=Private CA']);
-	run('openssl', ['req', '-x509', ...key, '-keyout', file('server.key'), '-out', file('server.pem'), '-subj', `/CN=${DOMAIN}`, '-addext', `subjectAltName=DNS:*.${DOMAIN}`, '-addext', 'basicConstraints=critical,CA:FALSE', '-CA', file('ca.pem'), '-CAkey', file('ca.key')]);
+	run('openssl', [
+		'req',
+		'-x509',
+		...key,
+		'-keyout',
+		file('server.key'),
+		'-out',
+		file('server.pem'),
+		'-subj',
+		`/CN=${DOMAIN}`,
+		'-addext',
+		`subjectAltName=DNS:*.${DOMAIN}`,
+		'-addext',
+		'basicConstraints=critical,CA:FALSE',
+		'-CA',
+		file('ca.pem'),
+		'-CAkey',
+		file('ca.key'),
+	]);
 	writeFileSync(file('chain.pem'), ['server.pem', 'ca.pem', 'server.key'].map((name) => readFileSync(file(name), 'utf8')).join(''));
 }
 

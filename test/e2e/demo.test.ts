@@ -15,7 +15,10 @@ test('with --once it shows each step of three pulls, and ends', async () => {
 	const [public_ = '', private_ = '', missing = ''] = printed.split(/\n\n/).slice(1);
 	for (const [step, line] of [
 		['challenge', /1\. GET \/v2\/ {2}-> {2}401, ask for a token: Bearer realm="http:\/\/localhost:\d+\/auth\/v1\/token"/],
-		['token', /2\. GET \/auth\/v1\/token\?scope=repository:\S+:pull.* {2}-> {2}200, a token that knows: \{"n":\{"\S+":\["v2\/[0-9a-f]{32}","\S+"\]\}/],
+		[
+			'token',
+			/2\. GET \/auth\/v1\/token\?scope=repository:\S+:pull.* {2}-> {2}200, a token that knows: \{"n":\{"\S+":\["v2\/[0-9a-f]{32}","\S+"\]\}/,
+		],
 		['manifest', /3\. GET \/v2\/\S+\/manifests\/latest {2}-> {2}200, \d+ bytes, sha256:[0-9a-f]{64}/],
 		['blobs', /4\. GET \/v2\/\S+\/blobs\/sha256:\S+ {2}-> {2}\d+ bytes, digest verified/],
 		['end', /^ {2}Pulled\.$/m],
@@ -24,7 +27,10 @@ test('with --once it shows each step of three pulls, and ends', async () => {
 		assert.match(private_, line, `${step} of a private release`);
 	}
 	assert.match(private_, /\(as u, with the key\)/);
-	assert.match(missing, /What the terminal shows: NAME_UNKNOWN: balenablocks\/browser-aarch64 has no release 2\.3\.9; its latest is 2\.4\.0, and 2\.3\.8 exists/);
+	assert.match(
+		missing,
+		/What the terminal shows: NAME_UNKNOWN: balenablocks\/browser-aarch64 has no release 2\.3\.9; its latest is 2\.4\.0, and 2\.3\.8 exists/,
+	);
 	assert.doesNotMatch(printed, /WRONG/);
 });
 

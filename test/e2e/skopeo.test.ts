@@ -13,7 +13,13 @@ import { run, type Outcome } from '../support/run.ts';
 /* What comes out of references and logins in a terminal: every byte of the image that is meant, or the sentence that says why there is none. */
 
 const upstream = await sharedUpstream();
-const KEYS = { anonymous: undefined, owner: upstream.keys.owner, device: upstream.keys.device, stranger: upstream.keys.stranger, wrong: 'sampleKeyOfNobody000000000000009' };
+const KEYS = {
+	anonymous: undefined,
+	owner: upstream.keys.owner,
+	device: upstream.keys.device,
+	stranger: upstream.keys.stranger,
+	wrong: 'sampleKeyOfNobody000000000000009',
+};
 type Who = keyof typeof KEYS;
 const EVERYBODY: Who[] = ['anonymous', 'owner', 'stranger'];
 const ALLOWED: Who[] = ['owner', 'device'];
@@ -59,10 +65,16 @@ const PULLED: [reference: string, image: ImageSummary, who?: Who[]][] = [
 
 const REFUSED: [reference: string, said: RegExp, who?: Who[]][] = [
 	[`${BROWSER}/2.3.9`, /has no release 2\.3\.9; its latest is 2\.4\.0, and 2\.3\.8 exists/, EVERYBODY],
-	[`${BROWSER}/2.4.1`, /release 2\.4\.1 of \S+ is a draft; pull it by its whole version, as in balenablocks\/browser-aarch64\/2\.4\.1-1648554962021/],
+	[
+		`${BROWSER}/2.4.1`,
+		/release 2\.4\.1 of \S+ is a draft; pull it by its whole version, as in balenablocks\/browser-aarch64\/2\.4\.1-1648554962021/,
+	],
 	[`${BROWSER}/2.5.0`, /release 2\.5\.0 of \S+ did not build/],
 	[`${BROWSER}/2.6.0`, /release 2\.6\.0 of \S+ is still building/],
-	[`${BROWSER}/c0ffee1`, /several releases whose commit begins with c0ffee1: c0ffee15a2b34c45d56e67f78091a2b3 \(2\.1\.1\), c0ffee11d0a94be2b7f3a5c6d7e8f901 \(2\.1\.0\)/],
+	[
+		`${BROWSER}/c0ffee1`,
+		/several releases whose commit begins with c0ffee1: c0ffee15a2b34c45d56e67f78091a2b3 \(2\.1\.1\), c0ffee11d0a94be2b7f3a5c6d7e8f901 \(2\.1\.0\)/,
+	],
 	[`${BROWSER}@${secret.digest}`, /manifest unknown/],
 	['acme/several', /has several services: db, main, proxy; pull one of them, as in acme\/several\/latest\/db/],
 	['acme/several/1.0.0/cache', /has no service cache; it has: db, main, proxy/],
@@ -77,7 +89,11 @@ const REFUSED: [reference: string, said: RegExp, who?: Who[]][] = [
 	[`acme/secret@${secret.digest}`, /there is no fleet acme\/secret that this login may pull from/, ['stranger']],
 	// The registry decides about its own names, and its words for what is not allowed are these.
 	[secret.repository, /denied|unauthorized|authentication required/i, ['anonymous', 'stranger']],
-	[BROWSER, /invalid username\/password: unauthorized: the login was refused: use any user name, and a valid balena API key as the password/, ['wrong']],
+	[
+		BROWSER,
+		/invalid username\/password: unauthorized: the login was refused: use any user name, and a valid balena API key as the password/,
+		['wrong'],
+	],
 	['acme/secret', /the login was refused/, ['wrong']],
 	['alpine', /alpine\\" is not a reference to a fleet: use <org>\/<fleet>/],
 ];
@@ -113,7 +129,8 @@ test('skopeo', needs('skopeo'), async (t) => {
 	});
 
 	await t.test('lists nothing of a private fleet to a stranger, who learns what is said of one that is not there', async () => {
-		const list = (slug: string): Promise<Outcome> => run('skopeo', ['list-tags', '--tls-verify=false', ...credentials(KEYS.stranger), `docker://${host}/${slug}`]);
+		const list = (slug: string): Promise<Outcome> =>
+			run('skopeo', ['list-tags', '--tls-verify=false', ...credentials(KEYS.stranger), `docker://${host}/${slug}`]);
 		const hidden = await list('acme/secret');
 		assert.equal(hidden.code, 1);
 		const withoutTime = ({ printed }: Outcome): string => printed.replace(/time="[^"]*"/, '').replaceAll(/acme\/[a-z-]+/g, '');
@@ -130,7 +147,12 @@ test('skopeo', needs('skopeo'), async (t) => {
 	await t.test('logs in with a good key, and is told that another is bad', async (t) => {
 		const directory = await mkdtemp(join(tmpdir(), 'login-'));
 		t.after(() => rm(directory, { recursive: true }));
-		const login = (key: string): Promise<Outcome> => run('skopeo', ['login', '--tls-verify=false', '--authfile', join(directory, 'auth.json'), '--username', 'anyone', '--password-stdin', host], { input: key });
+		const login = (key: string): Promise<Outcome> =>
+			run(
+				'skopeo',
+				['login', '--tls-verify=false', '--authfile', join(directory, 'auth.json'), '--username', 'anyone', '--password-stdin', host],
+				{ input: key },
+			);
 		assert.match((await login(KEYS.owner!)).printed, /Login Succeeded/);
 		const { code, printed } = await login(KEYS.wrong!);
 		assert.equal(code, 1);
@@ -139,7 +161,15 @@ test('skopeo', needs('skopeo'), async (t) => {
 
 	await t.test('is told that it cannot push', async () => {
 		const image = `docker://${host}/${BROWSER}`;
-		const { code, printed } = await run('skopeo', ['copy', '--src-tls-verify=false', '--dest-tls-verify=false', ...credentials(KEYS.owner, 'src-'), ...credentials(KEYS.owner, 'dest-'), `${image}/2.3.8`, image]);
+		const { code, printed } = await run('skopeo', [
+			'copy',
+			'--src-tls-verify=false',
+			'--dest-tls-verify=false',
+			...credentials(KEYS.owner, 'src-'),
+			...credentials(KEYS.owner, 'dest-'),
+			`${image}/2.3.8`,
+			image,
+		]);
 		assert.equal(code, 1);
 		assert.match(printed, /images can only be pulled through this proxy/);
 	});

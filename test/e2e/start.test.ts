@@ -28,7 +28,11 @@ interface Running {
 	url: string;
 }
 
-function spawnServer(t: TestContext, env: Record<string, string>, [command, ...args]: string[] = [process.execPath, ...SERVER]): Omit<Running, 'url'> {
+function spawnServer(
+	t: TestContext,
+	env: Record<string, string>,
+	[command, ...args]: string[] = [process.execPath, ...SERVER],
+): Omit<Running, 'url'> {
 	const settings = { PROXY_HOST: '127.0.0.1', PROXY_PORT: '0', API_URL: upstream.apiUrl, REGISTRY_URL: upstream.registryUrl, TOKEN_SECRET };
 	const child = spawn(command!, args, { env: { PATH: process.env['PATH'], ...settings, ...env }, stdio: ['pipe', 'pipe', 'pipe'] });
 	t.after(() => child.kill('SIGKILL'));
@@ -73,14 +77,20 @@ async function freePort(): Promise<number> {
 
 test('it tells what it runs with and that its upstreams answer, and serves', async (t) => {
 	const { url, printed } = await start(t);
-	const started = JSON.parse(printed().split('\n').find((line) => line.includes('"started"'))!);
+	const started = JSON.parse(
+		printed()
+			.split('\n')
+			.find((line) => line.includes('"started"'))!,
+	);
 	assert.deepEqual(started.upstreams, { api: 'ok', registry: 'ok' });
 	assert.equal(started.config.API_URL, upstream.apiUrl);
 	assert.equal(started.config.TOKEN_SECRET, '(set)');
 	assert.ok(!printed().includes(TOKEN_SECRET));
 	assert.equal(await (await fetch(`${url}/ping`)).text(), 'pong');
 	const { body } = await requestToken({ url }, [NAME]);
-	const manifest = await fetch(`${url}/v2/${NAME}/manifests/latest`, { headers: { authorization: `Bearer ${body.token}`, accept: ACCEPT } });
+	const manifest = await fetch(`${url}/v2/${NAME}/manifests/latest`, {
+		headers: { authorization: `Bearer ${body.token}`, accept: ACCEPT },
+	});
 	assert.equal(manifest.headers.get('docker-content-digest'), imageOf(upstream, NAME).digest);
 });
 
@@ -88,9 +98,21 @@ test('it tells what it runs with and that its upstreams answer, and serves', asy
 const needsTerminal = process.platform === 'linux' ? needs('script') : { skip: 'not Linux' };
 
 test('on a terminal, it prints that as a block, and Ctrl-C ends it', needsTerminal, async (t) => {
-	const { child, printed } = spawnServer(t, {}, ['script', '--quiet', '--return', '--command', `exec ${process.execPath} ${SERVER[0]}`, '/dev/null']);
+	const { child, printed } = spawnServer(t, {}, [
+		'script',
+		'--quiet',
+		'--return',
+		'--command',
+		`exec ${process.execPath} ${SERVER[0]}`,
+		'/dev/null',
+	]);
 	await until(() => /registry +http\S+: ok/.test(printed()));
-	for (const line of [/^ {2}TOKEN_SECRET +\(set\)\r?$/m, /^ {2}RATE_LIMIT_WINDOW +60 s\r?$/m, new RegExp(`^ {2}API_URL +${upstream.apiUrl}\\r?$`, 'm'), new RegExp(`^ {2}balena API +${upstream.apiUrl}: ok\\r?$`, 'm')]) {
+	for (const line of [
+		/^ {2}TOKEN_SECRET +\(set\)\r?$/m,
+		/^ {2}RATE_LIMIT_WINDOW +60 s\r?$/m,
+		new RegExp(`^ {2}API_URL +${upstream.apiUrl}\\r?$`, 'm'),
+		new RegExp(`^ {2}balena API +${upstream.apiUrl}: ok\\r?$`, 'm'),
+	]) {
 		assert.match(printed(), line);
 	}
 	assert.ok(!printed().includes(TOKEN_SECRET));
@@ -119,7 +141,10 @@ test('metrics are on their own port only, and nothing else is there', async (t) 
 	const statusOf = async (address: string): Promise<number> => (await fetch(address)).status;
 	assert.equal(await statusOf(`${url}/ping`), 200);
 	const lines = (await (await fetch(`http://127.0.0.1:${port}/metrics`)).text()).split('\n');
-	assert.ok(lines.some((line) => line.startsWith('registry_proxy_requests_total{')), 'the request is counted');
+	assert.ok(
+		lines.some((line) => line.startsWith('registry_proxy_requests_total{')),
+		'the request is counted',
+	);
 	assert.equal(await statusOf(`${url}/metrics`), 404);
 	for (const path of ['/', '/ping', '/v2/', '/auth/v1/token']) {
 		assert.equal(await statusOf(`http://127.0.0.1:${port}${path}`), 404, path);
@@ -134,9 +159,15 @@ test('a start that cannot succeed ends with one line', async (t) => {
 	const rows: [env: Record<string, string>, said: RegExp][] = [
 		[{ REGISTRY_URL: 'not a URL' }, /^REGISTRY_URL is "not a URL", which cannot be used; accepted: .+\n$/],
 		[{ TOKEN_SECRET: 'too short' }, /^TOKEN_SECRET .+\n$/],
-		[{ TLS_CERT: join(directory, 'not-there.pem'), TLS_KEY: file }, /^TLS_CERT is ".+not-there\.pem", which cannot be used; accepted: the path of a readable file\n$/],
+		[
+			{ TLS_CERT: join(directory, 'not-there.pem'), TLS_KEY: file },
+			/^TLS_CERT is ".+not-there\.pem", which cannot be used; accepted: the path of a readable file\n$/,
+		],
 		[{ TLS_CERT: file }, /^TLS_CERT is set but TLS_KEY is not; accepted: both, or neither\n$/],
-		[{ TLS_CERT: file, TLS_KEY: file }, /^TLS_CERT is ".+" and TLS_KEY is ".+", which cannot be used \(.+\); accepted: a certificate and its key in PEM files\n$/],
+		[
+			{ TLS_CERT: file, TLS_KEY: file },
+			/^TLS_CERT is ".+" and TLS_KEY is ".+", which cannot be used \(.+\); accepted: a certificate and its key in PEM files\n$/,
+		],
 		[{ PROXY_PORT: String(await portInUse(t)) }, /^cannot listen on 127\.0\.0\.1 port \d+: .*EADDRINUSE.*\n$/],
 		[{ METRICS_PORT: String(await portInUse(t)) }, /^cannot listen on 127\.0\.0\.1 port \d+: .*EADDRINUSE.*\n$/],
 	];

@@ -25,7 +25,7 @@ const MEGABYTES = 1_000_000;
 const QUESTIONS = { 'the query': /^\/v7\//, 'the token': /^\/auth\// };
 
 const FAULTS: Record<string, { fault: Fault; told: Told | Record<keyof typeof QUESTIONS, Told>; env?: Record<string, string> }> = {
-	'hangs': { fault: 'hang', told: LATE, env: { API_TIMEOUT: '0.3' } },
+	hangs: { fault: 'hang', told: LATE, env: { API_TIMEOUT: '0.3' } },
 	'hangs in the middle of the body': { fault: { hangAfterBytes: 10 }, told: LATE, env: { API_TIMEOUT: '0.3' } },
 	'is slower than API_TIMEOUT': { fault: { delayMs: 2000 }, told: LATE, env: { API_TIMEOUT: '0.3' } },
 	'resets the connection': { fault: 'reset', told: UNREACHABLE },
@@ -35,14 +35,23 @@ const FAULTS: Record<string, { fault: Fault; told: Told | Record<keyof typeof QU
 	'answers 503': { fault: { status: 503, headers: { 'retry-after': '30' } }, told: UNREACHABLE },
 	'answers 429': {
 		fault: { status: 429, headers: { 'retry-after': '30' } },
-		told: { 'the query': { status: 429, code: 'TOOMANYREQUESTS', words: /API answers that there are too many requests/, retryAfter: '60' }, 'the token': { status: 429, code: 'TOOMANYREQUESTS', words: /API answers that there are too many requests/, retryAfter: '30' } },
+		told: {
+			'the query': { status: 429, code: 'TOOMANYREQUESTS', words: /API answers that there are too many requests/, retryAfter: '60' },
+			'the token': { status: 429, code: 'TOOMANYREQUESTS', words: /API answers that there are too many requests/, retryAfter: '30' },
+		},
 	},
 	'answers 200 with HTML': { fault: { status: 200, headers: { 'content-type': 'text/html' }, body: HTML }, told: UNREACHABLE },
 	'answers invalid JSON': { fault: { status: 200, headers: { 'content-type': 'application/json' }, body: '{"d":[{' }, told: UNREACHABLE },
-	'answers JSON of another form': { fault: { status: 200, headers: { 'content-type': 'application/json' }, body: '{"d":[{"commit":7}],"token":[]}' }, told: UNREACHABLE },
+	'answers JSON of another form': {
+		fault: { status: 200, headers: { 'content-type': 'application/json' }, body: '{"d":[{"commit":7}],"token":[]}' },
+		told: UNREACHABLE,
+	},
 	'answers null': { fault: { status: 200, headers: { 'content-type': 'application/json' }, body: 'null' }, told: UNREACHABLE },
 	'answers nothing': { fault: { status: 200, headers: { 'content-type': 'application/json' }, body: '' }, told: UNREACHABLE },
-	'answers 8 MB': { fault: { status: 200, headers: { 'content-type': 'application/json' }, body: `{"d":[],"token":"${'x'.repeat(8 * MEGABYTES)}"}` }, told: UNREACHABLE },
+	'answers 8 MB': {
+		fault: { status: 200, headers: { 'content-type': 'application/json' }, body: `{"d":[],"token":"${'x'.repeat(8 * MEGABYTES)}"}` },
+		told: UNREACHABLE,
+	},
 	'redirects elsewhere': { fault: { status: 302, headers: { location: 'http://169.254.169.254/latest/meta-data/' } }, told: UNREACHABLE },
 };
 
@@ -56,7 +65,9 @@ for (const [question, path] of Object.entries(QUESTIONS) as [keyof typeof QUESTI
 				api.fault = faultAt(path, fault);
 				for (const authorization of [basic(KEY), undefined]) {
 					const name = authorization === undefined ? 'acme/multi-arch' : NAME;
-					const answer = await ask(proxy, `/auth/v1/token?scope=repository:${name}:pull`, { headers: authorization === undefined ? {} : { authorization } });
+					const answer = await ask(proxy, `/auth/v1/token?scope=repository:${name}:pull`, {
+						headers: authorization === undefined ? {} : { authorization },
+					});
 					assertTold(answer, 'status' in told ? told : told[question], proxy, SECRETS);
 				}
 				// It recovers at once.
@@ -83,10 +94,20 @@ test('the API answers bytes that', { timeout: 60_000 }, async (t) => {
 		'are a gzip bomb of an error': { bytes: httpAnswer('500 Oh', { ...json, 'Content-Encoding': 'gzip' }, bomb) },
 		'are no HTTP': { bytes: Buffer.from('SSH-2.0-OpenSSH_9.2p1\r\n') },
 		'have a status beyond all': { bytes: httpAnswer('999 What', json, '{}') },
-		'have both lengths': { bytes: httpAnswer('200 OK', { ...json, 'Content-Length': '2', 'Transfer-Encoding': 'chunked' }, '2\r\n{}\r\n0\r\n\r\n') },
+		'have both lengths': {
+			bytes: httpAnswer('200 OK', { ...json, 'Content-Length': '2', 'Transfer-Encoding': 'chunked' }, '2\r\n{}\r\n0\r\n\r\n'),
+		},
 		'have headers of 1 MB': { bytes: httpAnswer('200 OK', { ...json, 'X-Long': 'x'.repeat(MEGABYTES) }, '{}') },
-		'promise 1 GB and send little': { bytes: httpAnswer('200 OK', { ...json, 'Content-Length': '1000000000' }, '{'), told: LATE, env: { API_TIMEOUT: '0.3' } },
-		'say 100 for ever': { bytes: Buffer.from('HTTP/1.1 100 Continue\r\n\r\n'.repeat(10)), told: { ...UNREACHABLE, words: /API/ }, env: { API_TIMEOUT: '0.3' } },
+		'promise 1 GB and send little': {
+			bytes: httpAnswer('200 OK', { ...json, 'Content-Length': '1000000000' }, '{'),
+			told: LATE,
+			env: { API_TIMEOUT: '0.3' },
+		},
+		'say 100 for ever': {
+			bytes: Buffer.from('HTTP/1.1 100 Continue\r\n\r\n'.repeat(10)),
+			told: { ...UNREACHABLE, words: /API/ },
+			env: { API_TIMEOUT: '0.3' },
+		},
 	};
 	for (const [name, { bytes, told = UNREACHABLE, env }] of Object.entries(rows)) {
 		await t.test(name, { timeout: 20_000 }, async (t) => {

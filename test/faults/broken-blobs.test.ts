@@ -22,7 +22,11 @@ const BLOB_HEADERS = `Content-Type: application/octet-stream\r\nDocker-Content-D
 const MANIFEST_HEADERS = `Content-Type: ${IMAGE.mediaType}\r\nDocker-Content-Digest: ${IMAGE.digest}\r\n`;
 
 /** The service in front of a registry that answers `/v2/` as it should, and anything else with bytes of the test's. */
-async function withBrokenRegistry(t: TestContext, answer: (socket: Socket) => void, env: Record<string, string> = {}): Promise<{ proxy: Proxy; token: string }> {
+async function withBrokenRegistry(
+	t: TestContext,
+	answer: (socket: Socket) => void,
+	env: Record<string, string> = {},
+): Promise<{ proxy: Proxy; token: string }> {
 	const { proxy: sound } = await setUp(t);
 	const token = await tokenFor(sound, NAME);
 	const { url } = await startBrokenServer(t, (socket) => answer(socket));
@@ -90,16 +94,16 @@ test('in the middle of a blob', { timeout: 60_000, concurrency: true }, async (t
 				assert.ok(incoming.statusCode === 200 || incoming.statusCode === 206);
 				let received = 0;
 				incoming.on('data', (bytes: Buffer) => (received += bytes.length));
-				await assert.rejects(
-					new Promise((resolve, reject) => incoming.once('end', resolve).once('error', reject)),
-					{ code: 'ECONNRESET' },
-				);
+				await assert.rejects(new Promise((resolve, reject) => incoming.once('end', resolve).once('error', reject)), { code: 'ECONNRESET' });
 				assert.equal(incoming.complete, false);
 				assert.ok(received <= PART.length);
 				const line = (): Line | undefined => logged(proxy, ({ msg, kind }) => msg === 'request' && kind === 'blob');
 				await until(t, () => line() !== undefined);
 				assert.deepEqual([line()!.status, line()!.aborted, line()!.bytes > received], [incoming.statusCode, true, true]);
-				assert.ok(logged(proxy, ({ level, msg, reqId }) => level === 40 && /broke off/.test(msg) && reqId === line()!.reqId), 'no warning');
+				assert.ok(
+					logged(proxy, ({ level, msg, reqId }) => level === 40 && /broke off/.test(msg) && reqId === line()!.reqId),
+					'no warning',
+				);
 				assert.equal((await ask(proxy, '/ping')).text, 'pong');
 			}),
 		),
@@ -113,15 +117,32 @@ const manifestHead = (more: string): string => `HTTP/1.1 200 OK\r\n${MANIFEST_HE
 /** A manifest is small and checked before it is sent, so that its failures can be told. */
 const MANIFEST_BREAKS: Record<string, { answer: (socket: Socket) => void; told: Told; env?: Record<string, string> }> = {
 	'it resets the connection': {
-		answer: (socket) => void socket.write(`${manifestHead('Content-Length: 500\r\n')}{`, () => setTimeout(() => socket.resetAndDestroy(), 50)),
+		answer: (socket) =>
+			void socket.write(`${manifestHead('Content-Length: 500\r\n')}{`, () => setTimeout(() => socket.resetAndDestroy(), 50)),
 		told: UNREACHABLE,
 	},
-	'it ends the connection too early': { answer: (socket) => void socket.end(`${manifestHead('Content-Length: 500\r\n')}{`), told: UNREACHABLE },
-	'it ends the connection between two chunks': { answer: (socket) => void socket.end(`${manifestHead('Transfer-Encoding: chunked\r\n')}1\r\n{\r\n`), told: UNREACHABLE },
-	'it sends nothing more': { answer: (socket) => void socket.write(`${manifestHead('Content-Length: 500\r\n')}{`), told: LATE, env: { REGISTRY_BODY_TIMEOUT: '0.3' } },
+	'it ends the connection too early': {
+		answer: (socket) => void socket.end(`${manifestHead('Content-Length: 500\r\n')}{`),
+		told: UNREACHABLE,
+	},
+	'it ends the connection between two chunks': {
+		answer: (socket) => void socket.end(`${manifestHead('Transfer-Encoding: chunked\r\n')}1\r\n{\r\n`),
+		told: UNREACHABLE,
+	},
+	'it sends nothing more': {
+		answer: (socket) => void socket.write(`${manifestHead('Content-Length: 500\r\n')}{`),
+		told: LATE,
+		env: { REGISTRY_BODY_TIMEOUT: '0.3' },
+	},
 	'it answers something that is no HTTP': { answer: (socket) => void socket.write('220 smtp.example ESMTP\r\n'), told: UNREACHABLE },
-	'it sends headers for ever': { answer: (socket) => void socket.write(`HTTP/1.1 200 OK\r\n${'X-More: x\r\n'.repeat(20_000)}`), told: UNREACHABLE },
-	'it switches protocols': { answer: (socket) => void socket.write('HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n'), told: UNREACHABLE },
+	'it sends headers for ever': {
+		answer: (socket) => void socket.write(`HTTP/1.1 200 OK\r\n${'X-More: x\r\n'.repeat(20_000)}`),
+		told: UNREACHABLE,
+	},
+	'it switches protocols': {
+		answer: (socket) => void socket.write('HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n'),
+		told: UNREACHABLE,
+	},
 };
 
 test('in the middle of a manifest', { timeout: 60_000, concurrency: true }, async (t) => {
@@ -137,9 +158,16 @@ test('in the middle of a manifest', { timeout: 60_000, concurrency: true }, asyn
 
 test('what nobody asked for is not read', { timeout: 20_000 }, async (t) => {
 	const rows: Record<string, { bytes: string; path: string; question?: Question }> = {
-		'a body after a 304': { bytes: `HTTP/1.1 304 Not Modified\r\nETag: "${LAYER.digest}"\r\nContent-Length: 100\r\n\r\n`, path: BLOB, question: { headers: { 'if-none-match': `"${LAYER.digest}"` } } },
+		'a body after a 304': {
+			bytes: `HTTP/1.1 304 Not Modified\r\nETag: "${LAYER.digest}"\r\nContent-Length: 100\r\n\r\n`,
+			path: BLOB,
+			question: { headers: { 'if-none-match': `"${LAYER.digest}"` } },
+		},
 		'a body after a HEAD': { bytes: head('200 OK', 'Content-Length: 100\r\n'), path: BLOB, question: { method: 'HEAD' } },
-		'a second answer': { bytes: `${head('200 OK', 'Content-Length: 2\r\n')}okHTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nwrong`, path: BLOB },
+		'a second answer': {
+			bytes: `${head('200 OK', 'Content-Length: 2\r\n')}okHTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nwrong`,
+			path: BLOB,
+		},
 	};
 	for (const [name, { bytes, path, question = {} }] of Object.entries(rows)) {
 		await t.test(name, async (t) => {

@@ -33,7 +33,9 @@ async function startRedis(t: TestContext): Promise<RedisServer> {
 	const redis: RedisServer = {
 		url: `redis://127.0.0.1:${port}`,
 		async start() {
-			child = spawn('redis-server', ['--port', String(port), '--bind', '127.0.0.1', '--dir', directory, '--save', ''], { stdio: ['ignore', 'pipe', 'inherit'] });
+			child = spawn('redis-server', ['--port', String(port), '--bind', '127.0.0.1', '--dir', directory, '--save', ''], {
+				stdio: ['ignore', 'pipe', 'inherit'],
+			});
 			let output = '';
 			child.stdout!.on('data', (chunk: Buffer) => (output += chunk.toString()));
 			await until(() => output.includes('Ready to accept connections'));
@@ -91,7 +93,9 @@ test('limits with Redis', { timeout: 60_000, ...needs('redis-server') }, async (
 				await tokenFor(proxy, NAME);
 			}
 			assertError(await ask(proxy, TOKEN_PATH, { headers: { authorization: basic('bad') } }), 401, 'UNAUTHORIZED');
-			await until(() => logged(proxy, ({ level, msg }) => level === 50 && /Redis is not there: requests are let through/.test(msg)) !== undefined);
+			await until(
+				() => logged(proxy, ({ level, msg }) => level === 50 && /Redis is not there: requests are let through/.test(msg)) !== undefined,
+			);
 		}
 	});
 	await t.test('Redis is back: they count again', async () => {
@@ -108,13 +112,17 @@ test('limits with Redis', { timeout: 60_000, ...needs('redis-server') }, async (
 	});
 });
 
-test('Redis is not there at the start: the service starts, and counts from when it is', { timeout: 60_000, ...needs('redis-server') }, async (t) => {
-	const redis = await startRedis(t);
-	await redis.stop();
-	const { proxy } = await setUp(t, { REDIS_URL: redis.url, RATE_LIMIT_MAX: '2' });
-	for (let i = 0; i < 5; i++) {
-		await tokenFor(proxy, NAME);
-	}
-	await redis.start();
-	await until(async () => (await ask(proxy, TOKEN_PATH)).status === 429);
-});
+test(
+	'Redis is not there at the start: the service starts, and counts from when it is',
+	{ timeout: 60_000, ...needs('redis-server') },
+	async (t) => {
+		const redis = await startRedis(t);
+		await redis.stop();
+		const { proxy } = await setUp(t, { REDIS_URL: redis.url, RATE_LIMIT_MAX: '2' });
+		for (let i = 0; i < 5; i++) {
+			await tokenFor(proxy, NAME);
+		}
+		await redis.start();
+		await until(async () => (await ask(proxy, TOKEN_PATH)).status === 429);
+	},
+);

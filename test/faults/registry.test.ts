@@ -23,8 +23,8 @@ const KINDS: Record<string, { path: string; question?: Question }> = {
 	'a manifest’s head': { path: `/v2/${NAME}/manifests/latest`, question: { method: 'HEAD', headers } },
 	'a part of a manifest': { path: `/v2/${NAME}/manifests/${IMAGE.digest}`, question: { headers: { ...headers, range: 'bytes=0-9' } } },
 	'a blob': { path: `/v2/${NAME}/blobs/${IMAGE.platforms[0]!.layers[0]!.digest}` },
-	'referrers': { path: `/v2/${NAME}/referrers/${IMAGE.digest}` },
-	'tags': { path: `/v2/${NAME}/1.1.0/tags/list` },
+	referrers: { path: `/v2/${NAME}/referrers/${IMAGE.digest}` },
+	tags: { path: `/v2/${NAME}/1.1.0/tags/list` },
 };
 
 const UNREACHABLE: Told = { status: 502, code: 'UNAVAILABLE', words: /registry could not be reached/ };
@@ -38,13 +38,27 @@ const FAULTS: Record<string, { fault: Fault; told: Told; toldOfWhole?: Told; env
 	'resets the connection': { fault: 'reset', told: UNREACHABLE },
 	'answers 500': { fault: { status: 500, body: '{"errors":[{"code":"UNKNOWN","message":"at 10.1.2.3"}]}' }, told: FAILED },
 	'answers 502 with HTML': { fault: { status: 502, headers: { 'content-type': 'text/html' }, body: HTML }, told: FAILED },
-	'answers 503': { fault: { status: 503, headers: { 'retry-after': '7' }, body: HTML }, told: { status: 503, code: 'UNAVAILABLE', words: /registry is not available/, retryAfter: '7' } },
-	'answers 503 with a date': { fault: { status: 503, headers: { 'retry-after': 'Wed, 21 Oct 2026 07:28:00 GMT' } }, told: { status: 503, code: 'UNAVAILABLE', words: /registry is not available/ } },
-	'answers 429': { fault: { status: 429, headers: { 'retry-after': '7' } }, told: { status: 429, code: 'TOOMANYREQUESTS', words: /registry answers that there are too many requests/, retryAfter: '7' } },
+	'answers 503': {
+		fault: { status: 503, headers: { 'retry-after': '7' }, body: HTML },
+		told: { status: 503, code: 'UNAVAILABLE', words: /registry is not available/, retryAfter: '7' },
+	},
+	'answers 503 with a date': {
+		fault: { status: 503, headers: { 'retry-after': 'Wed, 21 Oct 2026 07:28:00 GMT' } },
+		told: { status: 503, code: 'UNAVAILABLE', words: /registry is not available/ },
+	},
+	'answers 429': {
+		fault: { status: 429, headers: { 'retry-after': '7' } },
+		told: { status: 429, code: 'TOOMANYREQUESTS', words: /registry answers that there are too many requests/, retryAfter: '7' },
+	},
 	'answers 403': { fault: { status: 403, body: HTML }, told: { status: 403, code: 'DENIED', words: /does not allow/ } },
 	'answers 418': { fault: { status: 418, body: HTML }, told: { status: 418, code: 'UNSUPPORTED', words: /refused the request/ } },
 	'answers an error of 100 MB': { fault: { status: 500, body: 'x'.repeat(100_000_000) }, told: FAILED },
-	'hangs in the body of an error': { fault: { status: 500, headers: { 'content-length': '10' }, body: '' }, told: FAILED, toldOfWhole: LATE, env: { REGISTRY_BODY_TIMEOUT: '0.3' } },
+	'hangs in the body of an error': {
+		fault: { status: 500, headers: { 'content-length': '10' }, body: '' },
+		told: FAILED,
+		toldOfWhole: LATE,
+		env: { REGISTRY_BODY_TIMEOUT: '0.3' },
+	},
 };
 
 /** A HEAD has no body: only its status can be looked at. */
@@ -95,10 +109,16 @@ for (const [what, { url, told, env = {} }] of Object.entries(GONE)) {
 		const { proxy: other } = await setUp(t);
 		const token = await tokenFor(other, [NAME, `${NAME}/1.1.0`], LOGIN);
 		const proxy = await startProxy(t, { apiUrl: upstream.apiUrl, registryUrl: await url(t) }, { ...LONG, ...env });
-		const withToken = Object.entries(KINDS).map(([kind, { path, question }]): [string, string, Question] => [kind, path, { ...question, token }]);
+		const withToken = Object.entries(KINDS).map(([kind, { path, question }]): [string, string, Question] => [
+			kind,
+			path,
+			{ ...question, token },
+		]);
 		const rows: [string, string, Question][] = [...withToken, ['the challenge', '/v2/', {}], ['a token', '/auth/v1/token', {}]];
 		await Promise.all(
-			rows.map(([kind, path, question]) => t.test(kind, { timeout: 20_000 }, async () => assertAnswer(await ask(proxy, path, question), told, proxy, question))),
+			rows.map(([kind, path, question]) =>
+				t.test(kind, { timeout: 20_000 }, async () => assertAnswer(await ask(proxy, path, question), told, proxy, question)),
+			),
 		);
 		assert.equal((await ask(proxy, '/ping')).text, 'pong');
 	});

@@ -57,12 +57,15 @@ async function startReplicas(t: TestContext, env: Record<string, string> = {}): 
 		await once(child, 'exit');
 		rmSync(directory, { recursive: true });
 	});
-	for (let isListening = false; !isListening; ) {
+	for (let isListening = false; !isListening;) {
 		if (child.exitCode !== null) {
 			throw new Error(`nginx ended: ${readFileSync(`${directory}/error.log`, 'utf8')}`);
 		}
 		const socket = connect(Number(port), '127.0.0.1');
-		isListening = await once(socket, 'connect').then(() => true, () => false);
+		isListening = await once(socket, 'connect').then(
+			() => true,
+			() => false,
+		);
 		socket.destroy();
 	}
 	return { url: `http://${host}`, host, replicas };
@@ -71,7 +74,10 @@ async function startReplicas(t: TestContext, env: Record<string, string> = {}): 
 function assertBothWereUsed(replicas: Proxy[], kinds: string[]): void {
 	for (const replica of replicas) {
 		for (const kind of kinds) {
-			assert.ok(logged(replica, (line) => line.msg === 'request' && line.kind === kind), `one of the replicas had no ${kind}`);
+			assert.ok(
+				logged(replica, (line) => line.msg === 'request' && line.kind === kind),
+				`one of the replicas had no ${kind}`,
+			);
 		}
 	}
 }
@@ -107,19 +113,32 @@ suite('two replicas behind nginx, round-robin', needs('nginx', 'skopeo'), () => 
 		assertBothWereUsed(replicas, ['ping', 'token', 'manifest', 'blob']);
 	});
 
-	for (const [tags, env] of [['ignore', {}], ['release', { TAGS: 'release', TOKEN_SECRET: SECRET }]] as const) {
+	for (const [tags, env] of [
+		['ignore', {}],
+		['release', { TAGS: 'release', TOKEN_SECRET: SECRET }],
+	] as const) {
 		test(`skopeo copies every form of reference, with TAGS=${tags}`, { timeout: 120_000 }, async (t) => {
 			const { host, replicas } = await startReplicas(t, env);
-			const references = tags === 'ignore' ? REFERENCES.map(({ name, ...rest }) => ({ reference: name, ...rest })) : [
-				{ reference: 'acme/secret:1.0.0', image: imageOf(upstream, 'acme/secret', '1.0.0'), login: LOGIN },
-				{ reference: 'balenablocks/browser-aarch64:2.3', image: imageOf(upstream, 'balenablocks/browser-aarch64', '2.3.8+rev2') },
-			];
+			const references =
+				tags === 'ignore'
+					? REFERENCES.map(({ name, ...rest }) => ({ reference: name, ...rest }))
+					: [
+							{ reference: 'acme/secret:1.0.0', image: imageOf(upstream, 'acme/secret', '1.0.0'), login: LOGIN },
+							{ reference: 'balenablocks/browser-aarch64:2.3', image: imageOf(upstream, 'balenablocks/browser-aarch64', '2.3.8+rev2') },
+						];
 			for (const { reference, image, login } of references) {
 				await t.test(reference, async (t) => {
 					const directory = mkdtempSync(join(tmpdir(), 'copied-'));
 					t.after(() => rmSync(directory, { recursive: true }));
 					const credentials = login === undefined ? ['--src-no-creds'] : ['--src-creds', `u:${upstream.keys.owner}`];
-					const { code, printed } = await run('skopeo', ['copy', '--all', '--src-tls-verify=false', ...credentials, `docker://${host}/${reference}`, `dir:${directory}`]);
+					const { code, printed } = await run('skopeo', [
+						'copy',
+						'--all',
+						'--src-tls-verify=false',
+						...credentials,
+						`docker://${host}/${reference}`,
+						`dir:${directory}`,
+					]);
 					assert.equal(code, 0, printed);
 					const manifest = JSON.parse(readFileSync(join(directory, 'manifest.json'), 'utf8'));
 					assert.deepEqual(

@@ -18,7 +18,9 @@ const NAME = 'acme/pinned/1.0.0';
 const IMAGE = imageOf(upstream, 'acme/pinned', '1.0.0');
 const BLOB = Buffer.alloc(3_000_000, 'x');
 const PATH = `/v2/${NAME}/blobs/sha256:${createHash('sha256').update(BLOB).digest('hex')}`;
-const CHALLENGE = httpAnswer('401 Unauthorized', { 'WWW-Authenticate': `Bearer realm="${upstream.apiUrl}/auth/v1/token",service="${upstream.service}"` });
+const CHALLENGE = httpAnswer('401 Unauthorized', {
+	'WWW-Authenticate': `Bearer realm="${upstream.apiUrl}/auth/v1/token",service="${upstream.service}"`,
+});
 
 /** A registry whose blob comes in two halves, of which the second waits for the test. */
 async function withHalves(t: TestContext): Promise<{ registryUrl: string; waiting: Socket[]; release: () => void }> {
@@ -66,41 +68,48 @@ test('SIGTERM', { timeout: 60_000 }, async (t) => {
 	const { proxy } = await setUp(t);
 	const token = await tokenFor(proxy, NAME);
 
-	await t.test('readiness goes off, then new connections are refused, running downloads come to their end, and the process ends with 0', { timeout: 30_000 }, async (t) => {
-		const { registryUrl, waiting, release } = await withHalves(t);
-		const env = { SHUTDOWN_DELAY: '1', SHUTDOWN_TIMEOUT: '60' };
-		const [service, other] = await Promise.all([startProcess(t, { apiUrl: upstream.apiUrl, registryUrl }, env), startProcess(t, { apiUrl: upstream.apiUrl, registryUrl }, env)]);
-		const downloads = [download(service, token), download(service, token)];
-		await until(t, () => waiting.length === 2);
-		// Neither a connection that is kept alive nor one that never asks holds up the end.
-		const idle = [connect(Number(new URL(service.url).port), '127.0.0.1'), connect(Number(new URL(service.url).port), '127.0.0.1')];
-		idle[0]!.write(`GET /ping HTTP/1.1\r\nHost: x\r\n\r\n`);
-		await once(idle[0]!, 'data');
-		assert.equal((await ask(service, '/ready')).status, 200);
+	await t.test(
+		'readiness goes off, then new connections are refused, running downloads come to their end, and the process ends with 0',
+		{ timeout: 30_000 },
+		async (t) => {
+			const { registryUrl, waiting, release } = await withHalves(t);
+			const env = { SHUTDOWN_DELAY: '1', SHUTDOWN_TIMEOUT: '60' };
+			const [service, other] = await Promise.all([
+				startProcess(t, { apiUrl: upstream.apiUrl, registryUrl }, env),
+				startProcess(t, { apiUrl: upstream.apiUrl, registryUrl }, env),
+			]);
+			const downloads = [download(service, token), download(service, token)];
+			await until(t, () => waiting.length === 2);
+			// Neither a connection that is kept alive nor one that never asks holds up the end.
+			const idle = [connect(Number(new URL(service.url).port), '127.0.0.1'), connect(Number(new URL(service.url).port), '127.0.0.1')];
+			idle[0]!.write(`GET /ping HTTP/1.1\r\nHost: x\r\n\r\n`);
+			await once(idle[0]!, 'data');
+			assert.equal((await ask(service, '/ready')).status, 200);
 
-		service.child.kill('SIGTERM');
-		let ready = await ask(service, '/ready');
-		while (ready.status === 200) {
-			ready = await ask(service, '/ready');
-		}
-		assert.deepEqual([ready.status, JSON.parse(ready.text).ready, JSON.parse(ready.text).draining], [503, false, true]);
-		assert.equal((await ask(service, '/ping')).text, 'pong', 'it still serves, so that balancers have time to look');
-		while (!(await isRefused(service)));
-		assert.equal(service.child.exitCode, null);
-		release();
-		assert.deepEqual(await Promise.all(downloads), Array(2).fill({ bytes: BLOB.length, isWhole: true }));
-		assert.deepEqual(await service.ended, [0, null]);
-		assert.ok(service.lines.some(({ msg, signal }) => /running downloads may finish/.test(msg) && signal === 'SIGTERM'));
-
-		await t.test('another instance is not concerned', async () => {
-			assert.equal((await ask(other, '/ready')).status, 200);
-			const second = download(other, token);
-			await until(t, () => waiting.length === 1);
+			service.child.kill('SIGTERM');
+			let ready = await ask(service, '/ready');
+			while (ready.status === 200) {
+				ready = await ask(service, '/ready');
+			}
+			assert.deepEqual([ready.status, JSON.parse(ready.text).ready, JSON.parse(ready.text).draining], [503, false, true]);
+			assert.equal((await ask(service, '/ping')).text, 'pong', 'it still serves, so that balancers have time to look');
+			while (!(await isRefused(service)));
+			assert.equal(service.child.exitCode, null);
 			release();
-			assert.equal((await second).isWhole, true);
-		});
-		idle.forEach((socket) => socket.destroy());
-	});
+			assert.deepEqual(await Promise.all(downloads), Array(2).fill({ bytes: BLOB.length, isWhole: true }));
+			assert.deepEqual(await service.ended, [0, null]);
+			assert.ok(service.lines.some(({ msg, signal }) => /running downloads may finish/.test(msg) && signal === 'SIGTERM'));
+
+			await t.test('another instance is not concerned', async () => {
+				assert.equal((await ask(other, '/ready')).status, 200);
+				const second = download(other, token);
+				await until(t, () => waiting.length === 1);
+				release();
+				assert.equal((await second).isWhole, true);
+			});
+			idle.forEach((socket) => socket.destroy());
+		},
+	);
 
 	await t.test('downloads that do not end are cut off after SHUTDOWN_TIMEOUT', { timeout: 30_000 }, async (t) => {
 		const { registryUrl, waiting } = await withHalves(t);

@@ -24,62 +24,70 @@ function rssOf(pid: number): number {
 	return Number(/VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))![1]) * 1024;
 }
 
-test(`${READERS} readers that stop in the middle of a blob of 100 MB`, { timeout: 60_000, skip: process.platform === 'linux' ? false : 'there is no /proc' }, async (t) => {
-	let sent = 0;
-	const piece = Buffer.alloc(256 * 1024, 'x');
-	// A registry that sends as fast as it is taken from it.
-	const registry = await startBrokenServer(t, (socket) => {
-		socket.write(`HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\nContent-Length: ${SIZE}\r\n\r\n`);
-		let left = SIZE;
-		const write = (): void => {
-			while (left > 0 && !socket.destroyed) {
-				const part = piece.subarray(0, left);
-				left -= part.length;
-				sent += part.length;
-				if (!socket.write(part)) {
-					socket.once('drain', write);
-					return;
+test(
+	`${READERS} readers that stop in the middle of a blob of 100 MB`,
+	{ timeout: 60_000, skip: process.platform === 'linux' ? false : 'there is no /proc' },
+	async (t) => {
+		let sent = 0;
+		const piece = Buffer.alloc(256 * 1024, 'x');
+		// A registry that sends as fast as it is taken from it.
+		const registry = await startBrokenServer(t, (socket) => {
+			socket.write(`HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\nContent-Length: ${SIZE}\r\n\r\n`);
+			let left = SIZE;
+			const write = (): void => {
+				while (left > 0 && !socket.destroyed) {
+					const part = piece.subarray(0, left);
+					left -= part.length;
+					sent += part.length;
+					if (!socket.write(part)) {
+						socket.once('drain', write);
+						return;
+					}
 				}
-			}
-		};
-		write();
-	});
-	const { proxy } = await setUp(t);
-	const token = await tokenFor(proxy, NAME);
-	const service = await startProcess(t, { apiUrl: upstream.apiUrl, registryUrl: registry.url }, { REGISTRY_BODY_TIMEOUT: '1' });
-	assert.equal((await ask(service, '/ping')).text, 'pong');
-	const before = rssOf(service.child.pid!);
-
-	const sockets: Socket[] = Array.from({ length: READERS }, (_, i) => {
-		const socket = connect(Number(new URL(service.url).port), '127.0.0.1');
-		socket.on('error', () => undefined);
-		socket.write(`GET /v2/${NAME}/blobs/sha256:${String(i).padStart(64, '0')} HTTP/1.1\r\nHost: ${service.host}\r\nAuthorization: Bearer ${token}\r\n\r\n`);
-		socket.once('data', () => socket.pause());
-		return socket;
-	});
-	t.after(() => sockets.forEach((socket) => socket.destroy()));
-	// Until nothing moves any more; longer than REGISTRY_BODY_TIMEOUT, which does not end what a client holds up.
-	await until(t, () => sockets.every((socket) => socket.bytesRead > 0));
-	for (let last = -1; last !== sent; await sleep(1500)) {
-		last = sent;
-	}
-	const growth = rssOf(service.child.pid!) - before;
-	assert.ok(sent < (READERS * SIZE) / 4, `${sent / MB} MB were taken from the registry`);
-	assert.ok(growth < MAX_GROWTH, `${growth / MB} MB more memory`);
-	t.diagnostic(`${READERS} stopped readers: ${Math.round(growth / MB)} MB of memory in the process, ${Math.round(sent / MB)} MB on the way`);
-
-	await t.test('others are served all the while', async () => {
+			};
+			write();
+		});
+		const { proxy } = await setUp(t);
+		const token = await tokenFor(proxy, NAME);
+		const service = await startProcess(t, { apiUrl: upstream.apiUrl, registryUrl: registry.url }, { REGISTRY_BODY_TIMEOUT: '1' });
 		assert.equal((await ask(service, '/ping')).text, 'pong');
-		const other = await ask(service, `/v2/${NAME}/blobs/sha256:${'f'.repeat(64)}`, { token });
-		assert.equal(other.text.length, SIZE);
-	});
-	await t.test('one that reads on gets the rest', async () => {
-		const [first] = sockets;
-		first!.resume();
-		await until(t, () => first!.bytesRead > SIZE);
-	});
-	await t.test('those that go away let go of the registry', async () => {
-		sockets.forEach((socket) => socket.destroy());
-		await until(t, () => registry.open <= 2);
-	});
-});
+		const before = rssOf(service.child.pid!);
+
+		const sockets: Socket[] = Array.from({ length: READERS }, (_, i) => {
+			const socket = connect(Number(new URL(service.url).port), '127.0.0.1');
+			socket.on('error', () => undefined);
+			socket.write(
+				`GET /v2/${NAME}/blobs/sha256:${String(i).padStart(64, '0')} HTTP/1.1\r\nHost: ${service.host}\r\nAuthorization: Bearer ${token}\r\n\r\n`,
+			);
+			socket.once('data', () => socket.pause());
+			return socket;
+		});
+		t.after(() => sockets.forEach((socket) => socket.destroy()));
+		// Until nothing moves any more; longer than REGISTRY_BODY_TIMEOUT, which does not end what a client holds up.
+		await until(t, () => sockets.every((socket) => socket.bytesRead > 0));
+		for (let last = -1; last !== sent; await sleep(1500)) {
+			last = sent;
+		}
+		const growth = rssOf(service.child.pid!) - before;
+		assert.ok(sent < (READERS * SIZE) / 4, `${sent / MB} MB were taken from the registry`);
+		assert.ok(growth < MAX_GROWTH, `${growth / MB} MB more memory`);
+		t.diagnostic(
+			`${READERS} stopped readers: ${Math.round(growth / MB)} MB of memory in the process, ${Math.round(sent / MB)} MB on the way`,
+		);
+
+		await t.test('others are served all the while', async () => {
+			assert.equal((await ask(service, '/ping')).text, 'pong');
+			const other = await ask(service, `/v2/${NAME}/blobs/sha256:${'f'.repeat(64)}`, { token });
+			assert.equal(other.text.length, SIZE);
+		});
+		await t.test('one that reads on gets the rest', async () => {
+			const [first] = sockets;
+			first!.resume();
+			await until(t, () => first!.bytesRead > SIZE);
+		});
+		await t.test('those that go away let go of the registry', async () => {
+			sockets.forEach((socket) => socket.destroy());
+			await until(t, () => registry.open <= 2);
+		});
+	},
+);

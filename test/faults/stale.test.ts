@@ -19,11 +19,11 @@ const UNREACHABLE: Told = { status: 502, code: 'UNAVAILABLE', words: /API could 
 
 const OUTAGES: Record<string, Fault> = {
 	'is down': 'reset',
-	'hangs': 'hang',
+	hangs: 'hang',
 	'answers 500': { status: 500 },
 	'answers 429': { status: 429 },
 	'answers HTML': { status: 200, body: '<html>' },
-	'redirects': { status: 302, headers: { location: 'https://sorry.example/' } },
+	redirects: { status: 302, headers: { location: 'https://sorry.example/' } },
 };
 
 /** Pulls the manifest of a public image, from the token on. @returns the upstream's token */
@@ -46,7 +46,9 @@ test('public pulls of names that are known go on while the API', { timeout: 60_0
 				api.fault = faultAt(/./, fault);
 				assert.deepEqual(await Promise.all([1, 2, 3].map(() => pullPublic(setup))), [before, before, before]);
 				assert.ok(logged(proxy, ({ level, msg }) => level === 40 && /API is unavailable: resolving from what is remembered/.test(msg)));
-				assert.ok(logged(proxy, ({ level, msg }) => level === 40 && /API is unavailable: an anonymous token is the one remembered/.test(msg)));
+				assert.ok(
+					logged(proxy, ({ level, msg }) => level === 40 && /API is unavailable: an anonymous token is the one remembered/.test(msg)),
+				);
 				assert.ok(proxy.app.resolver.counts.stale > 0 && proxy.app.upstreamTokens.counts.stale > 0);
 				// And once it is back, what is new is used at once.
 				api.fault = () => undefined;
@@ -96,7 +98,9 @@ test('while the API is down', { timeout: 30_000 }, async (t) => {
 	assert.equal((await ask(proxy, '/auth/v1/token', { headers: { authorization: basic('no-such-key') } })).status, 401);
 	api.fault = () => 'reset';
 
-	await t.test('a name that nobody asked for before is not found by chance', async () => assertTold(await ask(proxy, path('acme/multi-arch')), UNREACHABLE, proxy));
+	await t.test('a name that nobody asked for before is not found by chance', async () =>
+		assertTold(await ask(proxy, path('acme/multi-arch')), UNREACHABLE, proxy),
+	);
 	await t.test('a login is neither confirmed nor refused', async () => {
 		for (const key of [upstream.keys.owner, 'no-such-key', upstream.keys.stranger]) {
 			for (const address of [path('acme/secret'), path(NAME), '/auth/v1/token']) {
@@ -104,7 +108,9 @@ test('while the API is down', { timeout: 30_000 }, async (t) => {
 			}
 		}
 	});
-	await t.test('a private name is not answered from what its owner was told', async () => assertTold(await ask(proxy, path('acme/secret')), UNREACHABLE, proxy));
+	await t.test('a private name is not answered from what its owner was told', async () =>
+		assertTold(await ask(proxy, path('acme/secret')), UNREACHABLE, proxy),
+	);
 	await t.test('a token that somebody holds goes on', async () => {
 		assert.equal((await ask(proxy, '/v2/', { token: good })).status, 200);
 		assert.equal((await ask(proxy, '/v2/acme/secret/manifests/latest', { token: good, headers: { accept: ACCEPT } })).status, 200);

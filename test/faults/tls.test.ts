@@ -29,7 +29,23 @@ suite('TLS to the upstreams', needs('openssl'), () => {
 	const directory = mkdtempSync(join(tmpdir(), 'tls-'));
 	const file = (name: string): string => join(directory, name);
 	before(() => {
-		openssl('req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-keyout', file('ca.key'), '-out', file('ca.pem'), '-subj', '/CN=test CA', '-days', '2');
+		openssl(
+			'req',
+			'-x509',
+			'-newkey',
+			'ec',
+			'-pkeyopt',
+			'ec_paramgen_curve:P-256',
+			'-nodes',
+			'-keyout',
+			file('ca.key'),
+			'-out',
+			file('ca.pem'),
+			'-subj',
+			'/CN=test CA',
+			'-days',
+			'2',
+		);
 		certify('good', 'IP:127.0.0.1', '2');
 		certify('other', 'DNS:other.example', '2');
 	});
@@ -41,20 +57,49 @@ suite('TLS to the upstreams', needs('openssl'), () => {
 	}
 
 	function certify(name: string, altName: string, days: string): void {
-		openssl('req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-CA', file('ca.pem'), '-CAkey', file('ca.key'), '-keyout', file(`${name}.key`), '-out', file(`${name}.pem`), '-subj', `/CN=${name}`, '-addext', `subjectAltName=${altName}`, '-days', days);
+		openssl(
+			'req',
+			'-x509',
+			'-newkey',
+			'ec',
+			'-pkeyopt',
+			'ec_paramgen_curve:P-256',
+			'-nodes',
+			'-CA',
+			file('ca.pem'),
+			'-CAkey',
+			file('ca.key'),
+			'-keyout',
+			file(`${name}.key`),
+			'-out',
+			file(`${name}.pem`),
+			'-subj',
+			`/CN=${name}`,
+			'-addext',
+			`subjectAltName=${altName}`,
+			'-days',
+			days,
+		);
 	}
 
 	/** An upstream behind TLS. @returns its URL, and the requests that got through */
 	async function behindTls(t: TestContext, target: string, certificate: string): Promise<{ url: string; seen: string[] }> {
 		const seen: string[] = [];
-		const server = createServer({ cert: readFileSync(file(`${certificate}.pem`)), key: readFileSync(file(`${certificate}.key`)) }, (req, res) => {
-			seen.push(`${req.method} ${req.url} ${req.headers.authorization ?? ''}`);
-			const outgoing = request(target, { method: req.method, path: req.url, headers: { ...req.headers, host: new URL(target).host } }, (incoming) => {
-				res.writeHead(incoming.statusCode!, incoming.headers);
-				incoming.pipe(res);
-			});
-			req.pipe(outgoing.on('error', () => res.destroy()));
-		}).listen(0, '127.0.0.1');
+		const server = createServer(
+			{ cert: readFileSync(file(`${certificate}.pem`)), key: readFileSync(file(`${certificate}.key`)) },
+			(req, res) => {
+				seen.push(`${req.method} ${req.url} ${req.headers.authorization ?? ''}`);
+				const outgoing = request(
+					target,
+					{ method: req.method, path: req.url, headers: { ...req.headers, host: new URL(target).host } },
+					(incoming) => {
+						res.writeHead(incoming.statusCode!, incoming.headers);
+						incoming.pipe(res);
+					},
+				);
+				req.pipe(outgoing.on('error', () => res.destroy()));
+			},
+		).listen(0, '127.0.0.1');
 		await once(server, 'listening');
 		t.after(() => {
 			server.close();
@@ -67,24 +112,34 @@ suite('TLS to the upstreams', needs('openssl'), () => {
 		['is of an unknown CA', 'good', /UNABLE_TO_VERIFY_LEAF_SIGNATURE|SELF_SIGNED_CERT_IN_CHAIN|UNABLE_TO_GET_ISSUER_CERT_LOCALLY/],
 		['is self-signed', 'ca', /DEPTH_ZERO_SELF_SIGNED_CERT|SELF_SIGNED_CERT/],
 	] as const) {
-		test(`a certificate that ${what} is refused: nothing is said to that upstream, and the log and /ready say why`, { timeout: 20_000 }, async (t) => {
-			const { proxy: sound } = await setUp(t);
-			const token = await tokenFor(sound, NAME);
-			const [api, registry] = await Promise.all([behindTls(t, upstream.apiUrl, certificate), behindTls(t, upstream.registryUrl, certificate)]);
-			const withApi = await startProxy(t, { apiUrl: api.url, registryUrl: upstream.registryUrl });
-			const withRegistry = await startProxy(t, { apiUrl: upstream.apiUrl, registryUrl: registry.url });
-			assertTold(await ask(withApi, TOKEN, { headers: { authorization: basic(KEY) } }), API, withApi, [KEY]);
-			assertTold(await ask(withRegistry, MANIFEST, { token, headers: { accept: ACCEPT } }), REGISTRY, withRegistry, [KEY]);
-			assertTold(await ask(withRegistry, '/v2/'), REGISTRY, withRegistry);
-			for (const proxy of [withApi, withRegistry]) {
-				assert.ok(logged(proxy, (line) => line.level === 50 && code.test(JSON.stringify(line))), 'the log does not say why');
-				const ready = await ask(proxy, '/ready');
-				assert.equal(ready.status, 503);
-				assert.match(ready.text, code);
-				assert.equal((await ask(proxy, '/ping')).text, 'pong');
-			}
-			assert.deepEqual([...api.seen, ...registry.seen], []);
-		});
+		test(
+			`a certificate that ${what} is refused: nothing is said to that upstream, and the log and /ready say why`,
+			{ timeout: 20_000 },
+			async (t) => {
+				const { proxy: sound } = await setUp(t);
+				const token = await tokenFor(sound, NAME);
+				const [api, registry] = await Promise.all([
+					behindTls(t, upstream.apiUrl, certificate),
+					behindTls(t, upstream.registryUrl, certificate),
+				]);
+				const withApi = await startProxy(t, { apiUrl: api.url, registryUrl: upstream.registryUrl });
+				const withRegistry = await startProxy(t, { apiUrl: upstream.apiUrl, registryUrl: registry.url });
+				assertTold(await ask(withApi, TOKEN, { headers: { authorization: basic(KEY) } }), API, withApi, [KEY]);
+				assertTold(await ask(withRegistry, MANIFEST, { token, headers: { accept: ACCEPT } }), REGISTRY, withRegistry, [KEY]);
+				assertTold(await ask(withRegistry, '/v2/'), REGISTRY, withRegistry);
+				for (const proxy of [withApi, withRegistry]) {
+					assert.ok(
+						logged(proxy, (line) => line.level === 50 && code.test(JSON.stringify(line))),
+						'the log does not say why',
+					);
+					const ready = await ask(proxy, '/ready');
+					assert.equal(ready.status, 503);
+					assert.match(ready.text, code);
+					assert.equal((await ask(proxy, '/ping')).text, 'pong');
+				}
+				assert.deepEqual([...api.seen, ...registry.seen], []);
+			},
+		);
 	}
 
 	test('with NODE_EXTRA_CA_CERTS a private CA is trusted, for both upstreams', { timeout: 30_000 }, async (t) => {

@@ -52,21 +52,30 @@ test('the registry hangs', { timeout: 60_000 }, async (t) => {
 		await assertAlive(setup);
 		// A token does not.
 		await tokenFor(proxy, 'acme/multi-arch');
-		await t.test('places become free when clients go away: those of the waiting, and those of the asked, even before the headers', async (t) => {
-			clients.slice(3).forEach((client) => client.destroy());
-			registry.fault = () => undefined;
-			forgetRequests(setup);
-			await until(t, () => proxy.log.filter((line) => /"aborted":true/.test(line)).length === 2);
-			// Two places for three: one is refused at once.
-			const next = [0, 1, 2].map((i) => ask(proxy, blob(i), { token }));
-			assertTold(await Promise.race(next), BUSY, proxy);
-			assert.equal(registry.underWay, 3);
-			clients.slice(0, 3).forEach((client) => client.destroy());
-			assert.deepEqual((await Promise.all(next)).map(({ status }) => status).sort(), [404, 404, 503]);
-			await until(t, () => registry.underWay === 0);
-			assert.deepEqual(seen(registry, ({ url }) => url.includes('/blobs/')).length, 2, 'those who went away while they waited were never sent');
-		});
-		await t.test('and it recovers at once', async () => assert.equal((await ask(proxy, `/v2/${NAME}/blobs/${LAYER}`, { token })).status, 200));
+		await t.test(
+			'places become free when clients go away: those of the waiting, and those of the asked, even before the headers',
+			async (t) => {
+				clients.slice(3).forEach((client) => client.destroy());
+				registry.fault = () => undefined;
+				forgetRequests(setup);
+				await until(t, () => proxy.log.filter((line) => /"aborted":true/.test(line)).length === 2);
+				// Two places for three: one is refused at once.
+				const next = [0, 1, 2].map((i) => ask(proxy, blob(i), { token }));
+				assertTold(await Promise.race(next), BUSY, proxy);
+				assert.equal(registry.underWay, 3);
+				clients.slice(0, 3).forEach((client) => client.destroy());
+				assert.deepEqual((await Promise.all(next)).map(({ status }) => status).sort(), [404, 404, 503]);
+				await until(t, () => registry.underWay === 0);
+				assert.deepEqual(
+					seen(registry, ({ url }) => url.includes('/blobs/')).length,
+					2,
+					'those who went away while they waited were never sent',
+				);
+			},
+		);
+		await t.test('and it recovers at once', async () =>
+			assert.equal((await ask(proxy, `/v2/${NAME}/blobs/${LAYER}`, { token })).status, 200),
+		);
 	});
 
 	await t.test('a wait for a connection ends after REGISTRY_CONNECT_TIMEOUT', { timeout: 20_000 }, async (t) => {
@@ -76,7 +85,10 @@ test('the registry hangs', { timeout: 60_000 }, async (t) => {
 		registry.fault = faultAt(/\/blobs\//, 'hang');
 		const client = start(setup, blob(0), token);
 		await until(t, () => registry.underWay === 1);
-		for (const answer of await Promise.all([ask(proxy, blob(1), { token }), ask(proxy, `/v2/${NAME}/manifests/latest`, { token, headers: { accept: ACCEPT } })])) {
+		for (const answer of await Promise.all([
+			ask(proxy, blob(1), { token }),
+			ask(proxy, `/v2/${NAME}/manifests/latest`, { token, headers: { accept: ACCEPT } }),
+		])) {
 			assertTold(answer, BUSY, proxy);
 		}
 		assert.equal(registry.underWay, 1);
@@ -155,7 +167,7 @@ const ABORTS: Record<string, (token: string) => { path: string; token?: string }
 	'a blob': (token) => ({ path: `/v2/${NAME}/blobs/${LAYER}`, token }),
 	'a part of the referrers': (token) => ({ path: `/v2/${NAME}/referrers/${IMAGE.digest}`, token }),
 	'a ping': (token) => ({ path: '/v2/', token }),
-	'tags': (token) => ({ path: `/v2/${NAME}/tags/list`, token }),
+	tags: (token) => ({ path: `/v2/${NAME}/tags/list`, token }),
 };
 
 test('a client that goes away before the headers takes its request to the registry with it:', { timeout: 60_000 }, async (t) => {
@@ -192,13 +204,19 @@ test('identical requests share an answer: the first who goes away does not take 
 	const { proxy, api, registry } = setup;
 	const token = await tokenFor(proxy, NAME);
 	const path = `/v2/${NAME}/manifests/latest`;
-	for (const [relay, address, bearer] of [[registry, path, token], [api, '/auth/v1/token?scope=repository:acme/multi-arch:pull', undefined]] as const) {
+	for (const [relay, address, bearer] of [
+		[registry, path, token],
+		[api, '/auth/v1/token?scope=repository:acme/multi-arch:pull', undefined],
+	] as const) {
 		relay.fault = () => ({ delayMs: 300 });
 		const first = start(setup, address, bearer);
 		await until(t, () => relay.underWay === 1);
 		const others: Promise<Answer>[] = [1, 2, 3].map(() => ask(proxy, address, { ...(bearer === undefined ? {} : { token: bearer }) }));
 		first.destroy();
-		assert.deepEqual((await Promise.all(others)).map(({ status }) => status), [200, 200, 200]);
+		assert.deepEqual(
+			(await Promise.all(others)).map(({ status }) => status),
+			[200, 200, 200],
+		);
 	}
 });
 

@@ -24,7 +24,12 @@ test(`${MANY} forged tokens of ${BYTES} bytes, in a heap of ${HEAP_MB} MB`, { ti
 			for (let i = 0; i < MANY / CLIENTS; i++) {
 				const authorization = `Bearer e30.${randomBytes(BYTES).toString('base64url')}.x`;
 				// The one address that is answered with any token, and so without the registry.
-				const { statusCode, body } = await agent.request({ origin: service.url, path: '/v2/_catalog', method: 'GET', headers: { authorization } });
+				const { statusCode, body } = await agent.request({
+					origin: service.url,
+					path: '/v2/_catalog',
+					method: 'GET',
+					headers: { authorization },
+				});
 				await body.dump();
 				assert.equal(statusCode, 200);
 			}

@@ -30,7 +30,11 @@ interface Loaded {
 
 async function startLoaded(t: TestContext, env: Record<string, string>): Promise<Loaded> {
 	const [api, registry, port] = await Promise.all([startRelay(upstream.apiUrl), startRelay(upstream.registryUrl), freePort()]);
-	const service = await startProcess(t, { apiUrl: api.url, registryUrl: registry.url }, { RATE_LIMIT_MAX: '0', METRICS_PORT: String(port), ...LONG, ...env });
+	const service = await startProcess(
+		t,
+		{ apiUrl: api.url, registryUrl: registry.url },
+		{ RATE_LIMIT_MAX: '0', METRICS_PORT: String(port), ...LONG, ...env },
+	);
 	t.after(() => Promise.all([api.close(), registry.close()]));
 	return {
 		service,
@@ -62,29 +66,33 @@ function openFilesLimit(): number {
 	return Number(/Max open files\s+\d+\s+(\d+)/.exec(readFileSync('/proc/self/limits', 'utf8'))?.[1]);
 }
 
-test(`${MANY} clients ask at once for a name that nobody asked for before: the API is asked once`, { timeout: 120_000, skip: process.platform === 'linux' ? false : 'there is no /proc' }, async (t) => {
-	assert.ok(openFilesLimit() > MANY + 1000, `a process needs more than ${MANY} files here: ulimit -n`);
-	const { service, api, metric } = await startLoaded(t, { CLIENT_TIMEOUT: '600' });
-	const gate = Promise.withResolvers<void>();
-	api.fault = (request) => (isQuery(request) ? { after: gate.promise } : undefined);
+test(
+	`${MANY} clients ask at once for a name that nobody asked for before: the API is asked once`,
+	{ timeout: 120_000, skip: process.platform === 'linux' ? false : 'there is no /proc' },
+	async (t) => {
+		assert.ok(openFilesLimit() > MANY + 1000, `a process needs more than ${MANY} files here: ulimit -n`);
+		const { service, api, metric } = await startLoaded(t, { CLIENT_TIMEOUT: '600' });
+		const gate = Promise.withResolvers<void>();
+		api.fault = (request) => (isQuery(request) ? { after: gate.promise } : undefined);
 
-	const sockets = await connectAll(t, service, MANY);
-	for (const socket of sockets) {
-		socket.write(`GET /auth/v1/token?scope=repository:${NAME}:pull HTTP/1.1\r\nHost: ${service.host}\r\nConnection: close\r\n\r\n`);
-	}
-	const answers = sockets.map(text);
-	await until(async () => (await metric('in_flight_requests')) === MANY);
-	gate.resolve();
+		const sockets = await connectAll(t, service, MANY);
+		for (const socket of sockets) {
+			socket.write(`GET /auth/v1/token?scope=repository:${NAME}:pull HTTP/1.1\r\nHost: ${service.host}\r\nConnection: close\r\n\r\n`);
+		}
+		const answers = sockets.map(text);
+		await until(async () => (await metric('in_flight_requests')) === MANY);
+		gate.resolve();
 
-	const tokens = (await Promise.all(answers)).map((answer) => {
-		assert.match(answer, /^HTTP\/1\.1 200 /);
-		return JSON.parse(answer.slice(answer.indexOf('\r\n\r\n') + 4)).token as string;
-	});
-	assert.equal(new Set(tokens.map((token) => token.split('~')[0])).size, 1);
-	assert.equal(seen(api, isQuery).length, 1);
-	assert.equal(seen(api, ({ url }) => url.startsWith('/auth/')).length, 1);
-	await t.test('and the next pull is answered', async () => void (await tokenFor(service, 'acme/pinned')));
-});
+		const tokens = (await Promise.all(answers)).map((answer) => {
+			assert.match(answer, /^HTTP\/1\.1 200 /);
+			return JSON.parse(answer.slice(answer.indexOf('\r\n\r\n') + 4)).token as string;
+		});
+		assert.equal(new Set(tokens.map((token) => token.split('~')[0])).size, 1);
+		assert.equal(seen(api, isQuery).length, 1);
+		assert.equal(seen(api, ({ url }) => url.startsWith('/auth/')).length, 1);
+		await t.test('and the next pull is answered', async () => void (await tokenFor(service, 'acme/pinned')));
+	},
+);
 
 test(`${MANY} different names stay within the bounds of memory`, { timeout: 240_000 }, async (t) => {
 	const { service, metric } = await startLoaded(t, { RESOLUTION_CACHE_SIZE: '500', TOKEN_CACHE_SIZE: '100' });
@@ -96,7 +104,11 @@ test(`${MANY} different names stay within the bounds of memory`, { timeout: 240_
 	await Promise.all(
 		Array.from({ length: 32 }, async () => {
 			while (at < names.length) {
-				const { statusCode, body } = await agent.request({ origin: service.url, path: `/auth/v1/token?scope=repository:${names[at++]}:pull`, method: 'GET' });
+				const { statusCode, body } = await agent.request({
+					origin: service.url,
+					path: `/auth/v1/token?scope=repository:${names[at++]}:pull`,
+					method: 'GET',
+				});
 				await body.dump();
 				statuses.set(statusCode, (statuses.get(statusCode) ?? 0) + 1);
 			}
@@ -110,28 +122,39 @@ test(`${MANY} different names stay within the bounds of memory`, { timeout: 240_
 	await t.test('and the first one is still found', async () => void (await tokenFor(service, `${NAME}/2.4.0`)));
 });
 
-test('more than it can carry is refused at once, with a time to come back, and what is refused costs nothing afterwards', { timeout: 60_000 }, async (t) => {
-	const PLACES = 12;
-	const { service, api, metric } = await startLoaded(t, { API_CONCURRENCY: '4', API_QUEUE: String(PLACES - 4) });
-	const gate = Promise.withResolvers<void>();
-	api.fault = (request) => (isQuery(request) ? { after: gate.promise } : undefined);
-	const agent = new Agent({ connections: 1000 });
-	t.after(() => agent.destroy());
-	const outcomes: { status: number; retryAfter: unknown }[] = [];
-	const asked = Array.from({ length: 1000 }, async (_, i) => {
-		const { statusCode, headers, body } = await agent.request({ origin: service.url, path: `/auth/v1/token?scope=repository:acme/fleet-${i}:pull`, method: 'GET' });
-		await body.dump();
-		outcomes.push({ status: statusCode, retryAfter: headers['retry-after'] });
-	});
-	// All others, while the API still hangs.
-	await until(() => outcomes.length === 1000 - PLACES);
-	assert.deepEqual(outcomes.filter(({ status, retryAfter }) => status !== 503 || !/^[1-9]\d*$/.test(String(retryAfter))), []);
-	assert.equal(await metric('in_flight_requests'), PLACES);
-	assert.equal((await fetch(`${service.url}/ping`)).status, 200);
-	gate.resolve();
-	await Promise.all(asked);
-	assert.equal(outcomes.filter(({ status }) => status === 200).length, PLACES);
-	forgetRequests({ api, registry: api } as never);
-	await tokenFor(service, NAME);
-	assert.equal(seen(api, isQuery).length, 1, 'nobody else is asked about any more');
-});
+test(
+	'more than it can carry is refused at once, with a time to come back, and what is refused costs nothing afterwards',
+	{ timeout: 60_000 },
+	async (t) => {
+		const PLACES = 12;
+		const { service, api, metric } = await startLoaded(t, { API_CONCURRENCY: '4', API_QUEUE: String(PLACES - 4) });
+		const gate = Promise.withResolvers<void>();
+		api.fault = (request) => (isQuery(request) ? { after: gate.promise } : undefined);
+		const agent = new Agent({ connections: 1000 });
+		t.after(() => agent.destroy());
+		const outcomes: { status: number; retryAfter: unknown }[] = [];
+		const asked = Array.from({ length: 1000 }, async (_, i) => {
+			const { statusCode, headers, body } = await agent.request({
+				origin: service.url,
+				path: `/auth/v1/token?scope=repository:acme/fleet-${i}:pull`,
+				method: 'GET',
+			});
+			await body.dump();
+			outcomes.push({ status: statusCode, retryAfter: headers['retry-after'] });
+		});
+		// All others, while the API still hangs.
+		await until(() => outcomes.length === 1000 - PLACES);
+		assert.deepEqual(
+			outcomes.filter(({ status, retryAfter }) => status !== 503 || !/^[1-9]\d*$/.test(String(retryAfter))),
+			[],
+		);
+		assert.equal(await metric('in_flight_requests'), PLACES);
+		assert.equal((await fetch(`${service.url}/ping`)).status, 200);
+		gate.resolve();
+		await Promise.all(asked);
+		assert.equal(outcomes.filter(({ status }) => status === 200).length, PLACES);
+		forgetRequests({ api, registry: api } as never);
+		await tokenFor(service, NAME);
+		assert.equal(seen(api, isQuery).length, 1, 'nobody else is asked about any more');
+	},
+);

@@ -39,7 +39,17 @@ interface Asked {
 /** Another address for each client, so that limits by address have many to remember. */
 const someAddress = (): string => `10.${randomInt(256)}.${randomInt(256)}.${randomInt(1, 255)}`;
 
-async function ask(ground: Ground, path: string, { token, authorization = token === undefined ? undefined : `Bearer ${token}`, headers = {}, expected = [200], signal = ground.signal }: Asked = {}): Promise<Dispatcher.ResponseData> {
+async function ask(
+	ground: Ground,
+	path: string,
+	{
+		token,
+		authorization = token === undefined ? undefined : `Bearer ${token}`,
+		headers = {},
+		expected = [200],
+		signal = ground.signal,
+	}: Asked = {},
+): Promise<Dispatcher.ResponseData> {
 	const response = await agent.request({
 		origin: ground.url,
 		path,
@@ -125,7 +135,8 @@ async function readSlowly(ground: Ground, pauseMs: number, lifeMs: number): Prom
 }
 
 const word = (): string => randomBytes(randomInt(2, 12)).toString('hex');
-const wrongName = (): string => [word(), word(), ...(randomInt(2) === 0 ? [] : [`${randomInt(99)}.${randomInt(99)}.${randomInt(99)}`])].join('/');
+const wrongName = (): string =>
+	[word(), word(), ...(randomInt(2) === 0 ? [] : [`${randomInt(99)}.${randomInt(99)}.${randomInt(99)}`])].join('/');
 
 /** Each kind of client: how many there are at once, and what one does before it begins anew. */
 export const CLIENTS: Record<string, { count: number; run(ground: Ground): Promise<unknown> }> = {
@@ -157,12 +168,21 @@ export const CLIENTS: Record<string, { count: number; run(ground: Ground): Promi
 		async run(ground) {
 			const token = await tokenFor(ground, LARGE);
 			const gone = AbortSignal.timeout(randomInt(1, 10));
-			const [path, bearer] = ([[largeBlob(ground.upstream), token], [`/v2/${LARGE}/manifests/sha256:${randomBytes(32).toString('hex')}`, token], [`/auth/v1/token?scope=repository:${wrongName()}:pull`, undefined]] as const)[randomInt(3)]!;
-			await ask(ground, path, { token: bearer, expected: [200, 404], signal: gone }).then(({ body }) => body.dump().catch(() => undefined), (error: unknown) => {
-				if (!gone.aborted) {
-					throw error;
-				}
-			});
+			const [path, bearer] = (
+				[
+					[largeBlob(ground.upstream), token],
+					[`/v2/${LARGE}/manifests/sha256:${randomBytes(32).toString('hex')}`, token],
+					[`/auth/v1/token?scope=repository:${wrongName()}:pull`, undefined],
+				] as const
+			)[randomInt(3)]!;
+			await ask(ground, path, { token: bearer, expected: [200, 404], signal: gone }).then(
+				({ body }) => body.dump().catch(() => undefined),
+				(error: unknown) => {
+					if (!gone.aborted) {
+						throw error;
+					}
+				},
+			);
 			await sleep(50);
 		},
 	},
@@ -179,7 +199,9 @@ export const CLIENTS: Record<string, { count: number; run(ground: Ground): Promi
 	'keys that are not valid': {
 		count: 1,
 		async run(ground) {
-			await (await ask(ground, '/auth/v1/token?scope=repository:acme/secret:pull', { authorization: basic(word()), expected: [401, 429] })).body.dump();
+			await (
+				await ask(ground, '/auth/v1/token?scope=repository:acme/secret:pull', { authorization: basic(word()), expected: [401, 429] })
+			).body.dump();
 			await sleep(20);
 		},
 	},
@@ -191,14 +213,19 @@ export const CLIENTS: Record<string, { count: number; run(ground: Ground): Promi
 			await sleep(20);
 		},
 	},
-	'pages': {
+	pages: {
 		count: 1,
 		async run(ground) {
-			await (await ask(ground, `/${randomInt(2) === 0 ? 'acme/several' : wrongName()}`, { headers: { accept: 'text/html' }, expected: [200, 404] })).body.dump();
+			await (
+				await ask(ground, `/${randomInt(2) === 0 ? 'acme/several' : wrongName()}`, {
+					headers: { accept: 'text/html' },
+					expected: [200, 404],
+				})
+			).body.dump();
 			await sleep(20);
 		},
 	},
-	'garbage': {
+	garbage: {
 		count: 1,
 		async run(ground) {
 			const socket = connectTo(ground).on('error', () => undefined);

@@ -67,7 +67,9 @@ const ground: Ground = { url: `http://127.0.0.1:${port}`, upstream, signal: end.
 await waitForAnswer(`${ground.url}/ping`);
 
 const kinds = Object.entries(CLIENTS);
-console.log(`${minutes} minutes, ${upstream.registry} registry, Node ${process.version}; at once: ${kinds.map(([kind, { count }]) => `${count} ${kind}`).join(', ')}\n`);
+console.log(
+	`${minutes} minutes, ${upstream.registry} registry, Node ${process.version}; at once: ${kinds.map(([kind, { count }]) => `${count} ${kind}`).join(', ')}\n`,
+);
 console.log('  time   RSS MB  heap MB  reserved  files  requests   2xx/3xx      4xx      5xx  surprises');
 const startedAt = performance.now();
 const before = await sample();
@@ -83,8 +85,15 @@ await Promise.all(clients);
 await closeAll();
 const after = await whenDrained();
 
-console.log(`\nby status: ${[...ground.statuses].sort(([a], [b]) => a - b).map(([status, count]) => `${status}: ${count}`).join(', ')}; ${Math.round(ground.bytes / 1e6)} MB of blobs`);
-console.log(`with the clients gone: ${after.inFlight} requests, ${after.files} files (${before.files} at the start), RSS ${after.rss.toFixed(0)} MB`);
+console.log(
+	`\nby status: ${[...ground.statuses]
+		.sort(([a], [b]) => a - b)
+		.map(([status, count]) => `${status}: ${count}`)
+		.join(', ')}; ${Math.round(ground.bytes / 1e6)} MB of blobs`,
+);
+console.log(
+	`with the clients gone: ${after.inFlight} requests, ${after.files} files (${before.files} at the start), RSS ${after.rss.toFixed(0)} MB`,
+);
 const failures = [...judgeMemory(), ...judgeAnswers(), ...judgeLeftovers()];
 console.log(failures.length === 0 ? 'all as it should be' : failures.join('\n'));
 await stopAll();
@@ -108,8 +117,20 @@ async function sample(): Promise<Sample> {
 /** One line of the curve. */
 function print({ seconds, rss, heap, reserved, files, requests }: Sample): void {
 	const time = `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, '0')}`;
-	const ofClass = (...classes: number[]): number => [...ground.statuses].reduce((sum, [status, count]) => sum + (classes.includes(Math.floor(status / 100)) ? count : 0), 0);
-	const columns: [number | string, number][] = [[time, 6], [rss.toFixed(0), 9], [heap.toFixed(0), 9], [reserved.toFixed(0), 10], [files, 7], [requests, 10], [ofClass(2, 3), 10], [ofClass(4), 9], [ofClass(5), 9], [ground.surprises.length, 11]];
+	const ofClass = (...classes: number[]): number =>
+		[...ground.statuses].reduce((sum, [status, count]) => sum + (classes.includes(Math.floor(status / 100)) ? count : 0), 0);
+	const columns: [number | string, number][] = [
+		[time, 6],
+		[rss.toFixed(0), 9],
+		[heap.toFixed(0), 9],
+		[reserved.toFixed(0), 10],
+		[files, 7],
+		[requests, 10],
+		[ofClass(2, 3), 10],
+		[ofClass(4), 9],
+		[ofClass(5), 9],
+		[ground.surprises.length, 11],
+	];
 	console.log(`${columns.map(([value, width]) => String(value).padStart(width)).join('')}  ${'#'.repeat(Math.round(rss / 8))}`);
 }
 
@@ -133,12 +154,16 @@ function judgeMemory(): string[] {
 	const warm = samples.filter(({ seconds }) => seconds > minutes * 60 * WARM_UP);
 	const third = Math.ceil(warm.length / 3);
 	const [first, last] = [median(warm.slice(0, third)), median(warm.slice(-third))];
-	console.log(`RSS after the warm-up: ${first.toFixed(0)} MB in the first third, ${last.toFixed(0)} MB in the last; ${MAX_GROWTH_MB} MB more are allowed`);
+	console.log(
+		`RSS after the warm-up: ${first.toFixed(0)} MB in the first third, ${last.toFixed(0)} MB in the last; ${MAX_GROWTH_MB} MB more are allowed`,
+	);
 	return last - first <= MAX_GROWTH_MB ? [] : [`FAILED: memory has grown by ${(last - first).toFixed(0)} MB`];
 }
 
 function judgeAnswers(): string[] {
-	return ground.surprises.length === 0 ? [] : [`FAILED: ${ground.surprises.length} answers that nobody provoked, such as`, ...new Set(ground.surprises.slice(0, 20))];
+	return ground.surprises.length === 0
+		? []
+		: [`FAILED: ${ground.surprises.length} answers that nobody provoked, such as`, ...new Set(ground.surprises.slice(0, 20))];
 }
 
 function judgeLeftovers(): string[] {

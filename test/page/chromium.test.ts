@@ -10,12 +10,22 @@ import { lowContrast } from './contrast.ts';
 const upstream = await sharedUpstream();
 const BROWSER = 'balenablocks/browser-aarch64';
 const FLEET = `/${BROWSER}`;
-const PAGES = ['/', FLEET, '/acme/several/1.0.0', '/acme/several/1.0.0/db', '/acme/empty', '/acme/absent', `/?reference=${BROWSER}/2.3`, '/?reference=acme/several'];
+const PAGES = [
+	'/',
+	FLEET,
+	'/acme/several/1.0.0',
+	'/acme/several/1.0.0/db',
+	'/acme/empty',
+	'/acme/absent',
+	`/?reference=${BROWSER}/2.3`,
+	'/?reference=acme/several',
+];
 /** The smallest contrast of text by WCAG 2.2, level AA. */
 const CONTRAST = 4.5;
 
 /** What of the lines to copy can be seen. */
-const seen = (tab: Tab): Promise<string[]> => tab.evaluate(`[...document.querySelectorAll('pre')].filter((pre) => pre.offsetParent !== null).map((pre) => pre.textContent.trimEnd())`);
+const seen = (tab: Tab): Promise<string[]> =>
+	tab.evaluate(`[...document.querySelectorAll('pre')].filter((pre) => pre.offsetParent !== null).map((pre) => pre.textContent.trimEnd())`);
 
 describe('Chromium', needs('chromium'), () => {
 	for (const width of [1280, 390, 320]) {
@@ -26,7 +36,12 @@ describe('Chromium', needs('chromium'), () => {
 				for (const path of PAGES) {
 					await tab.open(url + path);
 					assert.equal(await tab.evaluate('document.documentElement.scrollWidth'), width, path);
-					assert.equal(await tab.evaluate(`matchMedia('(prefers-color-scheme: dark)').matches && getComputedStyle(document.body).backgroundColor !== 'rgb(255, 255, 255)'`), scheme === 'dark');
+					assert.equal(
+						await tab.evaluate(
+							`matchMedia('(prefers-color-scheme: dark)').matches && getComputedStyle(document.body).backgroundColor !== 'rgb(255, 255, 255)'`,
+						),
+						scheme === 'dark',
+					);
 					assert.deepEqual(await tab.evaluate(lowContrast(CONTRAST)), [], path);
 				}
 				assert.deepEqual(tab.complaints, []);
@@ -39,7 +54,9 @@ describe('Chromium', needs('chromium'), () => {
 		const tab = await openTab(t);
 		await tab.open(url);
 		// Otherwise the test above would prove nothing.
-		await tab.evaluate(`new Promise((done) => { const image = new Image(); image.onerror = done; image.src = '/favicon.ico'; document.body.append(image); })`);
+		await tab.evaluate(
+			`new Promise((done) => { const image = new Image(); image.onerror = done; image.src = '/favicon.ico'; document.body.append(image); })`,
+		);
 		assert.match(tab.complaints.join(), /Content Security Policy|img-src/);
 	});
 
@@ -49,7 +66,10 @@ describe('Chromium', needs('chromium'), () => {
 		await tab.send('Browser.grantPermissions', { origin: url, permissions: ['clipboardReadWrite', 'clipboardSanitizedWrite'] });
 		await tab.open(url + FLEET);
 		const { digest } = imageOf(upstream, BROWSER);
-		for (const [choice, reference] of [['#by-name', `${host}${FLEET}/2.4.0`], ['#by-digest', `${host}${FLEET}/2.4.0@${digest}`]] as const) {
+		for (const [choice, reference] of [
+			['#by-name', `${host}${FLEET}/2.4.0`],
+			['#by-digest', `${host}${FLEET}/2.4.0@${digest}`],
+		] as const) {
 			await tab.click(choice);
 			const copied = [];
 			for (const nth of [0, 1, 2, 3]) {
@@ -67,7 +87,11 @@ describe('Chromium', needs('chromium'), () => {
 				['Copied', 'Copied: Docker', `docker pull ${reference}`],
 				['Copied', 'Copied: Compose', `services:\n  main:\n    image: ${reference}`],
 				['Copied', 'Copied: Dockerfile', `FROM ${reference}`],
-				['Copied', 'Copied: Kubernetes', `apiVersion: v1\nkind: Pod\nmetadata:\n  name: browser-aarch64\nspec:\n  containers:\n    - name: main\n      image: ${reference}`],
+				[
+					'Copied',
+					'Copied: Kubernetes',
+					`apiVersion: v1\nkind: Pod\nmetadata:\n  name: browser-aarch64\nspec:\n  containers:\n    - name: main\n      image: ${reference}`,
+				],
 			]);
 		}
 		assert.deepEqual(tab.complaints, []);
@@ -95,7 +119,10 @@ describe('Chromium', needs('chromium'), () => {
 		assert.equal(await tab.evaluate(`document.querySelectorAll('button').length`), 0);
 		assert.deepEqual([(await seen(tab)).length, (await seen(tab))[0]], [4, `docker pull ${host}${FLEET}/2.4.0`]);
 		await tab.click('#by-digest');
-		assert.deepEqual([(await seen(tab)).length, (await seen(tab))[0]], [4, `docker pull ${host}${FLEET}/2.4.0@${imageOf(upstream, BROWSER).digest}`]);
+		assert.deepEqual(
+			[(await seen(tab)).length, (await seen(tab))[0]],
+			[4, `docker pull ${host}${FLEET}/2.4.0@${imageOf(upstream, BROWSER).digest}`],
+		);
 	});
 
 	test('can be used with the keyboard alone: each stop has a name, and shows that it has the focus', async (t) => {
@@ -104,13 +131,23 @@ describe('Chromium', needs('chromium'), () => {
 		const stops: Record<string, string[]> = {};
 		for (const path of ['/', FLEET]) {
 			await tab.open(url + path);
-			const { nodes } = (await tab.send('Accessibility.getFullAXTree')) as { nodes: { ignored: boolean; role?: { value: string }; name?: { value: string } }[] };
-			const nameless = nodes.filter(({ ignored, role, name }) => !ignored && ['link', 'button', 'textbox', 'radio', 'group', 'heading'].includes(role?.value ?? '') && (name?.value ?? '') === '');
-			assert.deepEqual(nameless.map(({ role }) => role?.value), []);
+			const { nodes } = (await tab.send('Accessibility.getFullAXTree')) as {
+				nodes: { ignored: boolean; role?: { value: string }; name?: { value: string } }[];
+			};
+			const nameless = nodes.filter(
+				({ ignored, role, name }) =>
+					!ignored && ['link', 'button', 'textbox', 'radio', 'group', 'heading'].includes(role?.value ?? '') && (name?.value ?? '') === '',
+			);
+			assert.deepEqual(
+				nameless.map(({ role }) => role?.value),
+				[],
+			);
 			stops[path] = [];
 			for (let i = 0; i < 40; i++) {
 				await tab.press('Tab');
-				const stop = await tab.evaluate<[string, string] | null>(`(() => { const at = document.activeElement; return at === document.body ? null : [at.id || at.getAttribute('aria-label') || at.textContent, getComputedStyle(at).outlineStyle]; })()`);
+				const stop = await tab.evaluate<[string, string] | null>(
+					`(() => { const at = document.activeElement; return at === document.body ? null : [at.id || at.getAttribute('aria-label') || at.textContent, getComputedStyle(at).outlineStyle]; })()`,
+				);
 				if (stop === null) {
 					break;
 				}
@@ -119,6 +156,14 @@ describe('Chromium', needs('chromium'), () => {
 			}
 		}
 		assert.deepEqual(stops['/']!.slice(1), ['reference', 'What is it?', 'Copy: Log in']);
-		assert.deepEqual(stops[FLEET]!.slice(1, 8), ['by-name', 'Copy: Docker', 'Copy: Compose', 'Copy: Dockerfile', 'Copy: Kubernetes', '2.3.8+rev2', '2.3.8+rev1']);
+		assert.deepEqual(stops[FLEET]!.slice(1, 8), [
+			'by-name',
+			'Copy: Docker',
+			'Copy: Compose',
+			'Copy: Dockerfile',
+			'Copy: Kubernetes',
+			'2.3.8+rev2',
+			'2.3.8+rev1',
+		]);
 	});
 });

@@ -14,27 +14,53 @@ const digestOf = (version?: string): string => imageOf(upstream, BROWSER, versio
 
 describe('pages', () => {
 	const rows: { path: string; status?: number; has: RegExp[]; hasNot?: RegExp[] }[] = [
-		{ path: `/${BROWSER}`, has: [/<h2>Release 2\.4\.0 <span[^>]*>tracked/, new RegExp(`${BROWSER}/2\\.4\\.0@${digestOf()}`), /aarch64/, /kB/], hasNot: [/1648554962021|2\.5\.0|2\.6\.0/] },
+		{
+			path: `/${BROWSER}`,
+			has: [/<h2>Release 2\.4\.0 <span[^>]*>tracked/, new RegExp(`${BROWSER}/2\\.4\\.0@${digestOf()}`), /aarch64/, /kB/],
+			hasNot: [/1648554962021|2\.5\.0|2\.6\.0/],
+		},
 		{ path: `/${BROWSER}/latest`, has: [/<h2>Release 2\.4\.0 /] },
 		// Of several revisions, the plain version means the highest; the others are named by their commits.
-		{ path: `/${BROWSER}/2.3.8`, has: [new RegExp(`2\\.3\\.8@${digestOf('2.3.8+rev2')}`), new RegExp(`href="/${BROWSER}/${commitOf('2.3.8')}">2\\.3\\.8<`)] },
+		{
+			path: `/${BROWSER}/2.3.8`,
+			has: [new RegExp(`2\\.3\\.8@${digestOf('2.3.8+rev2')}`), new RegExp(`href="/${BROWSER}/${commitOf('2.3.8')}">2\\.3\\.8<`)],
+		},
 		{ path: `/${BROWSER}/${commitOf('2.3.8+rev1')}`, has: [new RegExp(digestOf('2.3.8+rev1'))] },
 		{ path: `/${BROWSER}/${commitOf('2.4.0').slice(0, 9)}`, has: [/<h2>Release 2\.4\.0 /] },
 		{ path: `/${BROWSER}/v2.4.0`, has: [/docker pull [^ ]*\/2\.4\.0\n/] },
 		{ path: `/${BROWSER}/2.1`, has: [/<h2>Release 2\.1\.1</] },
 		{ path: `/${BROWSER}/2.2.0`, has: [/<h2>Release 2\.2\.0 <span[^>]*>invalidated/] },
 		// A draft is in no list, but has a page for those who know its name.
-		{ path: `/${BROWSER}/2.4.1-1648554962021`, has: [/<h2>Release 2\.4\.1-1648554962021</, new RegExp(digestOf('2.4.1-1648554962021')), new RegExp(commitOf('2.4.1-1648554962021')), /<time>2022-/] },
-		{ path: `/${BROWSER}/9.9.9`, status: 404, has: [/>balenablocks\/browser-aarch64 has no release 9\.9\.9; its latest is 2\.4\.0/, new RegExp(`href="/${BROWSER}"`)] },
+		{
+			path: `/${BROWSER}/2.4.1-1648554962021`,
+			has: [
+				/<h2>Release 2\.4\.1-1648554962021</,
+				new RegExp(digestOf('2.4.1-1648554962021')),
+				new RegExp(commitOf('2.4.1-1648554962021')),
+				/<time>2022-/,
+			],
+		},
+		{
+			path: `/${BROWSER}/9.9.9`,
+			status: 404,
+			has: [/>balenablocks\/browser-aarch64 has no release 9\.9\.9; its latest is 2\.4\.0/, new RegExp(`href="/${BROWSER}"`)],
+		},
 		{ path: `/${BROWSER}/2.5.0`, status: 404, has: [/did not build/] },
 		{ path: `/${BROWSER}/c0ffee1`, status: 404, has: [/several releases whose commit begins with c0ffee1/] },
 		// The release that a fleet is pinned to, though there is a newer one.
 		{ path: '/acme/pinned', has: [/<h2>Release 1\.1\.0 <span[^>]*>tracked/, />1\.2\.0</] },
-		{ path: `/${SEVERAL}/1.0.0`, has: [/docker pull [^ ]*\/1\.0\.0\/db\n/, /docker pull [^ ]*\/1\.0\.0\/main\n/, /docker pull [^ ]*\/1\.0\.0\/proxy\n/] },
+		{
+			path: `/${SEVERAL}/1.0.0`,
+			has: [/docker pull [^ ]*\/1\.0\.0\/db\n/, /docker pull [^ ]*\/1\.0\.0\/main\n/, /docker pull [^ ]*\/1\.0\.0\/proxy\n/],
+		},
 		{ path: `/${SEVERAL}`, has: [/docker pull [^ ]*\/1\.1\.0\/db\n/] },
 		{ path: `/${SEVERAL}/1.0.0/db`, has: [/Release 1\.0\.0, service db/, /docker pull [^ ]*\/1\.0\.0\/db\n/], hasNot: [/1\.0\.0\/main/] },
 		{ path: `/${SEVERAL}/latest/DB`, has: [/Release 1\.1\.0, service db/], hasNot: [/1\.1\.0\/main/] },
-		{ path: `/${SEVERAL}/1.0.0/nope`, status: 404, has: [/has no service nope; it has: db, main, proxy/, new RegExp(`href="/${SEVERAL}"`)] },
+		{
+			path: `/${SEVERAL}/1.0.0/nope`,
+			status: 404,
+			has: [/has no service nope; it has: db, main, proxy/, new RegExp(`href="/${SEVERAL}"`)],
+		},
 		{ path: `/${SEVERAL}/latest/nope`, status: 404, has: [/has no service nope/] },
 		{ path: `/${BROWSER}/2.4.0/main`, has: [/docker pull [^ ]*\/2\.4\.0\n/] },
 		{ path: '/ACME/Several', has: [/<h1>several</] },
@@ -63,7 +89,9 @@ describe('pages', () => {
 		const { query } = app.api;
 		t.mock.method(app.api, 'query', async (...[resource, ...rest]: Parameters<typeof query>) => {
 			const rows = (await query(resource, ...rest)) as { owns__release: { raw_version: string }[] }[];
-			return resource === 'application' ? rows.map((row) => ({ ...row, owns__release: row.owns__release.filter((release) => release.raw_version === '2.3.8') })) : rows;
+			return resource === 'application'
+				? rows.map((row) => ({ ...row, owns__release: row.owns__release.filter((release) => release.raw_version === '2.3.8') }))
+				: rows;
 		});
 		const text = await (await fetch(`${url}/${BROWSER}`)).text();
 		assert.match(text, /<h2>Release 2\.4\.0 <span[^>]*>tracked/);
@@ -87,7 +115,9 @@ describe('what is private and what is not there', () => {
 	});
 	test('differ in nothing but the name where they are tried', async (t) => {
 		const { url } = await startProxy(t, upstream);
-		const [hidden, absent] = await Promise.all(['acme/secret', 'acme/absent'].map(async (slug) => (await (await fetch(`${url}/?reference=${slug}`)).text()).replaceAll(slug, 'X')));
+		const [hidden, absent] = await Promise.all(
+			['acme/secret', 'acme/absent'].map(async (slug) => (await (await fetch(`${url}/?reference=${slug}`)).text()).replaceAll(slug, 'X')),
+		);
 		assert.equal(hidden, absent);
 	});
 });
@@ -96,11 +126,17 @@ describe('errors of pages are pages', () => {
 	test('where the API is not there', async (t) => {
 		const { url, log } = await startProxy(t, { ...upstream, apiUrl: 'http://127.0.0.1:1' });
 		const response = await fetch(`${url}/${BROWSER}`);
-		assert.deepEqual([response.status, response.headers.get('content-type'), response.headers.get('cache-control'), response.headers.get('etag')], [502, 'text/html; charset=utf-8', 'no-store', null]);
+		assert.deepEqual(
+			[response.status, response.headers.get('content-type'), response.headers.get('cache-control'), response.headers.get('etag')],
+			[502, 'text/html; charset=utf-8', 'no-store', null],
+		);
 		const text = await response.text();
 		assert.match(text, /The balena API could not be reached; try again in a moment/);
 		assert.doesNotMatch(text, /127\.0\.0\.1:1\b|ECONN/);
-		assert.ok(log.some((line) => line.includes('could not be reached')), log.join(''));
+		assert.ok(
+			log.some((line) => line.includes('could not be reached')),
+			log.join(''),
+		);
 	});
 
 	test('where the API answers something else', async (t) => {
@@ -124,30 +160,48 @@ describe('how pages are sent', () => {
 		const { url } = await startProxy(t, upstream);
 		for (const path of ['/', `/${BROWSER}`, '/acme/absent']) {
 			const { headers } = await fetch(url + path);
-			assert.match(headers.get('content-security-policy') ?? '', /^default-src 'none'; style-src 'sha256-[^']+'; script-src 'sha256-[^']+'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'$/);
+			assert.match(
+				headers.get('content-security-policy') ?? '',
+				/^default-src 'none'; style-src 'sha256-[^']+'; script-src 'sha256-[^']+'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'$/,
+			);
 			assert.deepEqual([headers.get('x-content-type-options'), headers.get('referrer-policy')], ['nosniff', 'no-referrer']);
 		}
 	});
 
 	test('what is there may be kept for a minute, what is not for some seconds', async (t) => {
 		const { url } = await startProxy(t, upstream);
-		const kept = await Promise.all([`/${BROWSER}`, '/', '/acme/absent'].map(async (path) => (await fetch(url + path)).headers.get('cache-control')));
+		const kept = await Promise.all(
+			[`/${BROWSER}`, '/', '/acme/absent'].map(async (path) => (await fetch(url + path)).headers.get('cache-control')),
+		);
 		assert.deepEqual(kept, ['public, max-age=60', 'public, max-age=60', 'public, max-age=10']);
 	});
 
 	test('they are not sent again to a browser that has them', async (t) => {
 		const { url } = await startProxy(t, upstream);
 		const etag = (await fetch(`${url}/${BROWSER}`)).headers.get('etag')!;
-		for (const [ifNoneMatch, status] of [[etag, 304], [`W/${etag}`, 304], [`"x", ${etag}`, 304], ['*', 304], ['"x"', 200]] as const) {
+		for (const [ifNoneMatch, status] of [
+			[etag, 304],
+			[`W/${etag}`, 304],
+			[`"x", ${etag}`, 304],
+			['*', 304],
+			['"x"', 200],
+		] as const) {
 			const response = await fetch(`${url}/${BROWSER}`, { headers: { 'if-none-match': ifNoneMatch } });
-			assert.deepEqual([response.status, response.headers.get('etag'), (await response.text()) === ''], [status, etag, status === 304], ifNoneMatch);
+			assert.deepEqual(
+				[response.status, response.headers.get('etag'), (await response.text()) === ''],
+				[status, etag, status === 304],
+				ifNoneMatch,
+			);
 		}
 	});
 
 	test('HEAD is the same without the page', async (t) => {
 		const { url } = await startProxy(t, upstream);
 		const [head, get] = await Promise.all(['HEAD', 'GET'].map((method) => fetch(`${url}/${BROWSER}`, { method })));
-		assert.deepEqual([head!.status, head!.headers.get('etag'), head!.headers.get('content-length'), await head!.text()], [200, get!.headers.get('etag'), get!.headers.get('content-length'), '']);
+		assert.deepEqual(
+			[head!.status, head!.headers.get('etag'), head!.headers.get('content-length'), await head!.text()],
+			[200, get!.headers.get('etag'), get!.headers.get('content-length'), ''],
+		);
 	});
 
 	test('with the public name of the service', async (t) => {
@@ -205,7 +259,10 @@ describe('the limit of pages', () => {
 		const statuses = await statusesOf(url, ['/', `/${BROWSER}`, `/${BROWSER}/2.4.0`, '/robots.txt'], 124);
 		assert.deepEqual([statuses.indexOf(429), statuses.filter((status) => status === 429).length], [120, 4]);
 		const refused = await fetch(url);
-		assert.deepEqual([refused.status, refused.headers.get('content-type'), refused.headers.get('cache-control')], [429, 'text/html; charset=utf-8', 'no-store']);
+		assert.deepEqual(
+			[refused.status, refused.headers.get('content-type'), refused.headers.get('cache-control')],
+			[429, 'text/html; charset=utf-8', 'no-store'],
+		);
 		assert.match(refused.headers.get('retry-after') ?? '', /^[1-9]\d?$/);
 		assert.equal((await fetch(`${url}/v2/`)).status, 401);
 		assert.ok(log.some((line) => line.includes('"limit":"page"')));

@@ -13,13 +13,26 @@ const OTHER_DIGEST = /digest that was given is not/;
 describe('a reference that somebody tries', () => {
 	const rows: { typed: string; tags?: 'ignore' | 'release'; has: RegExp[]; hasNot?: RegExp[] }[] = [
 		{ typed: `${BROWSER}/2.3`, has: [/is <strong>release 2\.3\.8\+rev2</, new RegExp(`href="/${BROWSER}/2\\.3"`)] },
-		{ typed: BROWSER, has: [new RegExp(`docker pull [^ ]*${BROWSER}@${digest}\n`), new RegExp(repository), new RegExp(`href="/${BROWSER}"`)], hasNot: [IGNORED, OTHER_DIGEST] },
+		{
+			typed: BROWSER,
+			has: [new RegExp(`docker pull [^ ]*${BROWSER}@${digest}\n`), new RegExp(repository), new RegExp(`href="/${BROWSER}"`)],
+			hasNot: [IGNORED, OTHER_DIGEST],
+		},
 		{ typed: `docker pull bh.cr/${BROWSER}:latest`, has: [/is <strong>release 2\.4\.0</], hasNot: [IGNORED] },
 		{ typed: `FROM bh.cr/${BROWSER}/2.4.0@${digest}`, has: [/is <strong>release 2\.4\.0</], hasNot: [OTHER_DIGEST] },
 		{ typed: `${BROWSER}/2.3.8@${digest}`, has: [/is <strong>release 2\.3\.8\+rev2</, OTHER_DIGEST] },
-		{ typed: `${BROWSER}:2.3.8`, tags: 'ignore', has: [/is <strong>release 2\.4\.0</, IGNORED, /For release 2\.3\.8, write balenablocks\/browser-aarch64\/2\.3\.8\./] },
+		{
+			typed: `${BROWSER}:2.3.8`,
+			tags: 'ignore',
+			has: [/is <strong>release 2\.4\.0</, IGNORED, /For release 2\.3\.8, write balenablocks\/browser-aarch64\/2\.3\.8\./],
+		},
 		{ typed: `${BROWSER}/2.4.0:2.3.8`, has: [/is <strong>release 2\.4\.0</, IGNORED], hasNot: [/For release/] },
-		{ typed: `${BROWSER}:2.3.8`, tags: 'release', has: [/is <strong>release 2\.3\.8\+rev2</, /docker pull [^ ]*browser-aarch64:2\.3\.8\n/, new RegExp(`href="/${BROWSER}/2\\.3\\.8"`)], hasNot: [IGNORED] },
+		{
+			typed: `${BROWSER}:2.3.8`,
+			tags: 'release',
+			has: [/is <strong>release 2\.3\.8\+rev2</, /docker pull [^ ]*browser-aarch64:2\.3\.8\n/, new RegExp(`href="/${BROWSER}/2\\.3\\.8"`)],
+			hasNot: [IGNORED],
+		},
 		{ typed: `${BROWSER}:latest`, tags: 'release', has: [/is <strong>release 2\.4\.0</], hasNot: [IGNORED] },
 		{ typed: `${BROWSER}:9.9.9`, tags: 'release', has: [/has no release 9\.9\.9/] },
 		{ typed: `${BROWSER}/2.4.0:2.3.8`, tags: 'release', has: [/is <strong>release 2\.4\.0</, IGNORED] },

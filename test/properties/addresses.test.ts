@@ -30,10 +30,18 @@ describe('clientKey', () => {
 	);
 	check(
 		'is another for another network',
-		fc.property(groupsOfIpv6, groupsOfIpv6, (a, b) => assert.equal(clientKey(notations(a)[2]!) === clientKey(notations(b)[2]!), a.slice(0, 4).join() === b.slice(0, 4).join())),
+		fc.property(groupsOfIpv6, groupsOfIpv6, (a, b) =>
+			assert.equal(clientKey(notations(a)[2]!) === clientKey(notations(b)[2]!), a.slice(0, 4).join() === b.slice(0, 4).join()),
+		),
 	);
-	check('is the address itself for IPv4, in either notation', fc.property(fc.ipV4(), (address) => assert.deepEqual([clientKey(address), clientKey(`::ffff:${address}`)], [address, address])));
-	check('is something for anything', fc.property(fc.oneof(anyText, nearly(fc.ipV6())), (text) => assert.equal(typeof clientKey(text), 'string')));
+	check(
+		'is the address itself for IPv4, in either notation',
+		fc.property(fc.ipV4(), (address) => assert.deepEqual([clientKey(address), clientKey(`::ffff:${address}`)], [address, address])),
+	);
+	check(
+		'is something for anything',
+		fc.property(fc.oneof(anyText, nearly(fc.ipV6())), (text) => assert.equal(typeof clientKey(text), 'string')),
+	);
 });
 
 describe('networks', () => {
@@ -47,7 +55,12 @@ describe('networks', () => {
 			assert.equal(answers.size, 1);
 		}),
 	);
-	check('hold nothing that is no address', fc.property(nearly(fc.oneof(fc.ipV4(), fc.ipV6())), (text) => assert.ok(isIP(plainAddress(text)) !== 0 || !includesAddress(list, text))));
+	check(
+		'hold nothing that is no address',
+		fc.property(nearly(fc.oneof(fc.ipV4(), fc.ipV6())), (text) =>
+			assert.ok(isIP(plainAddress(text)) !== 0 || !includesAddress(list, text)),
+		),
+	);
 	check(
 		'of this machine are not reached in IPv6 notation either',
 		fc.property(fc.ipV4(), (address) => {

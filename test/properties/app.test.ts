@@ -40,7 +40,14 @@ function send(method: string, path: string, headers: OutgoingHttpHeaders, payloa
 			const chunks: Buffer[] = [];
 			response.on('data', (chunk: Buffer) => chunks.push(chunk));
 			response.on('error', reject);
-			response.on('end', () => resolve({ status: response.statusCode ?? 0, reason: response.statusMessage ?? '', headers: response.headers, body: Buffer.concat(chunks).toString() }));
+			response.on('end', () =>
+				resolve({
+					status: response.statusCode ?? 0,
+					reason: response.statusMessage ?? '',
+					headers: response.headers,
+					body: Buffer.concat(chunks).toString(),
+				}),
+			);
 		});
 		request.on('error', reject);
 		request.end(payload);
@@ -48,20 +55,31 @@ function send(method: string, path: string, headers: OutgoingHttpHeaders, payloa
 }
 
 const path = fc.oneof(
-	fc.tuple(name, fc.constantFrom('manifests', 'blobs', 'referrers'), fc.oneof(tag, digest)).map(([text, verb, item]) => `/v2/${text}/${verb}/${item}`),
+	fc
+		.tuple(name, fc.constantFrom('manifests', 'blobs', 'referrers'), fc.oneof(tag, digest))
+		.map(([text, verb, item]) => `/v2/${text}/${verb}/${item}`),
 	name.map((text) => `/v2/${text}/tags/list?n=1`),
 	name.map((text) => `/auth/v1/token?scope=repository:${text}:pull`),
 	fc.constantFrom('/', '/v2/', '/v2', '/v2/_catalog', '/ping', '/auth/v1/token', '/nothing'),
 );
-const bearer = fc.tuple(name, repository).map(([text, hash]) => `Bearer a.b.c~${base64url(JSON.stringify({ n: { [text]: [hash, '1.0.0'] } }))}`);
-const authorization = fc.oneof(bearer, secret.map((text) => `Basic ${Buffer.from(`u:${text}`).toString('base64')}`), secret.map((text) => `Bearer ${text}`));
+const bearer = fc
+	.tuple(name, repository)
+	.map(([text, hash]) => `Bearer a.b.c~${base64url(JSON.stringify({ n: { [text]: [hash, '1.0.0'] } }))}`);
+const authorization = fc.oneof(
+	bearer,
+	secret.map((text) => `Basic ${Buffer.from(`u:${text}`).toString('base64')}`),
+	secret.map((text) => `Bearer ${text}`),
+);
 
 /** What can stand in a request at all: Node's own client refuses the rest. */
 const sendable = (text: string): string => text.replace(/[^\x21-\x7e]/g, '?');
 const request = fc.record({
 	method: fc.constantFrom('GET', 'GET', 'GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'),
 	url: nearly(path).map((text) => sendable(text.startsWith('/') ? text : `/${text}`)),
-	authorization: fc.option(nearly(authorization).map((text) => text.replace(/[^\x20-\x7e]/g, '?')), { nil: undefined }),
+	authorization: fc.option(
+		nearly(authorization).map((text) => text.replace(/[^\x20-\x7e]/g, '?')),
+		{ nil: undefined },
+	),
 	host: mutated(fc.constantFrom('bh.cr', '[::1]:80')).map(sendable),
 	userAgent: fc.constantFrom('docker/29', 'containerd/2'),
 	payload: fc.option(fc.oneof(anyText, fc.constant('grant_type=password&username=u&password=k')), { nil: undefined }),
@@ -73,7 +91,12 @@ describe('the service', () => {
 		fc.asyncProperty(request, async ({ method, url, authorization: credentials, host, userAgent, payload }) => {
 			// Node's client frames no other bodies.
 			const hasBody = payload !== undefined && ['POST', 'PUT', 'PATCH'].includes(method);
-			const headers = { host, 'user-agent': userAgent, ...(credentials === undefined ? {} : { authorization: credentials }), ...(hasBody ? { 'content-type': 'application/x-www-form-urlencoded' } : {}) };
+			const headers = {
+				host,
+				'user-agent': userAgent,
+				...(credentials === undefined ? {} : { authorization: credentials }),
+				...(hasBody ? { 'content-type': 'application/x-www-form-urlencoded' } : {}),
+			};
 			const answer = await send(method, url, headers, hasBody ? payload : undefined);
 			assert.ok(answer.status === 200 || (answer.status >= 400 && answer.status < 600 && answer.status !== 500), `status ${answer.status}`);
 			for (const value of Object.values(answer.headers)) {
@@ -81,7 +104,11 @@ describe('the service', () => {
 			}
 			assertHeader(answer.reason);
 			// Elsewhere there are pages for people.
-			if (answer.status >= 400 && method !== 'HEAD' && (/^\/(v2([/?]|$)|auth\/v1\/token(\?|$))/.test(url) || answer.headers['content-type'] === 'application/json')) {
+			if (
+				answer.status >= 400 &&
+				method !== 'HEAD' &&
+				(/^\/(v2([/?]|$)|auth\/v1\/token(\?|$))/.test(url) || answer.headers['content-type'] === 'application/json')
+			) {
 				assert.equal(answer.headers['content-type'], 'application/json');
 				const { errors } = JSON.parse(answer.body) as { errors: { code: string; message: string }[] };
 				assert.ok(errors.length === 1 && /^[A-Z]+(_[A-Z]+)*$/.test(errors[0]!.code) && errors[0]!.message !== '');

@@ -14,7 +14,15 @@ type Step =
 const key = fc.constantFrom('a', 'b', 'c');
 const step: fc.Arbitrary<Step> = fc.oneof(
 	{ arbitrary: fc.record({ do: fc.constant('get' as const), key }), weight: 4 },
-	{ arbitrary: fc.record({ do: fc.constant('finish' as const), which: fc.nat(5), freshMs: fc.constantFrom(0, 5, 20), staleMs: fc.constantFrom(0, 5, 20) }), weight: 3 },
+	{
+		arbitrary: fc.record({
+			do: fc.constant('finish' as const),
+			which: fc.nat(5),
+			freshMs: fc.constantFrom(0, 5, 20),
+			staleMs: fc.constantFrom(0, 5, 20),
+		}),
+		weight: 3,
+	},
 	{ arbitrary: fc.record({ do: fc.constant('fail' as const), which: fc.nat(5) }), weight: 2 },
 	{ arbitrary: fc.record({ do: fc.constant('forget' as const), key }), weight: 1 },
 	{ arbitrary: fc.record({ do: fc.constant('wait' as const), ms: fc.integer({ min: 1, max: 15 }) }), weight: 2 },

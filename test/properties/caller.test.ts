@@ -8,7 +8,10 @@ import { assertHeader, check, orRefused } from './check.ts';
 
 const basic = (user: string, password: string): string => `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`;
 const user = fc.oneof(printable, fc.string({ unit: 'binary', maxLength: 10 })).map((text) => text.replaceAll(':', ''));
-const credentials = fc.oneof(fc.tuple(user, secret).map(([name, password]) => basic(name, password)), secret.map((text) => `Bearer ${text}`));
+const credentials = fc.oneof(
+	fc.tuple(user, secret).map(([name, password]) => basic(name, password)),
+	secret.map((text) => `Bearer ${text}`),
+);
 /** Of few characters, so that different pairs are often nearly the same. */
 const few = fc.string({ unit: fc.constantFrom(':', 'a', 'b'), maxLength: 4 });
 
@@ -67,19 +70,28 @@ describe('callers', () => {
 	);
 	check(
 		'share a fingerprint only if all of their credentials are the same',
-		fc.property(fc.oneof(few, user), fc.oneof(few, secret), fc.oneof(few, user), fc.oneof(few, secret), (userA, passwordA, userB, passwordB) => {
-			const a = callerWithPassword(userA, passwordA);
-			const b = callerWithPassword(userB, passwordB);
-			fc.pre(a !== undefined && b !== undefined);
-			assert.equal(a.fingerprint === b.fingerprint, userA === userB && passwordA === passwordB);
-			const bearer = callerWithSecret(passwordA);
-			assert.ok(bearer === undefined || (bearer.fingerprint !== a.fingerprint && bearer.fingerprint !== 'anonymous'));
-		}),
+		fc.property(
+			fc.oneof(few, user),
+			fc.oneof(few, secret),
+			fc.oneof(few, user),
+			fc.oneof(few, secret),
+			(userA, passwordA, userB, passwordB) => {
+				const a = callerWithPassword(userA, passwordA);
+				const b = callerWithPassword(userB, passwordB);
+				fc.pre(a !== undefined && b !== undefined);
+				assert.equal(a.fingerprint === b.fingerprint, userA === userB && passwordA === passwordB);
+				const bearer = callerWithSecret(passwordA);
+				assert.ok(bearer === undefined || (bearer.fingerprint !== a.fingerprint && bearer.fingerprint !== 'anonymous'));
+			},
+		),
 	);
 });
 
 describe('requests for a token', () => {
-	const parameter = fc.tuple(fc.oneof(fc.constantFrom('grant_type', 'username', 'password', 'refresh_token', 'scope', 'service', '__proto__'), anyText), fc.oneof(fc.constantFrom('password', 'refresh_token'), nearly(secret)));
+	const parameter = fc.tuple(
+		fc.oneof(fc.constantFrom('grant_type', 'username', 'password', 'refresh_token', 'scope', 'service', '__proto__'), anyText),
+		fc.oneof(fc.constantFrom('password', 'refresh_token'), nearly(secret)),
+	);
 	const parameters = fc.array(parameter, { maxLength: 6 }).map((entries) => new URLSearchParams(entries));
 
 	check(

@@ -7,12 +7,21 @@ import { assertHeader, check } from './check.ts';
 
 const challengeOf = (text: Arbitrary<string>): Arbitrary<Challenge> =>
 	fc.record(
-		{ realm: text, service: text, scope: fc.option(text, { nil: undefined }), error: fc.option(text, { nil: undefined }), errorDescription: fc.option(text, { nil: undefined }) },
+		{
+			realm: text,
+			service: text,
+			scope: fc.option(text, { nil: undefined }),
+			error: fc.option(text, { nil: undefined }),
+			errorDescription: fc.option(text, { nil: undefined }),
+		},
 		{ noNullPrototype: true },
 	);
 
 describe('challenges', () => {
-	check('are read back as they were written', fc.property(challengeOf(printable), (challenge) => assert.deepEqual(parseChallenge(formatChallenge(challenge)), challenge)));
+	check(
+		'are read back as they were written',
+		fc.property(challengeOf(printable), (challenge) => assert.deepEqual(parseChallenge(formatChallenge(challenge)), challenge)),
+	);
 	check(
 		'are one clean header line, whatever is in them',
 		fc.property(challengeOf(anyText), (challenge) => {
@@ -44,10 +53,14 @@ describe('challenges', () => {
 	);
 	check(
 		'are found behind another one',
-		fc.property(challengeOf(printable), fc.constantFrom('Basic realm="x"', 'Negotiate', 'Digest realm="x", nonce="y"'), (challenge, other) => {
-			assert.deepEqual(parseChallenge(`${other}, ${formatChallenge(challenge)}`), challenge);
-			assert.deepEqual(parseChallenge([other, formatChallenge(challenge)]), challenge);
-			assert.deepEqual(parseChallenge(`${formatChallenge(challenge)}, ${other}`), challenge);
-		}),
+		fc.property(
+			challengeOf(printable),
+			fc.constantFrom('Basic realm="x"', 'Negotiate', 'Digest realm="x", nonce="y"'),
+			(challenge, other) => {
+				assert.deepEqual(parseChallenge(`${other}, ${formatChallenge(challenge)}`), challenge);
+				assert.deepEqual(parseChallenge([other, formatChallenge(challenge)]), challenge);
+				assert.deepEqual(parseChallenge(`${formatChallenge(challenge)}, ${other}`), challenge);
+			},
+		),
 	);
 });

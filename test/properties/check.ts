@@ -17,7 +17,11 @@ const PATH = process.env['FUZZ_PATH'];
  * @param share how many of the cases are enough, for a property whose cases are slow
  */
 export function check<Ts>(title: string, property: IPropertyWithHooks<Ts> | IAsyncPropertyWithHooks<Ts>, share = 1): void {
-	const options = { numRuns: Math.max(1, Math.ceil(RUNS * share)), ...(SEED === undefined ? {} : { seed: SEED }), ...(PATH === undefined ? {} : { path: PATH }) };
+	const options = {
+		numRuns: Math.max(1, Math.ceil(RUNS * share)),
+		...(SEED === undefined ? {} : { seed: SEED }),
+		...(PATH === undefined ? {} : { path: PATH }),
+	};
 	test(title, () => fc.assert(property.afterEach(assertUnpolluted) as IPropertyWithHooks<Ts>, options));
 }
 
@@ -25,7 +29,9 @@ const PROTOTYPES = [Object.prototype, Array.prototype, String.prototype, Functio
 const KEYS = PROTOTYPES.map((prototype) => Reflect.ownKeys(prototype).length);
 
 function assertUnpolluted(): void {
-	PROTOTYPES.forEach((prototype, i) => assert.equal(Reflect.ownKeys(prototype).length, KEYS[i], `${prototype.constructor.name}.prototype was changed`));
+	PROTOTYPES.forEach((prototype, i) =>
+		assert.equal(Reflect.ownKeys(prototype).length, KEYS[i], `${prototype.constructor.name}.prototype was changed`),
+	);
 }
 
 /** @returns what a parser returns; undefined where it refuses its input as it may: with a RegistryError whose status is 4xx. Anything else fails. */

@@ -8,11 +8,58 @@ import { anyText, nearly } from './arbitraries.ts';
 import { check } from './check.ts';
 
 /** Any value, and for each kind of setting those that nearly fit. */
-const NAMES = ['PROXY_PORT', 'PROXY_HOST', 'DNS_TLD', 'REGISTRY2_HOST', 'REGISTRY_URL', 'API_HOST', 'API_URL', 'PUBLIC_URL', 'TRUST_PROXY', 'LOG_LEVEL', 'TAGS', 'TOKEN_SECRET', 'RATE_LIMIT_MAX', 'RATE_LIMIT_ALLOW', 'REDIS_URL', 'RESOLUTION_TTL', 'API_TIMEOUT', 'MANIFEST_TAG_TTL', 'API_CONCURRENCY', '__proto__', 'constructor', 'toString'];
-const number = fc.oneof(fc.nat(100_000).map(String), fc.double({ min: 0, max: 700_000, noNaN: true }).map((n) => n.toFixed(3)), fc.double().map(String));
-const host = fc.tuple(fc.oneof(fc.domain(), fc.ipV4(), fc.constantFrom('API.Example.com', 'xn--a', 'a..b', '1.2.3', '0x7f.1')), fc.constantFrom('', ':80', ':443', ':8443', ':99999')).map((parts) => parts.join(''));
-const network = fc.tuple(fc.oneof(fc.ipV4(), fc.ipV6(), fc.constantFrom('loopback', 'linklocal', 'cafe')), fc.oneof(fc.constant(''), fc.nat(140).map((bits) => `/${bits}`))).map((parts) => parts.join(''));
-const value = fc.oneof(nearly(number), nearly(host), nearly(host.map((text) => `https://${text}`)), nearly(fc.array(network, { minLength: 1, maxLength: 3 }).map((parts) => parts.join(','))), fc.constantFrom('true', 'false', '', ' '), anyText);
+const NAMES = [
+	'PROXY_PORT',
+	'PROXY_HOST',
+	'DNS_TLD',
+	'REGISTRY2_HOST',
+	'REGISTRY_URL',
+	'API_HOST',
+	'API_URL',
+	'PUBLIC_URL',
+	'TRUST_PROXY',
+	'LOG_LEVEL',
+	'TAGS',
+	'TOKEN_SECRET',
+	'RATE_LIMIT_MAX',
+	'RATE_LIMIT_ALLOW',
+	'REDIS_URL',
+	'RESOLUTION_TTL',
+	'API_TIMEOUT',
+	'MANIFEST_TAG_TTL',
+	'API_CONCURRENCY',
+	'__proto__',
+	'constructor',
+	'toString',
+];
+const number = fc.oneof(
+	fc.nat(100_000).map(String),
+	fc.double({ min: 0, max: 700_000, noNaN: true }).map((n) => n.toFixed(3)),
+	fc.double().map(String),
+);
+const host = fc
+	.tuple(
+		fc.oneof(fc.domain(), fc.ipV4(), fc.constantFrom('API.Example.com', 'xn--a', 'a..b', '1.2.3', '0x7f.1')),
+		fc.constantFrom('', ':80', ':443', ':8443', ':99999'),
+	)
+	.map((parts) => parts.join(''));
+const network = fc
+	.tuple(
+		fc.oneof(fc.ipV4(), fc.ipV6(), fc.constantFrom('loopback', 'linklocal', 'cafe')),
+		fc.oneof(
+			fc.constant(''),
+			fc.nat(140).map((bits) => `/${bits}`),
+		),
+	)
+	.map((parts) => parts.join(''));
+const value = fc.oneof(
+	nearly(number),
+	nearly(host),
+	nearly(host.map((text) => `https://${text}`)),
+	nearly(fc.array(network, { minLength: 1, maxLength: 3 }).map((parts) => parts.join(','))),
+	fc.constantFrom('true', 'false', '', ' '),
+	anyText,
+);
 const env = fc.dictionary(fc.constantFrom(...NAMES), value, { maxKeys: 5 });
 
 /** The configuration, or undefined after an error that is as it should be. */
@@ -45,7 +92,10 @@ describe('parseConfig', () => {
 			for (const [name, setting] of Object.entries(config)) {
 				assert.ok(typeof setting !== 'number' || (Number.isSafeInteger(setting) && setting >= 0), `${name} is ${String(setting)}`);
 			}
-			assert.deepEqual(Object.keys(config).filter((name) => !/^[A-Z0-9_]+$/.test(name)), []);
+			assert.deepEqual(
+				Object.keys(config).filter((name) => !/^[A-Z0-9_]+$/.test(name)),
+				[],
+			);
 		}),
 	);
 	check(

@@ -13,24 +13,44 @@ import { anyJson, anyText, digest, mutated, nearly, tag } from './arbitraries.ts
 import { assertHeader, check, orRefused } from './check.ts';
 
 const OWN = 'https://bh.cr';
-const host = fc.oneof(fc.domain(), fc.ipV4(), fc.ipV6().map((address) => `[${address}]`), fc.constantFrom('localhost', 'registry_proxy'));
+const host = fc.oneof(
+	fc.domain(),
+	fc.ipV4(),
+	fc.ipV6().map((address) => `[${address}]`),
+	fc.constantFrom('localhost', 'registry_proxy'),
+);
 const location = fc.oneof(
 	fc.webUrl({ withQueryParameters: true, withFragments: true }),
-	fc.constantFrom('https://registry:5000/v2/x', '//registry:5000/v2/x', 'http://registry:5000', '/v2/x?y=z', 'https://s3.example/x?X-Amz-Date=20261123T120000Z&X-Amz-Expires=1200', 'https://cdn.example/b?Expires=1795435200', 'https://blob.example/b?se=2026-11-23T13%3A00%3A00Z'),
+	fc.constantFrom(
+		'https://registry:5000/v2/x',
+		'//registry:5000/v2/x',
+		'http://registry:5000',
+		'/v2/x?y=z',
+		'https://s3.example/x?X-Amz-Date=20261123T120000Z&X-Amz-Expires=1200',
+		'https://cdn.example/b?Expires=1795435200',
+		'https://blob.example/b?se=2026-11-23T13%3A00%3A00Z',
+	),
 );
 
 describe('publicOrigin', () => {
 	check(
 		'is a clean origin, or refused',
-		fc.property(fc.constantFrom('http', 'https', 'ftp'), fc.option(nearly(fc.tuple(host, fc.constantFrom('', ':80', ':8443')).map((parts) => parts.join(''))), { nil: undefined }), (protocol, given) => {
-			const origin = orRefused(() => publicOrigin(undefined, protocol, given));
-			if (origin !== undefined) {
-				assert.match(origin, /^https?:\/\/[a-zA-Z0-9._:[\]-]+$/);
-				assert.equal(origin, `${protocol}://${given}`);
-			}
-		}),
+		fc.property(
+			fc.constantFrom('http', 'https', 'ftp'),
+			fc.option(nearly(fc.tuple(host, fc.constantFrom('', ':80', ':8443')).map((parts) => parts.join(''))), { nil: undefined }),
+			(protocol, given) => {
+				const origin = orRefused(() => publicOrigin(undefined, protocol, given));
+				if (origin !== undefined) {
+					assert.match(origin, /^https?:\/\/[a-zA-Z0-9._:[\]-]+$/);
+					assert.equal(origin, `${protocol}://${given}`);
+				}
+			},
+		),
 	);
-	check('takes every host', fc.property(host, (given) => assert.equal(publicOrigin(undefined, 'https', given), `https://${given}`)));
+	check(
+		'takes every host',
+		fc.property(host, (given) => assert.equal(publicOrigin(undefined, 'https', given), `https://${given}`)),
+	);
 });
 
 describe('rewriteLocation', () => {
@@ -67,38 +87,69 @@ describe('headerText and errorResponse', () => {
 	);
 	check(
 		'an error is an answer with clean headers and its sentence',
-		fc.property(fc.constantFrom(...(Object.keys(STATUS_OF_CODE) as ErrorCode[])), anyText, fc.boolean(), fc.option(nearly(fc.constantFrom('containerd/2', 'docker/29', 'buildkit/0.25')), { nil: undefined }), (code, message, forPeople, userAgent) => {
-			const { status, reason = '', headers, body } = errorResponse(new RegistryError(code, message, { forPeople }), userAgent);
-			[reason, ...Object.values(headers)].forEach(assertHeader);
-			assert.ok(status >= 400 && status < 600);
-			const shown = body.errors[0]!.message;
-			assert.doesNotMatch(shown, /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u);
-			// Spaces aside, which stand for what terminals would obey or not show, it is the sentence.
-			const letters = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp} ]/gu;
-			assert.equal(shown.replace(letters, ''), message.replace(letters, ''));
-			assert.equal(STATUS_OF_CODE[body.errors[0]!.code], status);
-		}),
+		fc.property(
+			fc.constantFrom(...(Object.keys(STATUS_OF_CODE) as ErrorCode[])),
+			anyText,
+			fc.boolean(),
+			fc.option(nearly(fc.constantFrom('containerd/2', 'docker/29', 'buildkit/0.25')), { nil: undefined }),
+			(code, message, forPeople, userAgent) => {
+				const { status, reason = '', headers, body } = errorResponse(new RegistryError(code, message, { forPeople }), userAgent);
+				[reason, ...Object.values(headers)].forEach(assertHeader);
+				assert.ok(status >= 400 && status < 600);
+				const shown = body.errors[0]!.message;
+				assert.doesNotMatch(shown, /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u);
+				// Spaces aside, which stand for what terminals would obey or not show, it is the sentence.
+				const letters = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp} ]/gu;
+				assert.equal(shown.replace(letters, ''), message.replace(letters, ''));
+				assert.equal(STATUS_OF_CODE[body.errors[0]!.code], status);
+			},
+		),
 	);
 	check(
 		"an upstream's refusal is an answer with clean headers",
-		fc.property(fc.integer({ min: 400, max: 999 }), fc.constantFrom('manifest', 'blob', 'tags', 'ping'), anyText, (status, kind, retryAfter) => {
-			const error = upstreamStatusError(status, { kind, name: 'org/app', item: 'latest' }, { 'retry-after': retryAfter });
-			assert.ok(error.statusCode >= 400 && error.statusCode < 600);
-			assert.ok(error.statusCode !== 500);
-			Object.values(error.headers).forEach(assertHeader);
-		}),
+		fc.property(
+			fc.integer({ min: 400, max: 999 }),
+			fc.constantFrom('manifest', 'blob', 'tags', 'ping'),
+			anyText,
+			(status, kind, retryAfter) => {
+				const error = upstreamStatusError(status, { kind, name: 'org/app', item: 'latest' }, { 'retry-after': retryAfter });
+				assert.ok(error.statusCode >= 400 && error.statusCode < 600);
+				assert.ok(error.statusCode !== 500);
+				Object.values(error.headers).forEach(assertHeader);
+			},
+		),
 	);
 });
 
 describe('forwarded headers', () => {
-	const names = ['accept', 'range', 'user-agent', 'authorization', 'cookie', 'host', 'connection', 'transfer-encoding', 'content-length', 'location', 'www-authenticate', 'set-cookie', '__proto__', 'constructor'];
-	const headers = fc.dictionary(fc.oneof(fc.constantFrom(...names), anyText), fc.oneof(anyText, fc.array(anyText, { maxLength: 2 })), { maxKeys: 6 });
+	const names = [
+		'accept',
+		'range',
+		'user-agent',
+		'authorization',
+		'cookie',
+		'host',
+		'connection',
+		'transfer-encoding',
+		'content-length',
+		'location',
+		'www-authenticate',
+		'set-cookie',
+		'__proto__',
+		'constructor',
+	];
+	const headers = fc.dictionary(fc.oneof(fc.constantFrom(...names), anyText), fc.oneof(anyText, fc.array(anyText, { maxLength: 2 })), {
+		maxKeys: 6,
+	});
 	check(
 		'to the registry are of a short list, and unchanged',
 		fc.property(headers, (given) => {
 			const forwarded = forwardedRequestHeaders(given);
 			for (const [key, value] of Object.entries(forwarded)) {
-				assert.ok(['accept', 'accept-encoding', 'range', 'if-range', 'if-none-match', 'if-modified-since', 'user-agent'].includes(key), key);
+				assert.ok(
+					['accept', 'accept-encoding', 'range', 'if-range', 'if-none-match', 'if-modified-since', 'user-agent'].includes(key),
+					key,
+				);
 				assert.equal(value, given[key]);
 			}
 			assert.equal(Object.getPrototypeOf(forwarded), Object.prototype);
@@ -141,13 +192,29 @@ describe('tagPage', () => {
 describe('manifests', () => {
 	check(
 		'of any content refer to digests only',
-		fc.property(fc.oneof(anyJson, fc.record({ config: anyJson, layers: fc.array(fc.oneof(anyJson, fc.record({ digest: nearly(digest) })), { maxLength: 4 }), manifests: anyJson })), digest, (content, own) => {
-			const found = digestsIn({ bytes: Buffer.from(JSON.stringify(content)), mediaType: 'x/y', digest: own });
-			assert.equal(found[0], own);
-			assert.ok(found.every(isDigest));
-		}),
+		fc.property(
+			fc.oneof(
+				anyJson,
+				fc.record({
+					config: anyJson,
+					layers: fc.array(fc.oneof(anyJson, fc.record({ digest: nearly(digest) })), { maxLength: 4 }),
+					manifests: anyJson,
+				}),
+			),
+			digest,
+			(content, own) => {
+				const found = digestsIn({ bytes: Buffer.from(JSON.stringify(content)), mediaType: 'x/y', digest: own });
+				assert.equal(found[0], own);
+				assert.ok(found.every(isDigest));
+			},
+		),
 	);
-	check('of any bytes refer to themselves at least', fc.property(fc.uint8Array({ maxLength: 60 }), digest, (bytes, own) => assert.equal(digestsIn({ bytes: Buffer.from(bytes), mediaType: 'x/y', digest: own })[0], own)));
+	check(
+		'of any bytes refer to themselves at least',
+		fc.property(fc.uint8Array({ maxLength: 60 }), digest, (bytes, own) =>
+			assert.equal(digestsIn({ bytes: Buffer.from(bytes), mediaType: 'x/y', digest: own })[0], own),
+		),
+	);
 	check(
 		'are conditions on any header without failing',
 		fc.property(mutated(digest.map((text) => `"${text}"`)), digest, (header, own) => {

@@ -30,8 +30,62 @@ const LENGTHS = [4, 16, 64, 256].map((kibibytes) => kibibytes * 1024);
 const DEADLINE_MS = 120_000;
 
 /** What is repeated: each character that a grammar cares for, and pairs over which a careless expression would try every split. */
-const UNITS = [' ', '\t', ',', '"', '\\', '\\"', '-', '_', '__', '.', '/', ':', '=', '~', '%', '%41', '%zz', '&', ';', '@', '+', '[', 'a', '0', 'A', 'ä', '\ud800', '\0', '\n'];
-const PAIRS = ['a-', 'a.', 'a,', 'a/', 'a=', 'a:', 'a ', ' a', '0.', '1.1', '::', ', ', '="', 'a="b",', 'realm="', 'bearer ', ',bearer', 'a&scope=', 'scope=a:b:c&', 'a:b:c ', '{"', '[[', 'v2/'];
+const UNITS = [
+	' ',
+	'\t',
+	',',
+	'"',
+	'\\',
+	'\\"',
+	'-',
+	'_',
+	'__',
+	'.',
+	'/',
+	':',
+	'=',
+	'~',
+	'%',
+	'%41',
+	'%zz',
+	'&',
+	';',
+	'@',
+	'+',
+	'[',
+	'a',
+	'0',
+	'A',
+	'ä',
+	'\ud800',
+	'\0',
+	'\n',
+];
+const PAIRS = [
+	'a-',
+	'a.',
+	'a,',
+	'a/',
+	'a=',
+	'a:',
+	'a ',
+	' a',
+	'0.',
+	'1.1',
+	'::',
+	', ',
+	'="',
+	'a="b",',
+	'realm="',
+	'bearer ',
+	',bearer',
+	'a&scope=',
+	'scope=a:b:c&',
+	'a:b:c ',
+	'{"',
+	'[[',
+	'v2/',
+];
 const ENDS = ['', '!', '\n'];
 
 const KEY = sealingKey('a secret of at least thirty-two characters');
@@ -40,7 +94,11 @@ const pages = { n: 10, last: undefined };
 
 /** Every function that reads a text from outside, with beginnings that lead deep into it. */
 const PARSERS: [name: string, parse: (text: string) => unknown, beginnings?: string[]][] = [
-	['parseRegistryRequest', parseRegistryRequest, ['/v2/', '/v2/org/app/manifests/', '/v2/org/app/tags/list?n=1&last=', '/v2/org/app/referrers/sha256:']],
+	[
+		'parseRegistryRequest',
+		parseRegistryRequest,
+		['/v2/', '/v2/org/app/manifests/', '/v2/org/app/tags/list?n=1&last=', '/v2/org/app/referrers/sha256:'],
+	],
 	['parseReference', parseReference, ['org/', 'v2/']],
 	['parseRelease', parseRelease, ['v', '2.']],
 	['isName', isName, ['a/']],
@@ -59,7 +117,11 @@ const PARSERS: [name: string, parse: (text: string) => unknown, beginnings?: str
 	['callerWithPassword', (text) => callerWithPassword(text, text), []],
 	['callerWithSecret', callerWithSecret, []],
 	['parseTokenQuery', (text) => parseTokenQuery(new URLSearchParams(text), text), ['scope=', 'scope=repository:']],
-	['parseTokenForm', (text) => parseTokenForm(new URLSearchParams(text), undefined), ['grant_type=password&password=', 'grant_type=refresh_token&refresh_token=']],
+	[
+		'parseTokenForm',
+		(text) => parseTokenForm(new URLSearchParams(text), undefined),
+		['grant_type=password&password=', 'grant_type=refresh_token&refresh_token='],
+	],
 	['publicOrigin', (text) => publicOrigin(undefined, 'https', text), ['a', '[', 'a:']],
 	['rewriteLocation', (text) => rewriteLocation(text, 'https://registry', 'https://bh.cr'), ['https://registry/', '//', 'https://']],
 	['signedUntil', signedUntil, ['https://s3/?', 'https://s3/?X-Amz-Date=', 'https://s3/?se=']],
@@ -71,9 +133,11 @@ const PARSERS: [name: string, parse: (text: string) => unknown, beginnings?: str
 	['digestsIn', (text) => digestsIn({ bytes: Buffer.from(text), mediaType: '', digest: '' }), ['{"layers":[', '[', '{"config":"']],
 	['closestVersion', (text) => closestVersion(text, text.split(',').slice(0, 100)), ['v', '1.']],
 	['clientKey', clientKey, ['::ffff:', '1::']],
-	...['TRUST_PROXY', 'API_URL', 'API_HOST', 'RESOLUTION_TTL'].map(
-		(setting): [string, (text: string) => unknown, string[]] => [`parseConfig, of ${setting}`, (text) => parseConfig({ [setting]: text }), ['10.0.0.1,', 'https://', 'a']],
-	),
+	...['TRUST_PROXY', 'API_URL', 'API_HOST', 'RESOLUTION_TTL'].map((setting): [string, (text: string) => unknown, string[]] => [
+		`parseConfig, of ${setting}`,
+		(text) => parseConfig({ [setting]: text }),
+		['10.0.0.1,', 'https://', 'a'],
+	]),
 ];
 
 function sweep(parse: (text: string) => unknown, beginnings: string[]): void {
@@ -85,7 +149,10 @@ function sweep(parse: (text: string) => unknown, beginnings: string[]): void {
 					try {
 						parse(text);
 					} catch (error) {
-						assert.ok(error instanceof RegistryError || error instanceof ConfigError, `threw ${String(error)} at ${length} times ${JSON.stringify(unit)}`);
+						assert.ok(
+							error instanceof RegistryError || error instanceof ConfigError,
+							`threw ${String(error)} at ${length} times ${JSON.stringify(unit)}`,
+						);
 					}
 				}
 			}

@@ -8,8 +8,14 @@ import { check } from './check.ts';
 import { isNameByHand } from './oracles.ts';
 
 describe('names and digests', () => {
-	check('isName says what the grammar says', fc.property(nearly(name), (text) => assert.equal(isName(text), isNameByHand(text))));
-	check('isName takes every name', fc.property(name, (text) => assert.ok(isName(text))));
+	check(
+		'isName says what the grammar says',
+		fc.property(nearly(name), (text) => assert.equal(isName(text), isNameByHand(text))),
+	);
+	check(
+		'isName takes every name',
+		fc.property(name, (text) => assert.ok(isName(text))),
+	);
 	check(
 		'a name leads nowhere but to itself',
 		fc.property(nearly(name), (text) => {
@@ -20,7 +26,11 @@ describe('names and digests', () => {
 	check(
 		'isRepository says what the grammar says',
 		fc.property(nearly(repository), (text) => {
-			const isOne = text.startsWith('v2/') && text.length >= 35 && text.length <= 67 && [...text.slice(3)].every((character) => '0123456789abcdef'.includes(character));
+			const isOne =
+				text.startsWith('v2/') &&
+				text.length >= 35 &&
+				text.length <= 67 &&
+				[...text.slice(3)].every((character) => '0123456789abcdef'.includes(character));
 			assert.equal(isRepository(text), isOne);
 		}),
 	);
@@ -28,8 +38,14 @@ describe('names and digests', () => {
 		'isDigest says what the grammar says',
 		fc.property(nearly(digest), (text) => {
 			const [algorithm = '', hex = '', ...rest] = text.split(':');
-			const length = new Map([['sha256', 64], ['sha512', 128]]).get(algorithm);
-			assert.equal(isDigest(text), hex.length === length && rest.length === 0 && [...hex].every((character) => '0123456789abcdef'.includes(character)));
+			const length = new Map([
+				['sha256', 64],
+				['sha512', 128],
+			]).get(algorithm);
+			assert.equal(
+				isDigest(text),
+				hex.length === length && rest.length === 0 && [...hex].every((character) => '0123456789abcdef'.includes(character)),
+			);
 		}),
 	);
 	check(
@@ -40,5 +56,8 @@ describe('names and digests', () => {
 			assert.ok(!isDigest(text));
 		}),
 	);
-	check('isFallbackTag takes every fallback tag', fc.property(fallbackTag, (text) => assert.ok(isFallbackTag(text))));
+	check(
+		'isFallbackTag takes every fallback tag',
+		fc.property(fallbackTag, (text) => assert.ok(isFallbackTag(text))),
+	);
 });

@@ -10,7 +10,11 @@ import { anyText, component, name, nearly, repository, tag } from './arbitraries
 import { check } from './check.ts';
 import { isNameByHand, TRACKED } from './oracles.ts';
 
-const release = fc.oneof(component, tag, fc.constantFrom(...TRACKED, 'v2', 'v2.4', '2', '2.4', '2.4.0', 'abcdef0', '0123456789abcdef0123456789abcdef01234567'));
+const release = fc.oneof(
+	component,
+	tag,
+	fc.constantFrom(...TRACKED, 'v2', 'v2.4', '2', '2.4', '2.4.0', 'abcdef0', '0123456789abcdef0123456789abcdef01234567'),
+);
 
 describe('parseReference', () => {
 	check(
@@ -55,11 +59,16 @@ describe('parseRelease', () => {
 
 describe('the queries', () => {
 	/** All names of properties in a value. */
-	const keysOf = (value: unknown): string[] => (typeof value === 'object' && value !== null ? [...(Array.isArray(value) ? [] : Object.keys(value)), ...Object.values(value).flatMap(keysOf)] : []);
-	const known = new Set(['2.4', 'abcdef0', undefined].flatMap((text) => {
-		const reference = { slug: 'org/app', release: text === undefined ? undefined : parseRelease(text) };
-		return [...keysOf(releaseQuery(reference)), ...keysOf(explanationQuery(reference))];
-	}));
+	const keysOf = (value: unknown): string[] =>
+		typeof value === 'object' && value !== null
+			? [...(Array.isArray(value) ? [] : Object.keys(value)), ...Object.values(value).flatMap(keysOf)]
+			: [];
+	const known = new Set(
+		['2.4', 'abcdef0', undefined].flatMap((text) => {
+			const reference = { slug: 'org/app', release: text === undefined ? undefined : parseRelease(text) };
+			return [...keysOf(releaseQuery(reference)), ...keysOf(explanationQuery(reference))];
+		}),
+	);
 
 	check(
 		'have texts of the caller as values only',
@@ -73,7 +82,9 @@ describe('the queries', () => {
 });
 
 /** Of few parts, so that different names are often nearly the same. */
-const similarName = fc.array(fc.constantFrom('a', 'b', 'a-b', 'latest', 'pinned', 'v2', '2', '2.4'), { minLength: 2, maxLength: 4 }).map((parts) => parts.join('/'));
+const similarName = fc
+	.array(fc.constantFrom('a', 'b', 'a-b', 'latest', 'pinned', 'v2', '2', '2.4'), { minLength: 2, maxLength: 4 })
+	.map((parts) => parts.join('/'));
 const similarText = fc.string({ unit: fc.constantFrom('a', 'b', '/', '-', 'latest', '2'), maxLength: 5 });
 const caller: Arbitrary<Caller> = fc
 	.oneof(

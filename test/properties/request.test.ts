@@ -11,7 +11,9 @@ const reference = fc.oneof(tag, digest, fallbackTag);
 const target = fc.oneof(
 	fc.tuple(name, reference).map(([text, item]) => `/v2/${text}/manifests/${item}`),
 	fc.tuple(name, digest).map(([text, item]) => `/v2/${text}/blobs/${item}`),
-	fc.tuple(name, digest, fc.constantFrom('', '?artifactType=application/x', '?artifactType=a%2Fb%2Bc')).map(([text, item, query]) => `/v2/${text}/referrers/${item}${query}`),
+	fc
+		.tuple(name, digest, fc.constantFrom('', '?artifactType=application/x', '?artifactType=a%2Fb%2Bc'))
+		.map(([text, item, query]) => `/v2/${text}/referrers/${item}${query}`),
 	fc.tuple(name, fc.constantFrom('', '?n=5', '?n=5&last=2.4.0', '?last=x&ns=y')).map(([text, query]) => `/v2/${text}/tags/list${query}`),
 	fc.constantFrom('/v2/', '/v2/_catalog', '/v2/_catalog?n=1'),
 );
@@ -64,11 +66,13 @@ function upstreamPath(request: RegistryRequest, hash: string): string | undefine
 
 /** Some of the characters as percent escapes, of either case. */
 function escaped(text: string, which: readonly number[]): string {
-	return [...text].map((character, i) => {
-		const choice = which[i % Math.max(1, which.length)] ?? 0;
-		const escape = `%${character.charCodeAt(0).toString(16).padStart(2, '0')}`;
-		return choice === 1 ? escape : choice === 2 ? escape.toUpperCase() : character;
-	}).join('');
+	return [...text]
+		.map((character, i) => {
+			const choice = which[i % Math.max(1, which.length)] ?? 0;
+			const escape = `%${character.charCodeAt(0).toString(16).padStart(2, '0')}`;
+			return choice === 1 ? escape : choice === 2 ? escape.toUpperCase() : character;
+		})
+		.join('');
 }
 
 describe('parseRegistryRequest', () => {

@@ -14,7 +14,9 @@ const scope: Arbitrary<Scope> = fc.record(
 	},
 	{ noNullPrototype: true },
 );
-const parameters = fc.array(nearly(fc.array(scope.map(formatScope), { minLength: 1, maxLength: 3 }).map((list) => list.join(' '))), { maxLength: 4 });
+const parameters = fc.array(nearly(fc.array(scope.map(formatScope), { minLength: 1, maxLength: 3 }).map((list) => list.join(' '))), {
+	maxLength: 4,
+});
 
 describe('parseScopes', () => {
 	check(
@@ -46,6 +48,11 @@ describe('parseScopes', () => {
 	);
 	check(
 		'gives different scopes different texts',
-		fc.property(scope, scope, (a, b) => assert.equal(formatScope(a) === formatScope(b), JSON.stringify([a.type, a.name, a.actions]) === JSON.stringify([b.type, b.name, b.actions]))),
+		fc.property(scope, scope, (a, b) =>
+			assert.equal(
+				formatScope(a) === formatScope(b),
+				JSON.stringify([a.type, a.name, a.actions]) === JSON.stringify([b.type, b.name, b.actions]),
+			),
+		),
 	);
 });

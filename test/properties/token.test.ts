@@ -19,10 +19,18 @@ const record = <T>(model: { [K in keyof T]: Arbitrary<T[K]> }): Arbitrary<T> => 
 const grant: Arbitrary<Grant> = fc.oneof(
 	record<Grant>({ kind: fc.constant('image' as const), repository, version: fc.oneof(version, fc.constant('')) } as never),
 	record<Grant>({ kind: fc.constant('fleet' as const) } as never),
-	record<Grant>({ kind: fc.constant('failure' as const), code: fc.constantFrom(...CODES), message: fc.string({ unit: 'binary', maxLength: 60 }) } as never),
+	record<Grant>({
+		kind: fc.constant('failure' as const),
+		code: fc.constantFrom(...CODES),
+		message: fc.string({ unit: 'binary', maxLength: 60 }),
+	} as never),
 );
 const token: Arbitrary<ClientToken> = record<ClientToken>({
-	upstream: fc.oneof(jwt, fc.constant(''), jwt.map((text) => `${text}~x`)),
+	upstream: fc.oneof(
+		jwt,
+		fc.constant(''),
+		jwt.map((text) => `${text}~x`),
+	),
 	grants: fc.uniqueArray(fc.tuple(name, grant), { maxLength: MAX_GRANTS, selector: ([key]) => key }).map((entries) => new Map(entries)),
 	sealed: fc.option(base64urlText, { nil: undefined }),
 });
@@ -42,7 +50,10 @@ function assertValid({ upstream, grants, sealed }: ClientToken): void {
 				break;
 			case 'failure': {
 				assert.ok(STATUS_OF_CODE[granted.code] < 500 && granted.message.length <= 500);
-				const { headers, reason = '' } = errorResponse(new RegistryError(granted.code, granted.message, { forPeople: true }), 'containerd/2');
+				const { headers, reason = '' } = errorResponse(
+					new RegistryError(granted.code, granted.message, { forPeople: true }),
+					'containerd/2',
+				);
 				[reason, ...Object.values(headers)].forEach(assertHeader);
 			}
 		}
@@ -50,7 +61,10 @@ function assertValid({ upstream, grants, sealed }: ClientToken): void {
 }
 
 describe('tokens of clients', () => {
-	check('are read back as they were written', fc.property(token, (given) => assert.deepEqual(parseToken(formatToken(given)), given)));
+	check(
+		'are read back as they were written',
+		fc.property(token, (given) => assert.deepEqual(parseToken(formatToken(given)), given)),
+	);
 	check(
 		'are legal bearer tokens',
 		fc.property(token, (given) => assert.match(formatToken(given), /^[A-Za-z0-9._~+/-]+=*$/)),
@@ -69,21 +83,36 @@ describe('tokens of clients', () => {
 	);
 	check(
 		'are valid in every part or not read at all, whatever JSON is in them',
-		fc.property(jwt, fc.oneof(anyJson, fc.dictionary(fc.oneof(nearly(name), fc.constant('__proto__')), anyJson, { maxKeys: 4 }).map((n) => ({ n })), fc.record({ n: anyJson, s: anyJson })), (upstream, payload) => {
-			const read = parseToken(`${upstream}~${base64url(JSON.stringify(payload))}`);
-			if (read !== undefined) {
-				assertValid(read);
-			}
-		}),
+		fc.property(
+			jwt,
+			fc.oneof(
+				anyJson,
+				fc.dictionary(fc.oneof(nearly(name), fc.constant('__proto__')), anyJson, { maxKeys: 4 }).map((n) => ({ n })),
+				fc.record({ n: anyJson, s: anyJson }),
+			),
+			(upstream, payload) => {
+				const read = parseToken(`${upstream}~${base64url(JSON.stringify(payload))}`);
+				if (read !== undefined) {
+					assertValid(read);
+				}
+			},
+		),
 	);
 	check(
 		'are valid in every part or not read at all, whatever the entries of the map are',
-		fc.property(nearly(name), fc.oneof(fc.tuple(nearly(repository), nearly(version)), fc.record({ code: fc.oneof(fc.constantFrom(...Object.keys(STATUS_OF_CODE)), anyText), message: fc.oneof(anyText, anyJson) })), (key, entry) => {
-			const read = parseToken(`a.b.c~${base64url(JSON.stringify({ n: { [key]: entry } }))}`);
-			if (read !== undefined) {
-				assertValid(read);
-			}
-		}),
+		fc.property(
+			nearly(name),
+			fc.oneof(
+				fc.tuple(nearly(repository), nearly(version)),
+				fc.record({ code: fc.oneof(fc.constantFrom(...Object.keys(STATUS_OF_CODE)), anyText), message: fc.oneof(anyText, anyJson) }),
+			),
+			(key, entry) => {
+				const read = parseToken(`a.b.c~${base64url(JSON.stringify({ n: { [key]: entry } }))}`);
+				if (read !== undefined) {
+					assertValid(read);
+				}
+			},
+		),
 	);
 	check(
 		'of any bytes after the "~" are read or not, and that is all',
@@ -92,7 +121,13 @@ describe('tokens of clients', () => {
 });
 
 describe("the balena API's own tokens", () => {
-	const access = fc.array(fc.oneof(anyJson, fc.record({ type: fc.constantFrom('repository', 'registry'), name: nearly(repository), alias: nearly(name), actions: anyJson })), { maxLength: 20 });
+	const access = fc.array(
+		fc.oneof(
+			anyJson,
+			fc.record({ type: fc.constantFrom('repository', 'registry'), name: nearly(repository), alias: nearly(name), actions: anyJson }),
+		),
+		{ maxLength: 20 },
+	);
 	check(
 		'give only valid names and repositories',
 		fc.property(access, (entries) => {
@@ -103,25 +138,38 @@ describe("the balena API's own tokens", () => {
 	);
 	check(
 		'are read as far as they are legible',
-		fc.property(fc.oneof(anyText, anyJson.map((claims) => `h.${base64url(JSON.stringify(claims))}.s`)), (text) => {
-			const { expiresAt, access: entries } = readJwt(text);
-			assert.ok(expiresAt === undefined || typeof expiresAt === 'number');
-			assert.ok(!Number.isNaN(expiresAt));
-			assert.ok(Array.isArray(entries));
-		}),
+		fc.property(
+			fc.oneof(
+				anyText,
+				anyJson.map((claims) => `h.${base64url(JSON.stringify(claims))}.s`),
+			),
+			(text) => {
+				const { expiresAt, access: entries } = readJwt(text);
+				assert.ok(expiresAt === undefined || typeof expiresAt === 'number');
+				assert.ok(!Number.isNaN(expiresAt));
+				assert.ok(Array.isArray(entries));
+			},
+		),
 	);
 });
 
 describe('sealed credentials', () => {
 	const key = sealingKey('a secret of at least thirty-two characters');
-	const content: Arbitrary<Sealed> = record<Sealed>({ authorization: secret, slugs: fc.array(name, { minLength: 1, maxLength: 3 }), expiresAt: fc.integer({ min: 1, max: 2 ** 43 }) });
+	const content: Arbitrary<Sealed> = record<Sealed>({
+		authorization: secret,
+		slugs: fc.array(name, { minLength: 1, maxLength: 3 }),
+		expiresAt: fc.integer({ min: 1, max: 2 ** 43 }),
+	});
 
 	check(
 		'are read back for their fleets, until they expire, and for nothing else',
 		fc.property(content, name, fc.integer({ min: 0, max: 2 ** 43 }), (sealed, other, now) => {
 			const text = seal(sealed, key);
 			for (const slug of [...sealed.slugs, other]) {
-				assert.equal(unseal(text, slug, key, now), sealed.slugs.includes(slug) && now < sealed.expiresAt ? sealed.authorization : undefined);
+				assert.equal(
+					unseal(text, slug, key, now),
+					sealed.slugs.includes(slug) && now < sealed.expiresAt ? sealed.authorization : undefined,
+				);
 			}
 		}),
 	);
@@ -133,5 +181,16 @@ describe('sealed credentials', () => {
 			assert.equal(unseal(bytes.toString('base64url'), sealed.slugs[0]!, key, 0), undefined);
 		}),
 	);
-	check('are not made of other texts', fc.property(fc.oneof(anyText, printable, fc.uint8Array({ maxLength: 100 }).map((bytes) => Buffer.from(bytes).toString('base64url'))), name, (text, slug) => assert.equal(unseal(text, slug, key, 0), undefined)));
+	check(
+		'are not made of other texts',
+		fc.property(
+			fc.oneof(
+				anyText,
+				printable,
+				fc.uint8Array({ maxLength: 100 }).map((bytes) => Buffer.from(bytes).toString('base64url')),
+			),
+			name,
+			(text, slug) => assert.equal(unseal(text, slug, key, 0), undefined),
+		),
+	);
 });

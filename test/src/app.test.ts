@@ -48,8 +48,24 @@ describe('buildApp: requests that lead nowhere', () => {
 			[{ url: '/%' }, '400 UNSUPPORTED'],
 			[{ url: '/v2/Org/App/manifests/latest' }, '400 NAME_INVALID'],
 			[{ url: '/v2/org/../../x/manifests/latest' }, '404 UNSUPPORTED'],
-			[{ url: '/auth/v1/token', method: 'POST', payload: 'grant_type=x', headers: { 'content-type': 'application/x-www-form-urlencoded' } }, '400 UNSUPPORTED'],
-			[{ url: '/auth/v1/token', method: 'POST', payload: 'x'.repeat(70_000), headers: { 'content-type': 'application/x-www-form-urlencoded' } }, '413 UNSUPPORTED'],
+			[
+				{
+					url: '/auth/v1/token',
+					method: 'POST',
+					payload: 'grant_type=x',
+					headers: { 'content-type': 'application/x-www-form-urlencoded' },
+				},
+				'400 UNSUPPORTED',
+			],
+			[
+				{
+					url: '/auth/v1/token',
+					method: 'POST',
+					payload: 'x'.repeat(70_000),
+					headers: { 'content-type': 'application/x-www-form-urlencoded' },
+				},
+				'413 UNSUPPORTED',
+			],
 			[{ url: '/auth/v1/token', method: 'POST', payload: '<x/>', headers: { 'content-type': 'application/xml' } }, '415 UNSUPPORTED'],
 			[{ url: '/auth/v1/token', method: 'PUT' }, '405 UNSUPPORTED'],
 			[{ url: '/auth/v1/token', headers: { authorization: 'Basic !!!' } }, '401 UNAUTHORIZED'],

@@ -11,10 +11,14 @@ function clocked<V>(max = 10): { cache: LoadingCache<V>; at: (ms: number) => voi
 	return { cache, at: (ms) => (now = ms), stale };
 }
 
-const fresh = <V>(value: V, freshMs = 100, staleMs?: number) => async (): Promise<Loaded<V>> => ({ value, freshMs, staleMs });
-const failing = (message = 'down') => async (): Promise<never> => {
-	throw new Error(message);
-};
+const fresh =
+	<V>(value: V, freshMs = 100, staleMs?: number) =>
+	async (): Promise<Loaded<V>> => ({ value, freshMs, staleMs });
+const failing =
+	(message = 'down') =>
+	async (): Promise<never> => {
+		throw new Error(message);
+	};
 
 describe('LoadingCache: a value that is fresh for 100 ms and may stand in for 50 more', () => {
 	// What a second `get` gives at some time, by what its own load would give.
@@ -112,7 +116,10 @@ describe('LoadingCache: what is kept', () => {
 		for (const key of keys) {
 			await cache.get(key, fresh(`value of ${key}`));
 		}
-		assert.deepEqual(keys.map((key) => cache.peek(key)), keys.map((key) => `value of ${key}`));
+		assert.deepEqual(
+			keys.map((key) => cache.peek(key)),
+			keys.map((key) => `value of ${key}`),
+		);
 	});
 });
 
@@ -135,7 +142,10 @@ describe('LoadingCache: many at once', () => {
 	test('a load that fails fails for all who wait, and the next one starts anew', async () => {
 		const { cache } = clocked<string>();
 		const results = await Promise.allSettled([cache.get('k', failing('first')), cache.get('k', fresh('second'))]);
-		assert.deepEqual(results.map((result) => result.status), ['rejected', 'rejected']);
+		assert.deepEqual(
+			results.map((result) => result.status),
+			['rejected', 'rejected'],
+		);
 		assert.equal(await cache.get('k', fresh('third')), 'third');
 	});
 	test('different keys load side by side', async () => {
@@ -156,7 +166,13 @@ describe('LoadingCache: many at once', () => {
 
 describe('LoadingCache: a load that takes its time', () => {
 	/** A value for 100 ms that may stand in for 10 s more, and a load that has begun after that and does not end. */
-	async function hanging(t: TestContext): Promise<{ at: (ms: number) => void; stale: unknown[]; answer: PromiseWithResolvers<Loaded<string>>; cache: LoadingCache<string>; asked: Promise<string> }> {
+	async function hanging(t: TestContext): Promise<{
+		at: (ms: number) => void;
+		stale: unknown[];
+		answer: PromiseWithResolvers<Loaded<string>>;
+		cache: LoadingCache<string>;
+		asked: Promise<string>;
+	}> {
 		t.mock.timers.enable({ apis: ['setTimeout'] });
 		const { cache, at, stale } = clocked<string>();
 		await cache.get('k', fresh('old', 100, 10_000));
@@ -165,7 +181,8 @@ describe('LoadingCache: a load that takes its time', () => {
 		return { at, stale, answer, cache, asked: cache.get('k', () => answer.promise) };
 	}
 	/** What has come of a promise by the end of this turn. */
-	const state = (promise: Promise<string>): Promise<string> => Promise.race([promise.catch(String), new Promise<string>((resolve) => setImmediate(resolve, 'waits'))]);
+	const state = (promise: Promise<string>): Promise<string> =>
+		Promise.race([promise.catch(String), new Promise<string>((resolve) => setImmediate(resolve, 'waits'))]);
 
 	test('is waited for, for two seconds', async (t) => {
 		const { asked, stale } = await hanging(t);

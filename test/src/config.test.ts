@@ -18,13 +18,20 @@ function read(env: Env, ...names: (keyof Config)[]): unknown {
 }
 
 describe('parseConfig: nothing set', () => {
-	test('reaches balenaCloud', () => assert.deepEqual(read({}, 'API_URL', 'REGISTRY_URL'), ['https://api.balena-cloud.com', 'https://registry2.balena-cloud.com']));
+	test('reaches balenaCloud', () =>
+		assert.deepEqual(read({}, 'API_URL', 'REGISTRY_URL'), ['https://api.balena-cloud.com', 'https://registry2.balena-cloud.com']));
 	test('listens on port 80 of every address', () => assert.deepEqual(read({}, 'PROXY_PORT', 'PROXY_HOST'), [80, '::']));
 	test('trusts no proxy', () => assert.deepEqual(read({}, 'TRUST_PROXY'), [false]));
 	test('ignores tags', () => assert.deepEqual(read({}, 'TAGS'), ['ignore']));
-	test('durations are milliseconds', () => assert.deepEqual(read({}, 'RESOLUTION_TTL', 'API_TIMEOUT', 'STALE_TTL'), [60_000, 15_000, 3_600_000]));
-	test('other variables do not matter', () => assert.deepEqual(parseConfig({ PATH: '/bin', HOME: '/', constructor: 'x', toString: 'x', hasOwnProperty: 'x' }), parseConfig({})));
-	test('what is empty or blank is not set', () => assert.deepEqual(parseConfig({ PROXY_PORT: '', API_URL: ' ', TRUST_PROXY: '\t', TOKEN_SECRET: '\n', DNS_TLD: undefined }), parseConfig({})));
+	test('durations are milliseconds', () =>
+		assert.deepEqual(read({}, 'RESOLUTION_TTL', 'API_TIMEOUT', 'STALE_TTL'), [60_000, 15_000, 3_600_000]));
+	test('other variables do not matter', () =>
+		assert.deepEqual(parseConfig({ PATH: '/bin', HOME: '/', constructor: 'x', toString: 'x', hasOwnProperty: 'x' }), parseConfig({})));
+	test('what is empty or blank is not set', () =>
+		assert.deepEqual(
+			parseConfig({ PROXY_PORT: '', API_URL: ' ', TRUST_PROXY: '\t', TOKEN_SECRET: '\n', DNS_TLD: undefined }),
+			parseConfig({}),
+		));
 });
 
 describe('parseConfig: where the upstreams are', () => {
@@ -62,8 +69,14 @@ describe('parseConfig: what cannot be used stops the start with one line', () =>
 			[{ PROXY_PORT: '80.5' }, 'PROXY_PORT is "80.5", which cannot be used; accepted: a whole number from 0 to 65535'],
 			[{ PROXY_PORT: '0x50' }, 'PROXY_PORT is "0x50", which cannot be used; accepted: a whole number from 0 to 65535'],
 			[{ PROXY_PORT: ' 80' }, 'PROXY_PORT is " 80", which cannot be used; accepted: a whole number from 0 to 65535'],
-			[{ PROXY_PORT: '80\nAPI_URL is fine' }, 'PROXY_PORT is "80\\nAPI_URL is fine", which cannot be used; accepted: a whole number from 0 to 65535'],
-			[{ RATE_LIMIT_MAX: '9'.repeat(16) }, `RATE_LIMIT_MAX is "${'9'.repeat(16)}", which cannot be used; accepted: a whole number from 0 to 1000000000`],
+			[
+				{ PROXY_PORT: '80\nAPI_URL is fine' },
+				'PROXY_PORT is "80\\nAPI_URL is fine", which cannot be used; accepted: a whole number from 0 to 65535',
+			],
+			[
+				{ RATE_LIMIT_MAX: '9'.repeat(16) },
+				`RATE_LIMIT_MAX is "${'9'.repeat(16)}", which cannot be used; accepted: a whole number from 0 to 1000000000`,
+			],
 			[{ RESOLUTION_CACHE_SIZE: '0' }, 'RESOLUTION_CACHE_SIZE is "0", which cannot be used; accepted: a whole number from 1 to 10000000'],
 			[{ API_TIMEOUT: '0' }, 'API_TIMEOUT is "0", which cannot be used; accepted: seconds, from 0.001 to 604800'],
 			[{ RATE_LIMIT_WINDOW: '0.5' }, 'RATE_LIMIT_WINDOW is "0.5", which cannot be used; accepted: seconds, from 1 to 604800'],
@@ -78,14 +91,20 @@ describe('parseConfig: what cannot be used stops the start with one line', () =>
 			[{ REGISTRY_URL: 'https://registry?x' }, `REGISTRY_URL is "https://registry?x", which cannot be used; accepted: ${URL_WORDS}`],
 			[{ PUBLIC_URL: 'https://user:pass@bh.cr' }, `PUBLIC_URL is "https://user:pass@bh.cr", which cannot be used; accepted: ${URL_WORDS}`],
 			[{ PUBLIC_URL: 'https://bh.cr/#x' }, `PUBLIC_URL is "https://bh.cr/#x", which cannot be used; accepted: ${URL_WORDS}`],
-			[{ DNS_TLD: 'https://example.com' }, 'DNS_TLD is "https://example.com", which cannot be used; accepted: a domain name, such as example.com'],
+			[
+				{ DNS_TLD: 'https://example.com' },
+				'DNS_TLD is "https://example.com", which cannot be used; accepted: a domain name, such as example.com',
+			],
 			[{ DNS_TLD: '.example.com' }, 'DNS_TLD is ".example.com", which cannot be used; accepted: a domain name, such as example.com'],
 			// "api.10.0.0.1" is no address, and no name either.
 			[{ DNS_TLD: '10.0.0.1' }, 'DNS_TLD is "10.0.0.1", which cannot be used; accepted: a domain name, such as example.com'],
 			[{ API_HOST: 'api/v6' }, `API_HOST is "api/v6", which cannot be used; accepted: ${HOST_WORDS}`],
 			[{ API_HOST: 'api:99999' }, `API_HOST is "api:99999", which cannot be used; accepted: ${HOST_WORDS}`],
 			[{ REGISTRY2_HOST: '10.0.0.256' }, `REGISTRY2_HOST is "10.0.0.256", which cannot be used; accepted: ${HOST_WORDS}`],
-			[{ TLS_CERT: '/nowhere', TLS_KEY: '/nowhere' }, 'TLS_CERT is "/nowhere", which cannot be used; accepted: the path of a readable file'],
+			[
+				{ TLS_CERT: '/nowhere', TLS_KEY: '/nowhere' },
+				'TLS_CERT is "/nowhere", which cannot be used; accepted: the path of a readable file',
+			],
 			[{ TLS_CERT: fileURLToPath(import.meta.url) }, 'TLS_CERT is set but TLS_KEY is not; accepted: both, or neither'],
 			[{ TLS_KEY: fileURLToPath(import.meta.url) }, 'TLS_KEY is set but TLS_CERT is not; accepted: both, or neither'],
 			// A secret is not shown, not even one that is too short.

@@ -27,7 +27,10 @@ describe('RegistryError: code, status and body', () => {
 	test('those are all', () => assert.equal(Object.keys(STATUS_OF_CODE).length, 14));
 	test('a status of its own', () => assert.equal(new RegistryError('UNSUPPORTED', 'm', { status: 404 }).statusCode, 404));
 	test('body', () => assert.deepEqual(new RegistryError('DENIED', 'm').body, { errors: [{ code: 'DENIED', message: 'm' }] }));
-	test('body with detail', () => assert.deepEqual(new RegistryError('DENIED', 'm', { detail: null }).body, { errors: [{ code: 'DENIED', message: 'm', detail: null }] }));
+	test('body with detail', () =>
+		assert.deepEqual(new RegistryError('DENIED', 'm', { detail: null }).body, {
+			errors: [{ code: 'DENIED', message: 'm', detail: null }],
+		}));
 	test('the cause is not in the body', () => {
 		const error = new RegistryError('UNAVAILABLE', 'm', { cause: new Error('connect ECONNREFUSED 10.0.0.1:443') });
 		assert.doesNotMatch(JSON.stringify(error.body), /10\.0\.0\.1/);
@@ -45,7 +48,8 @@ describe('RegistryError: code, status and body', () => {
 
 describe('upstreamError: 504 for time-outs, 502 for the rest, no address for either', () => {
 	const coded = (code: string, cause?: unknown): Error => Object.assign(new Error('10.0.0.1:443', { cause }), { code });
-	const nested = (depth: number): Error => (depth === 0 ? coded('UND_ERR_HEADERS_TIMEOUT') : new Error('outer', { cause: nested(depth - 1) }));
+	const nested = (depth: number): Error =>
+		depth === 0 ? coded('UND_ERR_HEADERS_TIMEOUT') : new Error('outer', { cause: nested(depth - 1) });
 	table<unknown>(
 		[
 			[coded('UND_ERR_CONNECT_TIMEOUT'), 504],
@@ -83,7 +87,10 @@ describe('upstreamError: 504 for time-outs, 502 for the rest, no address for eit
 	});
 	test('says which upstream', () => {
 		assert.equal(upstreamError('API', undefined).message, 'the balena API could not be reached; try again in a moment');
-		assert.equal(upstreamError('registry', coded('ETIMEDOUT')).message, 'the balena registry did not answer in time; try again in a moment');
+		assert.equal(
+			upstreamError('registry', coded('ETIMEDOUT')).message,
+			'the balena registry did not answer in time; try again in a moment',
+		);
 	});
 });
 

@@ -9,7 +9,11 @@ import { listen } from '../upstream/listen.ts';
  * @param choose which replica gets a request, the nth one
  * @returns where it listens until the test ends
  */
-export async function balance(t: TestContext, replicas: Pick<Proxy, 'url'>[], choose: (request: IncomingMessage, n: number) => number): Promise<{ url: string; host: string }> {
+export async function balance(
+	t: TestContext,
+	replicas: Pick<Proxy, 'url'>[],
+	choose: (request: IncomingMessage, n: number) => number,
+): Promise<{ url: string; host: string }> {
 	const { server, url, close } = await listen();
 	t.after(close);
 	let n = 0;

@@ -64,7 +64,8 @@ export async function closedPort(): Promise<string> {
 
 /** @returns the URL of a port that takes no further connection, until the test ends: packets to it are lost, as behind a firewall. The kernel's queue is full, and nobody empties it. */
 export async function unresponsivePort(t: TestContext): Promise<string> {
-	const program = 'require("net").createServer().listen({ port: 0, host: "127.0.0.1", backlog: 1 }, function () { process.send(this.address().port) })';
+	const program =
+		'require("net").createServer().listen({ port: 0, host: "127.0.0.1", backlog: 1 }, function () { process.send(this.address().port) })';
 	const child = spawn(process.execPath, ['--eval', program], { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });
 	const [port] = (await once(child, 'message')) as [number];
 	child.kill('SIGSTOP');
@@ -81,6 +82,8 @@ export async function unresponsivePort(t: TestContext): Promise<string> {
 export function httpAnswer(status: string, headers: Record<string, string>, body: Buffer | string = ''): Buffer {
 	const bytes = Buffer.from(body);
 	const saysLength = Object.keys(headers).some((name) => /^(content-length|transfer-encoding)$/i.test(name));
-	const lines = Object.entries({ ...headers, ...(saysLength ? {} : { 'Content-Length': String(bytes.length) }) }).map(([name, value]) => `${name}: ${value}\r\n`);
+	const lines = Object.entries({ ...headers, ...(saysLength ? {} : { 'Content-Length': String(bytes.length) }) }).map(
+		([name, value]) => `${name}: ${value}\r\n`,
+	);
 	return Buffer.concat([Buffer.from(`HTTP/1.1 ${status}\r\n${lines.join('')}\r\n`), bytes]);
 }

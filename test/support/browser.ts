@@ -30,8 +30,22 @@ export interface Screen {
 	javascript?: boolean;
 }
 
-const FLAGS = ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync', '--hide-scrollbars', '--remote-debugging-port=0'];
-const KEYS = { Enter: { key: 'Enter', code: 'Enter', windowsVirtualKeyCode: 13, text: '\r' }, Tab: { key: 'Tab', code: 'Tab', windowsVirtualKeyCode: 9 } };
+const FLAGS = [
+	'--headless',
+	'--no-sandbox',
+	'--disable-gpu',
+	'--disable-quic',
+	'--no-first-run',
+	'--disable-background-networking',
+	'--disable-component-update',
+	'--disable-sync',
+	'--hide-scrollbars',
+	'--remote-debugging-port=0',
+];
+const KEYS = {
+	Enter: { key: 'Enter', code: 'Enter', windowsVirtualKeyCode: 13, text: '\r' },
+	Tab: { key: 'Tab', code: 'Tab', windowsVirtualKeyCode: 9 },
+};
 
 /** Starts a Chromium of the test's own, with an empty profile, and ends it with the test. */
 export async function openTab(t: TestContext, { width = 1280, scheme = 'light', javascript = true }: Screen = {}): Promise<Tab> {
@@ -92,7 +106,10 @@ async function attach(socket: WebSocket): Promise<Tab> {
 			loaded.splice(0).forEach((resolve) => resolve());
 		} else if (method === 'Runtime.exceptionThrown') {
 			complaints.push(params.exceptionDetails.exception?.description ?? params.exceptionDetails.text);
-		} else if (method === 'Log.entryAdded' && !params.entry.text.startsWith('Failed to load resource: the server responded with a status')) {
+		} else if (
+			method === 'Log.entryAdded' &&
+			!params.entry.text.startsWith('Failed to load resource: the server responded with a status')
+		) {
 			complaints.push(params.entry.text);
 		} else if (method === 'Audits.issueAdded' && params.issue.code === 'ContentSecurityPolicyIssue') {
 			complaints.push(JSON.stringify(params.issue.details));

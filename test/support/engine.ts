@@ -34,11 +34,19 @@ export function needsEngine(): { skip: string | false } {
  * @param options another generation of it, with what it needs
  * @throws with its log where it does not come up
  */
-export async function startEngine({ command = 'dockerd', args = [], env: daemonEnv = {} }: { command?: string; args?: string[]; env?: Record<string, string> } = {}): Promise<Engine> {
+export async function startEngine({
+	command = 'dockerd',
+	args = [],
+	env: daemonEnv = {},
+}: { command?: string; args?: string[]; env?: Record<string, string> } = {}): Promise<Engine> {
 	const directory = await mkdtemp(join(tmpdir(), 'engine-'));
 	const socket = `unix://${directory}/docker.sock`;
 	const place = ['--data-root', `${directory}/data`, '--exec-root', `${directory}/exec`, '--pidfile', `${directory}/pid`, '--host', socket];
-	const daemon = spawn('/bin/sh', ['-c', UNTIL_STDIN_CLOSES, command, '--iptables=false', '--ip6tables=false', '--bridge=none', ...place, ...args], { env: { ...process.env, ...daemonEnv }, stdio: ['pipe', 'pipe', 'pipe'] });
+	const daemon = spawn(
+		'/bin/sh',
+		['-c', UNTIL_STDIN_CLOSES, command, '--iptables=false', '--ip6tables=false', '--bridge=none', ...place, ...args],
+		{ env: { ...process.env, ...daemonEnv }, stdio: ['pipe', 'pipe', 'pipe'] },
+	);
 	const exited = once(daemon, 'exit');
 	let log = '';
 	daemon.stdout.on('data', (chunk: Buffer) => (log += chunk.toString()));
@@ -58,7 +66,12 @@ export async function startEngine({ command = 'dockerd', args = [], env: daemonE
 			throw new Error(`dockerd did not come up:\n${log}`);
 		}
 	}
-	return { directory, docker, stop, login: (host, key) => run('docker', ['login', '--username', 'anyone', '--password-stdin', host], { env, input: key }) };
+	return {
+		directory,
+		docker,
+		stop,
+		login: (host, key) => run('docker', ['login', '--username', 'anyone', '--password-stdin', host], { env, input: key }),
+	};
 }
 
 /** @returns what is left of an engine that has been stopped: mounts, and the command lines of processes */

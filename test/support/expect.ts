@@ -36,7 +36,10 @@ export function assertTold(answer: Answer, told: Told, proxy: Proxy, secrets: re
 	if (told.status >= 500) {
 		const entry = logged(proxy, (line) => line.level >= 50 && line.msg === errors[0]!.message);
 		assert.ok(entry !== undefined, `no error line says "${errors[0]!.message}"`);
-		assert.ok(logged(proxy, (line) => line.msg === 'request' && line.status === told.status && line.reqId === entry.reqId), 'no line of the request');
+		assert.ok(
+			logged(proxy, (line) => line.msg === 'request' && line.status === told.status && line.reqId === entry.reqId),
+			'no line of the request',
+		);
 	}
 }
 
@@ -44,7 +47,10 @@ export function assertTold(answer: Answer, told: Told, proxy: Proxy, secrets: re
 export function assertDiscreet(answer: Answer, secrets: readonly string[] = []): void {
 	const { 'www-authenticate': _challenge, ...headers } = answer.headers;
 	const text = `${answer.reason} ${JSON.stringify(headers)} ${answer.text}`;
-	assert.doesNotMatch(text, /\b\d{1,3}(\.\d{1,3}){3}\b|localhost|ECONN|ENOTFOUND|EAI_|UND_ERR|undici|node:|node_modules|\.ts:\d|\bat .*:\d+:\d+/);
+	assert.doesNotMatch(
+		text,
+		/\b\d{1,3}(\.\d{1,3}){3}\b|localhost|ECONN|ENOTFOUND|EAI_|UND_ERR|undici|node:|node_modules|\.ts:\d|\bat .*:\d+:\d+/,
+	);
 	assert.ok(!text.split(/[\s"'[\]()]+/).some((word) => isIP(word) !== 0), text);
 	for (const secret of secrets) {
 		assert.ok(!text.includes(secret), text);
@@ -67,7 +73,11 @@ export interface Line {
 
 /** @returns the first log line that a condition holds for */
 export function logged(proxy: Proxy, condition: (line: Line) => boolean): Line | undefined {
-	return proxy.log.flatMap((text) => text.split('\n')).filter((text) => text !== '').map((text) => JSON.parse(text) as Line).find(condition);
+	return proxy.log
+		.flatMap((text) => text.split('\n'))
+		.filter((text) => text !== '')
+		.map((text) => JSON.parse(text) as Line)
+		.find(condition);
 }
 
 /** Waits until something has happened, by asking every few milliseconds. @throws where the test's time is over */

@@ -18,9 +18,21 @@ export interface ServiceProcess {
 }
 
 /** Starts `node src/server.ts` on a free port. It is killed with the test, if it has not ended by then. */
-export async function startProcess(t: TestContext, upstream: { apiUrl: string; registryUrl: string }, env: Record<string, string> = {}): Promise<ServiceProcess> {
+export async function startProcess(
+	t: TestContext,
+	upstream: { apiUrl: string; registryUrl: string },
+	env: Record<string, string> = {},
+): Promise<ServiceProcess> {
 	const child = spawn(process.execPath, [SERVER], {
-		env: { PATH: process.env.PATH, PROXY_HOST: '127.0.0.1', PROXY_PORT: '0', LOG_FORMAT: 'json', API_URL: upstream.apiUrl, REGISTRY_URL: upstream.registryUrl, ...env },
+		env: {
+			PATH: process.env.PATH,
+			PROXY_HOST: '127.0.0.1',
+			PROXY_PORT: '0',
+			LOG_FORMAT: 'json',
+			API_URL: upstream.apiUrl,
+			REGISTRY_URL: upstream.registryUrl,
+			...env,
+		},
 		stdio: ['ignore', 'pipe', 'inherit'],
 	});
 	t.after(() => child.kill('SIGKILL'));

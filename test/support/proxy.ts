@@ -22,9 +22,19 @@ export interface Proxy {
  * @param upstream where the API and the registry are: the stand-in's, or relays before them
  * @param env further settings, by their environment variables
  */
-export async function startProxy(t: TestContext, upstream: { apiUrl: string; registryUrl: string }, env: Record<string, string> = {}): Promise<Proxy> {
+export async function startProxy(
+	t: TestContext,
+	upstream: { apiUrl: string; registryUrl: string },
+	env: Record<string, string> = {},
+): Promise<Proxy> {
 	const log: string[] = [];
-	const config = parseConfig({ PROXY_HOST: '127.0.0.1', PROXY_PORT: '0', API_URL: upstream.apiUrl, REGISTRY_URL: upstream.registryUrl, ...env });
+	const config = parseConfig({
+		PROXY_HOST: '127.0.0.1',
+		PROXY_PORT: '0',
+		API_URL: upstream.apiUrl,
+		REGISTRY_URL: upstream.registryUrl,
+		...env,
+	});
 	const stream = new Writable({
 		write(chunk: Buffer, _encoding, done) {
 			log.push(chunk.toString());
@@ -44,7 +54,11 @@ export function basic(key: string, user = 'u'): string {
 }
 
 /** Asks the proxy for a token as Docker does. @returns the whole answer, parsed */
-export async function requestToken(proxy: Pick<Proxy, 'url'>, names: string[], authorization?: string): Promise<{ status: number; body: any; headers: Headers }> {
+export async function requestToken(
+	proxy: Pick<Proxy, 'url'>,
+	names: string[],
+	authorization?: string,
+): Promise<{ status: number; body: any; headers: Headers }> {
 	const query = new URLSearchParams(names.map((name): [string, string] => ['scope', `repository:${name}:pull`]));
 	const response = await fetch(`${proxy.url}/auth/v1/token?${query}`, { headers: authorization === undefined ? {} : { authorization } });
 	return { status: response.status, body: await response.json(), headers: response.headers };
@@ -66,7 +80,12 @@ export const ACCEPT = [
 ].join(', ');
 
 /** One request below `/v2/` with a token for the name in it. `path` is what follows `/v2/<name>/`. */
-export async function pull(proxy: Pick<Proxy, 'url'>, name: string, path: string, options: { authorization?: string; method?: string; headers?: Record<string, string>; token?: string } = {}): Promise<PullAnswer> {
+export async function pull(
+	proxy: Pick<Proxy, 'url'>,
+	name: string,
+	path: string,
+	options: { authorization?: string; method?: string; headers?: Record<string, string>; token?: string } = {},
+): Promise<PullAnswer> {
 	const token = options.token ?? (await requestToken(proxy, [name], options.authorization)).body.token;
 	const response = await fetch(`${proxy.url}/v2/${name}/${path}`, {
 		method: options.method ?? 'GET',

@@ -37,14 +37,16 @@ export function connectTo({ url }: { url: string }): Socket {
 /** Answers in a row. Every one of this service has a length; Node's own to a request without Host has an empty body in chunks. */
 function parseAnswers(text: string): RawAnswer[] {
 	const answers: RawAnswer[] = [];
-	for (let at = 0; at < text.length; ) {
+	for (let at = 0; at < text.length;) {
 		const end = text.indexOf('\r\n\r\n', at);
 		const [first = '', ...lines] = text.slice(at, end).split('\r\n');
 		const status = /^HTTP\/1\.[01] (\d{3}) /.exec(first)?.[1];
 		if (end < 0 || status === undefined) {
 			throw new Error(`no answer begins at ${at} of ${JSON.stringify(text.slice(0, 2000))}`);
 		}
-		const headers = Object.fromEntries(lines.map((line) => [line.slice(0, line.indexOf(':')).toLowerCase(), line.slice(line.indexOf(':') + 1).trim()]));
+		const headers = Object.fromEntries(
+			lines.map((line) => [line.slice(0, line.indexOf(':')).toLowerCase(), line.slice(line.indexOf(':') + 1).trim()]),
+		);
 		const length = Number(headers['content-length'] ?? 0);
 		answers.push({ status: Number(status), headers, body: text.slice(end + 4, end + 4 + length) });
 		at = end + 4 + (headers['transfer-encoding'] === 'chunked' ? '0\r\n\r\n'.length : length);

@@ -12,7 +12,11 @@ export interface Finished extends Outcome {
 }
 
 /** Runs a client to its end. @param seconds after which it is killed */
-export async function run(command: string, args: string[], { env = {}, seconds = 60, input }: { env?: Record<string, string>; seconds?: number; input?: string } = {}): Promise<Finished> {
+export async function run(
+	command: string,
+	args: string[],
+	{ env = {}, seconds = 60, input }: { env?: Record<string, string>; seconds?: number; input?: string } = {},
+): Promise<Finished> {
 	const child = spawn(command, args, { env: { ...process.env, ...env }, stdio: ['pipe', 'pipe', 'pipe'], timeout: seconds * 1000 });
 	let [printed, stdout] = ['', ''];
 	child.stdout.on('data', (chunk: Buffer) => {

@@ -57,8 +57,17 @@ export interface Answer {
 }
 
 /** Begins a request of node:http, which sends a path as it is given, and follows and hides nothing. @returns the response, unread */
-export async function begin(proxy: Pick<Proxy, 'url'>, path: string, { method = 'GET', headers = {}, body, token }: Question = {}): Promise<IncomingMessage> {
-	const outgoing = request(proxy.url, { agent: false, method, path, headers: { ...(token === undefined ? {} : { authorization: `Bearer ${token}` }), ...headers } });
+export async function begin(
+	proxy: Pick<Proxy, 'url'>,
+	path: string,
+	{ method = 'GET', headers = {}, body, token }: Question = {},
+): Promise<IncomingMessage> {
+	const outgoing = request(proxy.url, {
+		agent: false,
+		method,
+		path,
+		headers: { ...(token === undefined ? {} : { authorization: `Bearer ${token}` }), ...headers },
+	});
 	outgoing.end(body);
 	const [incoming] = (await once(outgoing, 'response')) as [IncomingMessage];
 	return incoming;

@@ -14,7 +14,14 @@ export function credentials(key: string | undefined, prefix = ''): string[] {
 export async function copy(host: string, reference: string, key?: string): Promise<Outcome & { digests: string[] }> {
 	const directory = await mkdtemp(join(tmpdir(), 'copy-'));
 	try {
-		const outcome = await run('skopeo', ['copy', '--all', '--src-tls-verify=false', ...credentials(key, 'src-'), `docker://${host}/${reference}`, `dir:${directory}`]);
+		const outcome = await run('skopeo', [
+			'copy',
+			'--all',
+			'--src-tls-verify=false',
+			...credentials(key, 'src-'),
+			`docker://${host}/${reference}`,
+			`dir:${directory}`,
+		]);
 		const files = (await readdir(directory)).filter((name) => name !== 'version');
 		const digests = await Promise.all(files.map(async (name) => `sha256:${hash('sha256', await readFile(join(directory, name)), 'hex')}`));
 		return { ...outcome, digests: digests.sort() };
@@ -25,5 +32,10 @@ export async function copy(host: string, reference: string, key?: string): Promi
 
 /** @returns the digests of everything that an image consists of */
 export function digestsOf({ digest, platforms }: ImageSummary): string[] {
-	return [...new Set([digest, ...platforms.flatMap((platform) => [platform.digest, platform.configDigest, ...platform.layers.map((layer) => layer.digest)])])].sort();
+	return [
+		...new Set([
+			digest,
+			...platforms.flatMap((platform) => [platform.digest, platform.configDigest, ...platform.layers.map((layer) => layer.digest)]),
+		]),
+	].sort();
 }

@@ -24,7 +24,11 @@ export async function mintToken(upstream: Upstream, access: Access[], options: S
 }
 
 async function post({ apiUrl }: Upstream, path: string, body: object): Promise<unknown> {
-	const response = await fetch(`${apiUrl}${path}`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) });
+	const response = await fetch(`${apiUrl}${path}`, {
+		method: 'POST',
+		headers: { 'content-type': 'application/json' },
+		body: JSON.stringify(body),
+	});
 	if (response.status !== 200) {
 		throw new Error(`the sample upstream answered ${response.status} to ${path}: ${await response.text()}`);
 	}

@@ -30,7 +30,9 @@ export async function startDatabase(): Promise<Database> {
 
 /** Creating a cluster takes seconds, loading a dump of an empty one a fraction of a second. */
 async function createEmptyDatabase(): Promise<PGlite> {
-	const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.resolve('@electric-sql/pglite')), 'utf8')) as { version: string };
+	const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.resolve('@electric-sql/pglite')), 'utf8')) as {
+		version: string;
+	};
 	const dumpFile = join(CACHE_DIRECTORY, `empty-pglite-${version}.tar.gz`);
 	const dump = readIfThere(dumpFile);
 	if (dump !== undefined) {

@@ -38,7 +38,11 @@ export interface UpstreamImage {
 	summary: ImageSummary | undefined;
 }
 
-export function describe(fleets: SampleFleet[], images: ReadonlyMap<string, RepositoryContent>, where: Pick<Upstream, 'apiUrl' | 'registryUrl' | 'service' | 'registry'>): Upstream {
+export function describe(
+	fleets: SampleFleet[],
+	images: ReadonlyMap<string, RepositoryContent>,
+	where: Pick<Upstream, 'apiUrl' | 'registryUrl' | 'service' | 'registry'>,
+): Upstream {
 	const imageOf = (slug: string, rawVersion: string, service: string): UpstreamImage => {
 		const repository = repositoryOf(slug, rawVersion, service);
 		return { repository, summary: images.get(repository)?.summary };

@@ -18,7 +18,11 @@ export const DOCKER_REGISTRY_NEEDS = [PROGRAM, 'openssl'];
  * @param realm URL of the token endpoint for its challenges
  * @throws Error with what the registry wrote, when it does not come up
  */
-export async function startDockerRegistry(directory: string, realm: string, signer: TokenSigner): Promise<{ url: string; close(): Promise<void> }> {
+export async function startDockerRegistry(
+	directory: string,
+	realm: string,
+	signer: TokenSigner,
+): Promise<{ url: string; close(): Promise<void> }> {
 	const certificates = join(directory, 'token-certificate.pem');
 	writeCertificate(certificates, join(directory, 'token-key.pem'), signer);
 	for (let attempt = 1; ; attempt++) {
@@ -53,7 +57,9 @@ function configuration(port: number, directory: string, realm: string, rootcertb
 
 async function run(configFile: string, url: string): Promise<{ url: string; close(): Promise<void> }> {
 	// The shell ends the registry when its standard input closes, which also happens when this process is killed.
-	const child = spawn('/bin/sh', ['-c', `${PROGRAM} serve "$0" & read _; kill $!; wait`, configFile], { stdio: ['pipe', 'ignore', 'pipe'] });
+	const child = spawn('/bin/sh', ['-c', `${PROGRAM} serve "$0" & read _; kill $!; wait`, configFile], {
+		stdio: ['pipe', 'ignore', 'pipe'],
+	});
 	const exited = once(child, 'exit');
 	let output = '';
 	child.stderr.setEncoding('utf8').on('data', (text: string) => (output = (output + text).slice(-4000)));
@@ -79,5 +85,7 @@ async function run(configFile: string, url: string): Promise<{ url: string; clos
 /** The certificate by which the registry trusts the signer's key. */
 function writeCertificate(file: string, keyFile: string, { privateKey }: TokenSigner): void {
 	writeFileSync(keyFile, privateKey.export({ type: 'pkcs8', format: 'pem' }), { mode: 0o600 });
-	execFileSync('openssl', ['req', '-x509', '-new', '-key', keyFile, '-subj', '/CN=sample', '-days', '30', '-out', file], { stdio: 'ignore' });
+	execFileSync('openssl', ['req', '-x509', '-new', '-key', keyFile, '-subj', '/CN=sample', '-days', '30', '-out', file], {
+		stdio: 'ignore',
+	});
 }

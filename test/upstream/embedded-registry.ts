@@ -24,7 +24,12 @@ const ACTIONS: Record<string, string[]> = { GET: PULL, HEAD: PULL, DELETE: ['del
 const PATH = /^\/v2\/([a-z0-9]+(?:[._/-]+[a-z0-9]+)*)\/(?:(manifests|blobs|referrers)\/([^/]+)|(tags)\/list)$/;
 
 /** @param realm URL of the token endpoint for its challenges */
-export function serveEmbeddedRegistry(server: Server, repositories: ReadonlyMap<string, RepositoryContent>, realm: string, signer: TokenSigner): void {
+export function serveEmbeddedRegistry(
+	server: Server,
+	repositories: ReadonlyMap<string, RepositoryContent>,
+	realm: string,
+	signer: TokenSigner,
+): void {
 	server.on('request', (req: IncomingMessage, res: ServerResponse) => {
 		answer(req, repositories, realm, signer).then(
 			(reply) => send(req, res, reply),
@@ -33,7 +38,12 @@ export function serveEmbeddedRegistry(server: Server, repositories: ReadonlyMap<
 	});
 }
 
-async function answer(req: IncomingMessage, repositories: ReadonlyMap<string, RepositoryContent>, realm: string, signer: TokenSigner): Promise<Answer> {
+async function answer(
+	req: IncomingMessage,
+	repositories: ReadonlyMap<string, RepositoryContent>,
+	realm: string,
+	signer: TokenSigner,
+): Promise<Answer> {
 	const url = new URL(req.url ?? '', 'http://registry');
 	const isPing = url.pathname === '/v2/';
 	const [, name, kind, reference, tags] = PATH.exec(url.pathname) ?? [];
@@ -66,7 +76,13 @@ async function answer(req: IncomingMessage, repositories: ReadonlyMap<string, Re
 }
 
 /** @returns the 401 of distribution's token authentication; undefined where the token grants all that is needed */
-async function authorize(authorization: string | undefined, name: string | undefined, actions: string[], realm: string, signer: TokenSigner): Promise<Answer | undefined> {
+async function authorize(
+	authorization: string | undefined,
+	name: string | undefined,
+	actions: string[],
+	realm: string,
+	signer: TokenSigner,
+): Promise<Answer | undefined> {
 	const needed = name === undefined ? [] : actions.map((Action) => ({ Type: 'repository', Class: '', Name: name, Action }));
 	const scope = name === undefined ? '' : `,scope="repository:${name}:${actions.join(',')}"`;
 	const unauthorized = (error: string): Answer => ({
@@ -80,7 +96,12 @@ async function authorize(authorization: string | undefined, name: string | undef
 	}
 	let access: Access[];
 	try {
-		const { payload, protectedHeader } = await jwtVerify(token, signer.publicKey, { algorithms: ['ES256'], audience: signer.service, issuer: signer.issuer, clockTolerance: LEEWAY });
+		const { payload, protectedHeader } = await jwtVerify(token, signer.publicKey, {
+			algorithms: ['ES256'],
+			audience: signer.service,
+			issuer: signer.issuer,
+			clockTolerance: LEEWAY,
+		});
 		if (protectedHeader.kid !== signer.keyId) {
 			return unauthorized(',error="invalid_token"');
 		}
@@ -88,7 +109,9 @@ async function authorize(authorization: string | undefined, name: string | undef
 	} catch {
 		return unauthorized(',error="invalid_token"');
 	}
-	const granted = needed.every(({ Action }) => access.some((entry) => entry.type === 'repository' && entry.name === name && entry.actions.includes(Action)));
+	const granted = needed.every(({ Action }) =>
+		access.some((entry) => entry.type === 'repository' && entry.name === name && entry.actions.includes(Action)),
+	);
 	return granted ? undefined : unauthorized(',error="insufficient_scope"');
 }
 
@@ -123,9 +146,17 @@ function blobAnswer(req: IncomingMessage, repository: RepositoryContent | undefi
 	const start = from === '' ? Math.max(blob.length - Number(to), 0) : Number(from);
 	const end = from === '' || to === '' ? blob.length - 1 : Math.min(Number(to), blob.length - 1);
 	if (start > end) {
-		return { status: 416, headers: { 'content-range': `bytes */${blob.length}`, 'content-type': 'text/plain; charset=utf-8' }, body: Buffer.from('invalid range\n') };
+		return {
+			status: 416,
+			headers: { 'content-range': `bytes */${blob.length}`, 'content-type': 'text/plain; charset=utf-8' },
+			body: Buffer.from('invalid range\n'),
+		};
 	}
-	return { status: 206, headers: { ...headers, 'content-range': `bytes ${start}-${end}/${blob.length}` }, body: blob.subarray(start, end + 1) };
+	return {
+		status: 206,
+		headers: { ...headers, 'content-range': `bytes ${start}-${end}/${blob.length}` },
+		body: blob.subarray(start, end + 1),
+	};
 }
 
 function listTags(name: string, repository: RepositoryContent | undefined, query: URLSearchParams): Answer {
@@ -134,21 +165,33 @@ function listTags(name: string, repository: RepositoryContent | undefined, query
 	}
 	const last = query.get('last') ?? '';
 	const n = query.has('n') ? Number(query.get('n')) : Number.POSITIVE_INFINITY;
-	const rest = Object.keys(repository.tags).sort().filter((tag) => tag > last);
+	const rest = Object.keys(repository.tags)
+		.sort()
+		.filter((tag) => tag > last);
 	const tags = rest.slice(0, n);
-	const headers: Record<string, string> = tags.length > 0 && tags.length < rest.length ? { link: `</v2/${name}/tags/list?last=${tags.at(-1)}&n=${n}>; rel="next"` } : {};
+	const headers: Record<string, string> =
+		tags.length > 0 && tags.length < rest.length ? { link: `</v2/${name}/tags/list?last=${tags.at(-1)}&n=${n}>; rel="next"` } : {};
 	return { status: 200, headers, body: { name, tags } };
 }
 
 /** OCI distribution-spec, "Listing Referrers". */
 function referrers(repository: RepositoryContent | undefined, subject: string, artifactType: string | null): Answer {
-	const parsed = (repository?.manifests ?? []).map((manifest) => ({ manifest, content: JSON.parse(manifest.bytes.toString()) as { subject?: { digest: string }; artifactType?: string } }));
-	const found = parsed.filter(({ content }) => content.subject?.digest === subject && (artifactType === null || content.artifactType === artifactType));
+	const parsed = (repository?.manifests ?? []).map((manifest) => ({
+		manifest,
+		content: JSON.parse(manifest.bytes.toString()) as { subject?: { digest: string }; artifactType?: string },
+	}));
+	const found = parsed.filter(
+		({ content }) => content.subject?.digest === subject && (artifactType === null || content.artifactType === artifactType),
+	);
 	const describe = ({ mediaType, digest, bytes }: Manifest): object => ({ mediaType, digest, size: bytes.length });
 	return {
 		status: 200,
 		headers: { 'content-type': INDEX_TYPE, ...(artifactType === null ? {} : { 'oci-filters-applied': 'artifactType' }) },
-		body: { schemaVersion: 2, mediaType: INDEX_TYPE, manifests: found.map(({ manifest, content }) => ({ ...describe(manifest), artifactType: content.artifactType })) },
+		body: {
+			schemaVersion: 2,
+			mediaType: INDEX_TYPE,
+			manifests: found.map(({ manifest, content }) => ({ ...describe(manifest), artifactType: content.artifactType })),
+		},
 	};
 }
 
@@ -161,6 +204,10 @@ function send(req: IncomingMessage, res: ServerResponse, { status, headers = {},
 	if (body !== undefined && !Buffer.isBuffer(body)) {
 		res.setHeader('content-type', JSON_TYPE);
 	}
-	res.writeHead(status, { 'docker-distribution-api-version': 'registry/2.0', ...(bytes === undefined ? {} : { 'content-length': bytes.length }), ...headers });
+	res.writeHead(status, {
+		'docker-distribution-api-version': 'registry/2.0',
+		...(bytes === undefined ? {} : { 'content-length': bytes.length }),
+		...headers,
+	});
 	res.end(req.method === 'HEAD' ? undefined : bytes);
 }

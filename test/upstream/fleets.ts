@@ -70,7 +70,10 @@ export function sampleFleets({ withLarge = false } = {}): SampleFleet[] {
 		// For tests that change a fleet while the stand-in runs.
 		fleet('acme/changing', 'public', { target: '1.0.0', releases: [final('1.0.0'), final('1.1.0')] }),
 		fleet('acme/empty', 'public', { target: undefined, releases: [] }),
-		fleet('acme/secret', 'private', { target: '1.1.0', releases: [final('1.0.0'), final('1.1.0', { packaging: 'oci' }), draft('1.2.0', 1700000000000)] }),
+		fleet('acme/secret', 'private', {
+			target: '1.1.0',
+			releases: [final('1.0.0'), final('1.1.0', { packaging: 'oci' }), draft('1.2.0', 1700000000000)],
+		}),
 		fleet('acme/secret-several', 'private', { target: '1.0.0', releases: [final('1.0.0', { services: ['main', 'worker'] })] }),
 		fleet('acme/signed', 'public', { target: '1.0.0', releases: [final('1.0.0', { packaging: 'with-referrer' })] }),
 		...(withLarge ? [fleet('acme/large', 'public', { target: '1.0.0', releases: [final('1.0.0', { packaging: 'large' })] })] : []),
@@ -81,7 +84,15 @@ type Draft = Omit<SampleRelease, 'commit'> & { commit: string | undefined };
 
 function final(version: string, options: Partial<SampleRelease> = {}): Draft {
 	const { revision = 0 } = options;
-	return { version, rawVersion: revision === 0 ? version : `${version}+rev${revision}`, isFinal: true, ...defaults, ...options, revision, commit: options.commit };
+	return {
+		version,
+		rawVersion: revision === 0 ? version : `${version}+rev${revision}`,
+		isFinal: true,
+		...defaults,
+		...options,
+		revision,
+		commit: options.commit,
+	};
 }
 
 function draft(version: string, stamp: number): Draft {
@@ -93,7 +104,12 @@ const defaults = { status: 'success', isInvalidated: false, services: ['main'] a
 function fleet(
 	slug: string,
 	visibility: 'public' | 'private',
-	{ deviceType = 'generic-amd64', isPinned = false, target, releases }: { deviceType?: SampleFleet['deviceType']; isPinned?: boolean; target: string | undefined; releases: Draft[] },
+	{
+		deviceType = 'generic-amd64',
+		isPinned = false,
+		target,
+		releases,
+	}: { deviceType?: SampleFleet['deviceType']; isPinned?: boolean; target: string | undefined; releases: Draft[] },
 ): SampleFleet {
 	return {
 		slug,

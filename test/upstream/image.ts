@@ -86,7 +86,9 @@ export function buildImage(name: string, packaging: Packaging, largeMegabytes = 
 	});
 
 	const top = isIndex
-		? addManifest(types.index, { manifests: platforms.map(({ architecture, manifest }) => ({ ...manifest, platform: { architecture, os: 'linux' } })) })
+		? addManifest(types.index, {
+				manifests: platforms.map(({ architecture, manifest }) => ({ ...manifest, platform: { architecture, os: 'linux' } })),
+			})
 		: platforms[0]!.manifest;
 	const content: RepositoryContent = {
 		blobs,

@@ -30,7 +30,10 @@ export async function startUpstream(options: UpstreamOptions = {}): Promise<Runn
 	});
 	const exited = once(child, 'exit');
 	const ready = once(child, 'message') as Promise<[MainMessage]>;
-	const [message] = await Promise.race([ready, exited.then(([code]): [MainMessage] => [{ error: `its process ended with ${String(code)}` }])]);
+	const [message] = await Promise.race([
+		ready,
+		exited.then(([code]): [MainMessage] => [{ error: `its process ended with ${String(code)}` }]),
+	]);
 	if ('error' in message) {
 		child.kill();
 		throw new Error(`the sample upstream did not start: ${message.error}`);

@@ -17,7 +17,12 @@ const OWNED = ['acme/secret', 'acme/secret-several'];
 export const SAMPLE_KEYS = {
 	owner: { key: 'sampleKeyOfOwner0000000000000001', kind: 'user', subject: 'owner', fleets: OWNED },
 	stranger: { key: 'sampleKeyOfStranger0000000000002', kind: 'user', subject: 'stranger', fleets: [] },
-	device: { key: 'sampleKeyOfDevice000000000000003', kind: 'device', subject: `d_${hexOf('a device of acme/secret')}`, fleets: ['acme/secret'] },
+	device: {
+		key: 'sampleKeyOfDevice000000000000003',
+		kind: 'device',
+		subject: `d_${hexOf('a device of acme/secret')}`,
+		fleets: ['acme/secret'],
+	},
 	session: { key: 'sample.session.jwt-of-owner', kind: 'session', subject: 'owner', fleets: OWNED },
 } as const satisfies Record<string, Readonly<Omit<KeyHolder, 'fleets'>> & { fleets: readonly string[] }>;
 

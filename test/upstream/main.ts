@@ -66,7 +66,12 @@ function buildImages(fleets: SampleFleet[], largeMegabytes: number | undefined):
 	return images;
 }
 
-async function startAndFill(directory: string, realm: string, signer: TokenSigner, images: Map<string, RepositoryContent>): Promise<string> {
+async function startAndFill(
+	directory: string,
+	realm: string,
+	signer: TokenSigner,
+	images: Map<string, RepositoryContent>,
+): Promise<string> {
 	const { url } = await startDockerRegistry(directory, realm, signer);
 	await pushAll(url, images, (name) => signer.sign([{ type: 'repository', name, actions: ['pull', 'push'] }]));
 	return url;

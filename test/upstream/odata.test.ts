@@ -21,32 +21,64 @@ describe('OData, through balena-sdk', () => {
 	const of = (slug: string): object => ({ belongs_to__application: { $any: { $alias: 'a', $expr: { a: { slug } } } } });
 
 	test('a version’s revisions, highest first, with their images', async () => {
-		const image = { $select: ['is_stored_at__image_location', 'content_hash'], $expand: { is_a_build_of__service: { $select: 'service_name' } } };
+		const image = {
+			$select: ['is_stored_at__image_location', 'content_hash'],
+			$expand: { is_a_build_of__service: { $select: 'service_name' } },
+		};
 		const [row] = await query('release', {
 			$top: 1,
 			$select: ['raw_version', 'is_final'],
 			$expand: { release_image: { $select: 'id', $expand: { image } } },
-			$filter: { ...of(BROWSER), status: 'success', $or: [{ commit: '2.3.8' }, { semver: '2.3.8', is_final: true }, { raw_version: '2.3.8' }] },
+			$filter: {
+				...of(BROWSER),
+				status: 'success',
+				$or: [{ commit: '2.3.8' }, { semver: '2.3.8', is_final: true }, { raw_version: '2.3.8' }],
+			},
 			$orderby: [{ revision: 'desc' }, { id: 'asc' }],
 		});
 		const { repository, digest } = imageOf(upstream, BROWSER, '2.3.8+rev2');
 		assert.equal(row.raw_version, '2.3.8+rev2');
-		assert.deepEqual(row.release_image[0].image, [{ is_a_build_of__service: [{ service_name: 'main' }], is_stored_at__image_location: `${upstream.service}/${repository}`, content_hash: digest }]);
+		assert.deepEqual(row.release_image[0].image, [
+			{
+				is_a_build_of__service: [{ service_name: 'main' }],
+				is_stored_at__image_location: `${upstream.service}/${repository}`,
+				content_hash: digest,
+			},
+		]);
 	});
 	test('the tracked release', async () => {
-		const rows = await query('release', { $select: 'raw_version', $filter: { should_be_running_on__application: { $any: { $alias: 'a', $expr: { a: { slug: 'acme/pinned' } } } } } });
+		const rows = await query('release', {
+			$select: 'raw_version',
+			$filter: { should_be_running_on__application: { $any: { $alias: 'a', $expr: { a: { slug: 'acme/pinned' } } } } },
+		});
 		assert.deepEqual(rows, [{ raw_version: '1.1.0' }]);
 	});
 	test('a draft’s revision is null, and sorts first', async () => {
-		const rows = await query('release', { $top: 2, $select: ['raw_version', 'revision'], $filter: of(BROWSER), $orderby: [{ revision: 'desc' }] });
-		assert.deepEqual(rows, [{ raw_version: '2.4.1-1648554962021', revision: null }, { raw_version: '2.3.8+rev2', revision: 2 }]);
+		const rows = await query('release', {
+			$top: 2,
+			$select: ['raw_version', 'revision'],
+			$filter: of(BROWSER),
+			$orderby: [{ revision: 'desc' }],
+		});
+		assert.deepEqual(rows, [
+			{ raw_version: '2.4.1-1648554962021', revision: null },
+			{ raw_version: '2.3.8+rev2', revision: 2 },
+		]);
 	});
 	test('numbers of versions are numbers', async () => {
-		const rows = await query('release', { $select: 'raw_version', $filter: { ...of(BROWSER), semver_major: 1 }, $orderby: [{ semver_minor: 'desc' }] });
+		const rows = await query('release', {
+			$select: 'raw_version',
+			$filter: { ...of(BROWSER), semver_major: 1 },
+			$orderby: [{ semver_minor: 'desc' }],
+		});
 		assert.deepEqual(rows, [{ raw_version: '1.10.0' }, { raw_version: '1.9.3' }]);
 	});
 	test('the beginning of a commit', async () => {
-		const rows = await query('release', { $select: 'raw_version', $filter: { commit: { $startswith: 'c0ffee1' } }, $orderby: [{ id: 'asc' }] });
+		const rows = await query('release', {
+			$select: 'raw_version',
+			$filter: { commit: { $startswith: 'c0ffee1' } },
+			$orderby: [{ id: 'asc' }],
+		});
 		assert.deepEqual(rows, [{ raw_version: '2.1.0' }, { raw_version: '2.1.1' }]);
 	});
 	test('a fleet with its releases, services and architecture', async () => {
@@ -80,8 +112,15 @@ describe('OData, through balena-sdk', () => {
 	for (const [key, who, fleets] of visible) {
 		test(`${who} sees ${fleets.join(' and ') || 'no private fleet'}`, async () => {
 			const rows = await query('application', { $select: 'slug', $filter: { is_public: false }, $orderby: [{ slug: 'asc' }] }, key());
-			assert.deepEqual(rows, fleets.map((slug) => ({ slug })));
-			const releases = await query('release', { $select: 'id', $expand: { release_image: { $expand: { image: {} } } }, $filter: of('acme/secret') }, key());
+			assert.deepEqual(
+				rows,
+				fleets.map((slug) => ({ slug })),
+			);
+			const releases = await query(
+				'release',
+				{ $select: 'id', $expand: { release_image: { $expand: { image: {} } } }, $filter: of('acme/secret') },
+				key(),
+			);
 			assert.equal(releases.length, fleets.length === 0 ? 0 : 3);
 		});
 	}

@@ -37,7 +37,8 @@ export interface OData {
 export async function mountOData(app: Express, database: Database, keys: KeyRing): Promise<OData> {
 	const pine = await loadPine();
 	const { sbvrUtils } = pine;
-	const sql: Sql = async (statement, parameters) => (await sbvrUtils.db.transaction(async (tx) => await tx.executeSql(statement, parameters as never))).rows;
+	const sql: Sql = async (statement, parameters) =>
+		(await sbvrUtils.db.transaction(async (tx) => await tx.executeSql(statement, parameters as never))).rows;
 
 	const permissionsOf = async (holder: KeyHolder): Promise<{ key: string; actor: number; permissions: string[] }> => {
 		const rows = await sql('SELECT "id" FROM "application" WHERE "slug" = ANY($1)', [holder.fleets]);
@@ -58,11 +59,22 @@ export async function mountOData(app: Express, database: Database, keys: KeyRing
 	app.use(`/${VERSION}`, authorize);
 
 	const config = {
-		models: [{ apiRoot: VERSION, modelName: VERSION, modelText: readFileSync(new URL('model.sbvr', import.meta.url), 'utf8'), logging: { default: false } }],
+		models: [
+			{
+				apiRoot: VERSION,
+				modelName: VERSION,
+				modelText: readFileSync(new URL('model.sbvr', import.meta.url), 'utf8'),
+				logging: { default: false },
+			},
+		],
 		users: [{ username: 'guest', password: ' ', permissions: PUBLIC_READ }],
 	};
 	const { host, port } = database;
-	await pine.init(app, config as never, { engine: 'postgres', params: { host, port, user: 'postgres', password: 'postgres', database: 'postgres', max: 8 } } as never);
+	await pine.init(
+		app,
+		config as never,
+		{ engine: 'postgres', params: { host, port, user: 'postgres', password: 'postgres', database: 'postgres', max: 8 } } as never,
+	);
 
 	const api = sbvrUtils.api as unknown as Record<string, { get(parameters: object): Promise<unknown> }>;
 	return {

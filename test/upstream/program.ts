@@ -43,15 +43,24 @@ function amd64Code(length: number): Buffer {
 	const CODE_SIZE = 33;
 	const address = Number(LOAD_ADDRESS) + CODE_OFFSET + CODE_SIZE;
 	return Buffer.from([
-		0xb8, ...uint32(1), // mov eax, 1 (write)
-		0xbf, ...uint32(1), // mov edi, 1
-		0xbe, ...uint32(address), // mov esi, message
-		0xba, ...uint32(length), // mov edx, length
-		0x0f, 0x05, // syscall
-		0xb8, ...uint32(60), // mov eax, 60 (exit)
-		0x31, 0xff, // xor edi, edi
-		0x0f, 0x05, // syscall
-		0x90, 0x90, // nop
+		0xb8,
+		...uint32(1), // mov eax, 1 (write)
+		0xbf,
+		...uint32(1), // mov edi, 1
+		0xbe,
+		...uint32(address), // mov esi, message
+		0xba,
+		...uint32(length), // mov edx, length
+		0x0f,
+		0x05, // syscall
+		0xb8,
+		...uint32(60), // mov eax, 60 (exit)
+		0x31,
+		0xff, // xor edi, edi
+		0x0f,
+		0x05, // syscall
+		0x90,
+		0x90, // nop
 	]);
 }
 

@@ -64,7 +64,9 @@ async function ask(upstream: Upstream, { method = 'GET', path, token, headers = 
 		method,
 		headers: { accept: MEDIA_TYPES, ...headers, ...(token === undefined ? {} : { authorization: await AUTHORIZATION[token](upstream) }) },
 	});
-	const compared = Object.fromEntries([...response.headers].filter(([name]) => !['date', 'connection', 'keep-alive', 'x-content-type-options'].includes(name)));
+	const compared = Object.fromEntries(
+		[...response.headers].filter(([name]) => !['date', 'connection', 'keep-alive', 'x-content-type-options'].includes(name)),
+	);
 	const body = Buffer.from(await response.arrayBuffer()).toString('latin1');
 	const text = JSON.stringify({ status: response.status, headers: compared, body }).replaceAll(upstream.apiUrl, '<api>');
 	// docker-registry names several actions in any order.
@@ -79,28 +81,68 @@ const REQUESTS: [string, Asked, [status: number, challenge?: string | ((upstream
 	['/v2/ with Basic credentials', { path: () => '/v2/', token: 'basic' }, [401, '', 'UNAUTHORIZED']],
 	['/v2/ with a token for anything', { path: () => '/v2/', token: 'other' }, [200]],
 	['/v2/ with garbage', { path: () => '/v2/', token: 'garbage' }, [401, ',error="invalid_token"', 'UNAUTHORIZED']],
-	['manifest without a token', { path: manifest('latest') }, [401, (upstream) => `,scope="repository:${single(upstream).repository}:pull"`, 'UNAUTHORIZED']],
-	['HEAD manifest without a token', { path: manifest('latest'), method: 'HEAD' }, [401, (upstream) => `,scope="repository:${single(upstream).repository}:pull"`]],
-	['manifest with another image’s token', { path: manifest('latest'), token: 'other' }, [401, (upstream) => `,scope="repository:${single(upstream).repository}:pull",error="insufficient_scope"`]],
-	['manifest with garbage', { path: manifest('latest'), token: 'garbage' }, [401, (upstream) => `,scope="repository:${single(upstream).repository}:pull",error="invalid_token"`]],
-	['manifest with an expired token', { path: manifest('latest'), token: 'expired' }, [401, (upstream) => `,scope="repository:${single(upstream).repository}:pull",error="invalid_token"`]],
-	['manifest with a token for another registry', { path: manifest('latest'), token: 'foreign' }, [401, (upstream) => `,scope="repository:${single(upstream).repository}:pull",error="invalid_token"`]],
+	[
+		'manifest without a token',
+		{ path: manifest('latest') },
+		[401, (upstream) => `,scope="repository:${single(upstream).repository}:pull"`, 'UNAUTHORIZED'],
+	],
+	[
+		'HEAD manifest without a token',
+		{ path: manifest('latest'), method: 'HEAD' },
+		[401, (upstream) => `,scope="repository:${single(upstream).repository}:pull"`],
+	],
+	[
+		'manifest with another image’s token',
+		{ path: manifest('latest'), token: 'other' },
+		[401, (upstream) => `,scope="repository:${single(upstream).repository}:pull",error="insufficient_scope"`],
+	],
+	[
+		'manifest with garbage',
+		{ path: manifest('latest'), token: 'garbage' },
+		[401, (upstream) => `,scope="repository:${single(upstream).repository}:pull",error="invalid_token"`],
+	],
+	[
+		'manifest with an expired token',
+		{ path: manifest('latest'), token: 'expired' },
+		[401, (upstream) => `,scope="repository:${single(upstream).repository}:pull",error="invalid_token"`],
+	],
+	[
+		'manifest with a token for another registry',
+		{ path: manifest('latest'), token: 'foreign' },
+		[401, (upstream) => `,scope="repository:${single(upstream).repository}:pull",error="invalid_token"`],
+	],
 	['manifest by tag', { path: manifest('latest'), token: 'good' }, [200]],
 	['HEAD manifest by tag', { path: manifest('latest'), token: 'good', method: 'HEAD' }, [200]],
 	['manifest by digest', { path: (upstream) => manifest(single(upstream).digest)(upstream), token: 'good' }, [200]],
 	['unknown tag', { path: manifest('1.0.0'), token: 'good' }, [404, undefined, 'MANIFEST_UNKNOWN']],
 	['HEAD unknown tag', { path: manifest('1.0.0'), token: 'good', method: 'HEAD' }, [404]],
 	['unknown manifest digest', { path: manifest(ABSENT), token: 'good' }, [404, undefined, 'MANIFEST_UNKNOWN']],
-	['a slug in place of the repository', { path: () => '/v2/balenablocks/browser-aarch64/manifests/latest', token: 'good' }, [401, ',scope="repository:balenablocks/browser-aarch64:pull",error="insufficient_scope"']],
-	['pushing with a pull token', { path: manifest('latest'), token: 'good', method: 'PUT' }, [401, (upstream) => `,scope="repository:${single(upstream).repository}:pull,push",error="insufficient_scope"`]],
-	['deleting with a pull token', { path: manifest('latest'), token: 'good', method: 'DELETE' }, [401, (upstream) => `,scope="repository:${single(upstream).repository}:delete",error="insufficient_scope"`]],
+	[
+		'a slug in place of the repository',
+		{ path: () => '/v2/balenablocks/browser-aarch64/manifests/latest', token: 'good' },
+		[401, ',scope="repository:balenablocks/browser-aarch64:pull",error="insufficient_scope"'],
+	],
+	[
+		'pushing with a pull token',
+		{ path: manifest('latest'), token: 'good', method: 'PUT' },
+		[401, (upstream) => `,scope="repository:${single(upstream).repository}:pull,push",error="insufficient_scope"`],
+	],
+	[
+		'deleting with a pull token',
+		{ path: manifest('latest'), token: 'good', method: 'DELETE' },
+		[401, (upstream) => `,scope="repository:${single(upstream).repository}:delete",error="insufficient_scope"`],
+	],
 	['blob without a token', { path: blob }, [401, (upstream) => `,scope="repository:${single(upstream).repository}:pull"`]],
 	['blob', { path: blob, token: 'good' }, [200]],
 	['HEAD blob', { path: blob, token: 'good', method: 'HEAD' }, [200]],
 	['beginning of a blob', { path: blob, token: 'good', headers: { range: 'bytes=0-9' } }, [206]],
 	['rest of a blob', { path: blob, token: 'good', headers: { range: 'bytes=90000-' } }, [206]],
 	['end of a blob', { path: blob, token: 'good', headers: { range: 'bytes=-10' } }, [206]],
-	['unknown blob', { path: (upstream) => `/v2/${single(upstream).repository}/blobs/${ABSENT}`, token: 'good' }, [404, undefined, 'BLOB_UNKNOWN']],
+	[
+		'unknown blob',
+		{ path: (upstream) => `/v2/${single(upstream).repository}/blobs/${ABSENT}`, token: 'good' },
+		[404, undefined, 'BLOB_UNKNOWN'],
+	],
 	['tags', { path: (upstream) => `/v2/${single(upstream).repository}/tags/list`, token: 'good' }, [200]],
 	['a path that is no endpoint', { path: () => '/v2/UPPER/manifests/latest', token: 'good' }, [404]],
 ];
@@ -135,7 +177,10 @@ describe('the embedded registry', () => {
 		const response = await fetch(`${embedded.registryUrl}/v2/${repository}/referrers/${digest}`, { headers });
 		const index = (await response.json()) as { manifests: { digest: string; artifactType: string }[] };
 		assert.equal(response.headers.get('content-type'), 'application/vnd.oci.image.index.v1+json');
-		assert.deepEqual(index.manifests.map(({ digest, artifactType }) => ({ digest, artifactType })), [{ digest: referrer?.digest, artifactType: referrer?.artifactType }]);
+		assert.deepEqual(
+			index.manifests.map(({ digest, artifactType }) => ({ digest, artifactType })),
+			[{ digest: referrer?.digest, artifactType: referrer?.artifactType }],
+		);
 	});
 
 	describe('answers as docker-registry does', needs(...DOCKER_REGISTRY_NEEDS), () => {
@@ -170,14 +215,20 @@ describe('skopeo takes images from both', needs('skopeo', ...DOCKER_REGISTRY_NEE
 			const { keys } = await upstreamOf();
 			const { stdout } = await run('skopeo', ['inspect', '--tls-verify=false', `--creds=x:${keys.owner}`, await url('acme/secret')]);
 			assert.equal((JSON.parse(stdout) as { Digest: string }).Digest, imageOf(await upstreamOf(), 'acme/secret').digest);
-			await assert.rejects(run('skopeo', ['inspect', '--tls-verify=false', `--creds=x:${keys.stranger}`, await url('acme/secret')]), /authentication required|unauthorized/);
+			await assert.rejects(
+				run('skopeo', ['inspect', '--tls-verify=false', `--creds=x:${keys.stranger}`, await url('acme/secret')]),
+				/authentication required|unauthorized/,
+			);
 		});
 		test(`copy of a multi-arch index, whole, ${name}`, async () => {
 			const target = join(directory, name);
 			await run('skopeo', ['copy', '--all', '--src-tls-verify=false', await url('acme/multi-arch'), `dir:${target}`]);
 			const { platforms } = imageOf(await upstreamOf(), 'acme/multi-arch');
 			const index = JSON.parse(await readFile(join(target, 'manifest.json'), 'utf8')) as { manifests: { digest: string }[] };
-			assert.deepEqual(index.manifests.map(({ digest }) => digest), platforms.map(({ digest }) => digest));
+			assert.deepEqual(
+				index.manifests.map(({ digest }) => digest),
+				platforms.map(({ digest }) => digest),
+			);
 		});
 	}
 });

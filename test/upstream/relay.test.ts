@@ -10,7 +10,14 @@ const BODY = 'x'.repeat(100_000);
 const target = createServer((req, res) => {
 	const chunks: Buffer[] = [];
 	req.on('data', (chunk: Buffer) => chunks.push(chunk));
-	req.on('end', () => res.writeHead(203, { 'x-asked': `${req.method} ${req.url} ${req.headers.host} ${Buffer.concat(chunks).toString()}`, 'set-cookie': ['a=1', 'b=2'] }).end(BODY));
+	req.on('end', () =>
+		res
+			.writeHead(203, {
+				'x-asked': `${req.method} ${req.url} ${req.headers.host} ${Buffer.concat(chunks).toString()}`,
+				'set-cookie': ['a=1', 'b=2'],
+			})
+			.end(BODY),
+	);
 });
 let targetHost: string;
 let relay: Relay;
@@ -32,8 +39,14 @@ async function ask(fault: Fault): Promise<Response> {
 test('everything is passed on, and recorded', async () => {
 	relay.requests = [];
 	const response = await ask(undefined);
-	assert.deepEqual([response.status, response.headers.get('x-asked'), response.headers.getSetCookie(), await response.text()], [203, `POST /path?a=%2F ${targetHost} sent`, ['a=1', 'b=2'], BODY]);
-	assert.deepEqual(relay.requests.map(({ method, url, body }) => ({ method, url, body })), [{ method: 'POST', url: '/path?a=%2F', body: 'sent' }]);
+	assert.deepEqual(
+		[response.status, response.headers.get('x-asked'), response.headers.getSetCookie(), await response.text()],
+		[203, `POST /path?a=%2F ${targetHost} sent`, ['a=1', 'b=2'], BODY],
+	);
+	assert.deepEqual(
+		relay.requests.map(({ method, url, body }) => ({ method, url, body })),
+		[{ method: 'POST', url: '/path?a=%2F', body: 'sent' }],
+	);
 });
 
 test('an answer in the target’s place', async () => {

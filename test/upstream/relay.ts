@@ -105,7 +105,11 @@ function passOn(target: string, { method, url, headers, body }: RecordedRequest,
 	outgoing.end(body);
 }
 
-function passPart(incoming: IncomingMessage, res: ServerResponse, fault: { hangAfterBytes: number } | { truncateAfterBytes: number }): void {
+function passPart(
+	incoming: IncomingMessage,
+	res: ServerResponse,
+	fault: { hangAfterBytes: number } | { truncateAfterBytes: number },
+): void {
 	const isTruncated = 'truncateAfterBytes' in fault;
 	let left = isTruncated ? fault.truncateAfterBytes : fault.hangAfterBytes;
 	res.flushHeaders();

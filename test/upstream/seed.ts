@@ -10,9 +10,18 @@ type Row = Record<string, unknown> & { id: number };
  * @param images repository -> the image that is stored there; a release that is still building has none
  * @param service the registry's name, with which image locations begin
  */
-export async function seed(sql: Sql, fleets: SampleFleet[], images: ReadonlyMap<string, RepositoryContent>, service: string): Promise<void> {
+export async function seed(
+	sql: Sql,
+	fleets: SampleFleet[],
+	images: ReadonlyMap<string, RepositoryContent>,
+	service: string,
+): Promise<void> {
 	const architectures = rowsOf(Object.values(DEVICE_TYPES), (slug) => ({ slug }));
-	const deviceTypes = rowsOf(Object.entries(DEVICE_TYPES), ([slug, architecture]) => ({ slug, name: slug, is_of__cpu_architecture: idWhere(architectures, 'slug', architecture) }));
+	const deviceTypes = rowsOf(Object.entries(DEVICE_TYPES), ([slug, architecture]) => ({
+		slug,
+		name: slug,
+		is_of__cpu_architecture: idWhere(architectures, 'slug', architecture),
+	}));
 	const organizations = rowsOf([...new Set(fleets.map(({ slug }) => slug.split('/')[0]!))], (handle) => ({ handle, name: handle }));
 	const applications = rowsOf(fleets, ({ slug, isPublic, isPinned, deviceType }) => ({
 		slug,
@@ -50,7 +59,9 @@ export async function seed(sql: Sql, fleets: SampleFleet[], images: ReadonlyMap<
 		fleets.flatMap(({ slug, releases }) => [...new Set(releases.flatMap((release) => release.services))].map((name) => ({ slug, name }))),
 		({ slug, name }) => ({ application: idWhere(applications, 'slug', slug), service_name: name }),
 	);
-	const builds = fleets.flatMap(({ slug, releases }) => releases.flatMap((release) => release.services.map((name) => ({ slug, release, name }))));
+	const builds = fleets.flatMap(({ slug, releases }) =>
+		releases.flatMap((release) => release.services.map((name) => ({ slug, release, name }))),
+	);
 	const imageRows = rowsOf(builds, ({ slug, release, name }) => {
 		const repository = repositoryOf(slug, release.rawVersion, name);
 		const content = images.get(repository);
@@ -63,7 +74,10 @@ export async function seed(sql: Sql, fleets: SampleFleet[], images: ReadonlyMap<
 			status: release.status,
 		};
 	});
-	const releaseImages = rowsOf(builds, ({ release }, id) => ({ image: id, is_part_of__release: idWhere(releases, 'commit', release.commit) }));
+	const releaseImages = rowsOf(builds, ({ release }, id) => ({
+		image: id,
+		is_part_of__release: idWhere(releases, 'commit', release.commit),
+	}));
 
 	await insert(sql, 'cpu_architecture', architectures);
 	await insert(sql, 'device_type', deviceTypes);

@@ -8,7 +8,11 @@ const BLOCK = 512;
 
 /** @returns a tar archive (POSIX ustar) of regular files, the same bytes for the same files. Paths of up to 100 bytes. */
 export function tar(files: TarFile[]): Buffer {
-	const parts = files.flatMap(({ path, content, mode = 0o644 }) => [header(path, content.length, mode), content, Buffer.alloc(-content.length & (BLOCK - 1))]);
+	const parts = files.flatMap(({ path, content, mode = 0o644 }) => [
+		header(path, content.length, mode),
+		content,
+		Buffer.alloc(-content.length & (BLOCK - 1)),
+	]);
 	return Buffer.concat([...parts, Buffer.alloc(2 * BLOCK)]);
 }
 
@@ -24,6 +28,10 @@ function header(path: string, size: number, mode: number): Buffer {
 	block.write('        ', 148); // the checksum counts itself as spaces
 	block.write('0', 156); // a regular file
 	block.write('ustar\u000000', 257);
-	octal(block.reduce((sum, byte) => sum + byte, 0), 148, 7);
+	octal(
+		block.reduce((sum, byte) => sum + byte, 0),
+		148,
+		7,
+	);
 	return block;
 }

@@ -21,7 +21,9 @@ interface Claims {
 }
 
 async function askToken(query: string, authorization?: string): Promise<Claims> {
-	const response = await fetch(`${upstream.apiUrl}/auth/v1/token?${query}`, { headers: authorization === undefined ? {} : { authorization } });
+	const response = await fetch(`${upstream.apiUrl}/auth/v1/token?${query}`, {
+		headers: authorization === undefined ? {} : { authorization },
+	});
 	assert.equal(response.status, 200);
 	const body = (await response.json()) as { token: string };
 	assert.deepEqual(Object.keys(body), ['token']);
@@ -46,13 +48,17 @@ describe('the token endpoint resolves names, anonymously', () => {
 	];
 	for (const [name, slug, rawVersion] of resolved) {
 		test(`${name} is ${rawVersion}`, async () => {
-			assert.deepEqual(await access(name), [{ name: imageOf(upstream, slug, rawVersion).repository, type: 'repository', actions: ['pull'], alias: name }]);
+			assert.deepEqual(await access(name), [
+				{ name: imageOf(upstream, slug, rawVersion).repository, type: 'repository', actions: ['pull'], alias: name },
+			]);
 		});
 	}
 	for (const rawVersion of ['2.3.8+rev1', '2.4.1-1648554962021']) {
 		test(`the commit of ${rawVersion}`, async () => {
 			const name = `${BROWSER}/${releaseOf(upstream, BROWSER, rawVersion).commit}`;
-			assert.deepEqual(await access(name), [{ name: imageOf(upstream, BROWSER, rawVersion).repository, type: 'repository', actions: ['pull'], alias: name }]);
+			assert.deepEqual(await access(name), [
+				{ name: imageOf(upstream, BROWSER, rawVersion).repository, type: 'repository', actions: ['pull'], alias: name },
+			]);
 		});
 	}
 
@@ -87,24 +93,28 @@ describe('the token endpoint resolves names, anonymously', () => {
 });
 
 describe('the token endpoint grants v2/<hash>', () => {
-	const rows: [slug: string, rawVersion: string, service: string, who: 'anonymous' | 'owner' | 'stranger' | 'device', granted: boolean][] = [
-		[BROWSER, '2.4.0', 'main', 'anonymous', true],
-		[BROWSER, '2.4.1-1648554962021', 'main', 'anonymous', true],
-		[BROWSER, '2.5.0', 'main', 'anonymous', true],
-		['acme/several', '1.1.0', 'db', 'anonymous', true],
-		[BROWSER, '2.4.0', 'main', 'owner', true],
-		[BROWSER, '2.4.0', 'main', 'stranger', true],
-		['acme/secret', '1.1.0', 'main', 'anonymous', false],
-		['acme/secret', '1.1.0', 'main', 'owner', true],
-		['acme/secret', '1.1.0', 'main', 'device', true],
-		['acme/secret', '1.1.0', 'main', 'stranger', false],
-		['acme/secret-several', '1.0.0', 'worker', 'owner', true],
-		['acme/secret-several', '1.0.0', 'worker', 'device', false],
-	];
+	const rows: [slug: string, rawVersion: string, service: string, who: 'anonymous' | 'owner' | 'stranger' | 'device', granted: boolean][] =
+		[
+			[BROWSER, '2.4.0', 'main', 'anonymous', true],
+			[BROWSER, '2.4.1-1648554962021', 'main', 'anonymous', true],
+			[BROWSER, '2.5.0', 'main', 'anonymous', true],
+			['acme/several', '1.1.0', 'db', 'anonymous', true],
+			[BROWSER, '2.4.0', 'main', 'owner', true],
+			[BROWSER, '2.4.0', 'main', 'stranger', true],
+			['acme/secret', '1.1.0', 'main', 'anonymous', false],
+			['acme/secret', '1.1.0', 'main', 'owner', true],
+			['acme/secret', '1.1.0', 'main', 'device', true],
+			['acme/secret', '1.1.0', 'main', 'stranger', false],
+			['acme/secret-several', '1.0.0', 'worker', 'owner', true],
+			['acme/secret-several', '1.0.0', 'worker', 'device', false],
+		];
 	for (const [slug, rawVersion, service, who, granted] of rows) {
 		test(`${slug} ${rawVersion} ${service} ${granted ? 'to' : 'not to'} ${who}`, async () => {
 			const { repository } = imageOf(upstream, slug, rawVersion, service);
-			assert.deepEqual(await access(repository, who === 'anonymous' ? undefined : basic(upstream.keys[who])), echo(repository, ...(granted ? ['pull'] : [])));
+			assert.deepEqual(
+				await access(repository, who === 'anonymous' ? undefined : basic(upstream.keys[who])),
+				echo(repository, ...(granted ? ['pull'] : [])),
+			);
 		});
 	}
 	test('nothing of an unknown hash', async () => assert.deepEqual(await access('v2/0123456789abcdef'), echo('v2/0123456789abcdef')));
@@ -117,7 +127,10 @@ describe('the token endpoint grants v2/<hash>', () => {
 describe('the token endpoint’s requests', () => {
 	test('several scopes are answered in their order', async () => {
 		const claims = await askToken(`scope=repository:acme/nowhere/1.0.0:pull&scope=repository:${BROWSER}:pull`);
-		assert.deepEqual(claims.access.map(({ name, alias }) => alias ?? name), ['acme/nowhere/1.0.0', BROWSER]);
+		assert.deepEqual(
+			claims.access.map(({ name, alias }) => alias ?? name),
+			['acme/nowhere/1.0.0', BROWSER],
+		);
 	});
 	test('scopes in one parameter grant nothing', async () => {
 		assert.deepEqual((await askToken(`scope=repository:${BROWSER}:pull%20repository:acme/pinned:pull`)).access, []);
@@ -128,7 +141,9 @@ describe('the token endpoint’s requests', () => {
 	});
 	test('no scope, anonymous, with keys, with a session', async () => {
 		const { keys } = upstream;
-		const subjects = [undefined, basic(keys.owner, 'anybody'), `Bearer ${keys.owner}`, `Bearer ${keys.session}`].map(async (who) => (await askToken('', who)).sub);
+		const subjects = [undefined, basic(keys.owner, 'anybody'), `Bearer ${keys.owner}`, `Bearer ${keys.session}`].map(
+			async (who) => (await askToken('', who)).sub,
+		);
 		assert.deepEqual(await Promise.all(subjects), ['', 'owner', 'owner', 'owner']);
 		assert.match((await askToken('', basic(keys.device))).sub, /^d_[0-9a-f]{32}$/);
 	});
@@ -148,8 +163,12 @@ describe('the token endpoint’s requests', () => {
 	}
 	test('POST is 404', async () => assert.equal((await fetch(`${upstream.apiUrl}/auth/v1/token`, { method: 'POST' })).status, 404));
 	test('X-Forwarded-For needs X-Forwarded-Proto', async () => {
-		const status = async (headers: Record<string, string>): Promise<number> => (await fetch(`${upstream.apiUrl}/ping`, { headers, redirect: 'manual' })).status;
-		assert.deepEqual([await status({ 'x-forwarded-for': '192.0.2.1' }), await status({ 'x-forwarded-for': '192.0.2.1', 'x-forwarded-proto': 'https' })], [301, 200]);
+		const status = async (headers: Record<string, string>): Promise<number> =>
+			(await fetch(`${upstream.apiUrl}/ping`, { headers, redirect: 'manual' })).status;
+		assert.deepEqual(
+			[await status({ 'x-forwarded-for': '192.0.2.1' }), await status({ 'x-forwarded-for': '192.0.2.1', 'x-forwarded-proto': 'https' })],
+			[301, 200],
+		);
 	});
 });
 

@@ -41,7 +41,12 @@ function parseScope(text: string): { name: string; actions: string[] } | undefin
 	const actions = rest.pop()?.split(',') ?? [];
 	const name = named.replace(/@sha256$/, '');
 	const [org = '', fleet = '', version, service, ...more] = name.split('/');
-	const isName = PLAIN.test(org) && PLAIN.test(fleet) && (version === undefined || VERSION.test(version)) && (service === undefined || PLAIN.test(service)) && more.length === 0;
+	const isName =
+		PLAIN.test(org) &&
+		PLAIN.test(fleet) &&
+		(version === undefined || VERSION.test(version)) &&
+		(service === undefined || PLAIN.test(service)) &&
+		more.length === 0;
 	const isTagOrNothing = rest.length === 0 || (rest.length === 1 && /^[a-z0-9]+$/.test(rest[0]!));
 	const areActions = actions.length > 0 && actions.every((action) => ['pull', 'push', ''].includes(action));
 	return type === 'repository' && isName && isTagOrNothing && areActions ? { name, actions } : undefined;
@@ -67,7 +72,11 @@ async function grant(odata: OData, name: string, requested: string[], holder: Ke
 }
 
 async function isReadable(odata: OData, repository: string, holder: KeyHolder | undefined): Promise<boolean> {
-	const images = await odata.get('image', { $select: 'id', $filter: { is_stored_at__image_location: { $endswith: `/${repository}` } } }, holder);
+	const images = await odata.get(
+		'image',
+		{ $select: 'id', $filter: { is_stored_at__image_location: { $endswith: `/${repository}` } } },
+		holder,
+	);
 	return images.length > 0;
 }
 

@@ -43,7 +43,16 @@ export function createTokenSigner(issuer: string, service: string): TokenSigner 
 		service,
 		async sign(access, { subject = '', lifetime = TOKEN_LIFETIME, audience = service } = {}) {
 			const now = Math.floor(Date.now() / 1000);
-			return await new SignJWT({ jti: randomUUID(), nbf: now - 10, access: access.map((entry) => ({ ...entry })), iat: now, exp: now + lifetime, aud: audience, iss: issuer, sub: subject })
+			return await new SignJWT({
+				jti: randomUUID(),
+				nbf: now - 10,
+				access: access.map((entry) => ({ ...entry })),
+				iat: now,
+				exp: now + lifetime,
+				aud: audience,
+				iss: issuer,
+				sub: subject,
+			})
 				.setProtectedHeader({ alg: 'ES256', typ: 'JWT', kid: keyId })
 				.sign(privateKey);
 		},
@@ -57,8 +66,14 @@ const BASE32 = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567';
  * groups of four.
  */
 function libtrustKeyId(publicKey: KeyObject): string {
-	const hash = createHash('sha256').update(publicKey.export({ type: 'spki', format: 'der' })).digest().subarray(0, 30);
+	const hash = createHash('sha256')
+		.update(publicKey.export({ type: 'spki', format: 'der' }))
+		.digest()
+		.subarray(0, 30);
 	const bits = [...hash].map((byte) => byte.toString(2).padStart(8, '0')).join('');
-	const text = bits.match(/.{5}/g)!.map((group) => BASE32[Number.parseInt(group, 2)]).join('');
+	const text = bits
+		.match(/.{5}/g)!
+		.map((group) => BASE32[Number.parseInt(group, 2)])
+		.join('');
 	return text.match(/.{4}/g)!.join(':');
 }

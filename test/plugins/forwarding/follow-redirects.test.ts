@@ -45,11 +45,30 @@ describe('redirects of blobs', () => {
 	const LOOPBACK = { FOLLOW_REDIRECTS_ALLOW: '127.0.0.0/8' };
 	const rows: { what: string; path: string; env: Record<string, string>; status: number; text?: string; asked: number }[] = [
 		{ what: 'are passed on by default', path: '/blob', env: {}, status: 307, asked: 0 },
-		{ what: 'are followed when asked to', path: '/blob', env: { FOLLOW_REDIRECTS: 'http', ...LOOPBACK }, status: 200, text: '0123456789', asked: 1 },
+		{
+			what: 'are followed when asked to',
+			path: '/blob',
+			env: { FOLLOW_REDIRECTS: 'http', ...LOOPBACK },
+			status: 200,
+			text: '0123456789',
+			asked: 1,
+		},
 		{ what: 'never lead to loopback on their own', path: '/blob', env: { FOLLOW_REDIRECTS: 'http' }, status: 502, asked: 0 },
-		{ what: 'never lead to plain http with https only', path: '/blob', env: { FOLLOW_REDIRECTS: 'https', ...LOOPBACK }, status: 502, asked: 0 },
+		{
+			what: 'never lead to plain http with https only',
+			path: '/blob',
+			env: { FOLLOW_REDIRECTS: 'https', ...LOOPBACK },
+			status: 502,
+			asked: 0,
+		},
 		{ what: 'are not followed for ever', path: '/loop', env: { FOLLOW_REDIRECTS: 'http', ...LOOPBACK }, status: 502, asked: 3 },
-		{ what: 'to something that is refused are a failure of the registry', path: '/gone', env: { FOLLOW_REDIRECTS: 'http', ...LOOPBACK }, status: 502, asked: 1 },
+		{
+			what: 'to something that is refused are a failure of the registry',
+			path: '/gone',
+			env: { FOLLOW_REDIRECTS: 'http', ...LOOPBACK },
+			status: 502,
+			asked: 1,
+		},
 	];
 	for (const { what, path, env, status, text, asked } of rows) {
 		test(what, async (t) => {
@@ -74,7 +93,16 @@ describe('redirects of blobs', () => {
 		assert.deepEqual([answer.status, answer.headers.get('content-range'), answer.text], [206, 'bytes 4-9/10', '456789']);
 	});
 
-	for (const location of ['http://169.254.169.254/latest/meta-data/', 'http://[::1]:1/', 'http://[::ffff:127.0.0.1]:1/', 'http://localhost:1/', 'http://0.0.0.0:1/', 'http://2130706433:1/', 'file:///etc/passwd', 'ftp://example.com/']) {
+	for (const location of [
+		'http://169.254.169.254/latest/meta-data/',
+		'http://[::1]:1/',
+		'http://[::ffff:127.0.0.1]:1/',
+		'http://localhost:1/',
+		'http://0.0.0.0:1/',
+		'http://2130706433:1/',
+		'file:///etc/passwd',
+		'ftp://example.com/',
+	]) {
 		test(`never lead to ${location}`, async (t) => {
 			const proxy = await startWithRedirect(t, location, { FOLLOW_REDIRECTS: 'http' });
 			const answer = await pull(proxy, NAME, blob);

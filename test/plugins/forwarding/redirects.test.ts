@@ -12,8 +12,15 @@ const NAME = 'acme/pinned';
 const { configDigest } = imageOf(upstream, NAME).platforms[0]!;
 const OTHER = 'acme/pinned/1.0.0';
 
-const blob = ({ proxy }: Setup, token: string, { method = 'GET', name = NAME, digest = configDigest, headers = {} } = {}): Promise<Answer> => ask(proxy, `/v2/${name}/blobs/${digest}`, { method, token, headers });
-const redirect = (location: string, status = 307): Fault => ({ status, headers: { location, 'content-type': 'application/octet-stream', 'docker-content-digest': configDigest } });
+const blob = (
+	{ proxy }: Setup,
+	token: string,
+	{ method = 'GET', name = NAME, digest = configDigest, headers = {} } = {},
+): Promise<Answer> => ask(proxy, `/v2/${name}/blobs/${digest}`, { method, token, headers });
+const redirect = (location: string, status = 307): Fault => ({
+	status,
+	headers: { location, 'content-type': 'application/octet-stream', 'docker-content-digest': configDigest },
+});
 
 for (const [mode, env] of Object.entries(CACHE_MODES)) {
 	test(`a redirect passes to the client as it is; ${mode}`, async (t) => {
@@ -25,7 +32,9 @@ for (const [mode, env] of Object.entries(CACHE_MODES)) {
 			'https://storage.example:8443/%7e%2E%2f?q=%20+&empty',
 			'http://storage.example',
 		];
-		const rows = locations.flatMap((location) => [302, 303, 307, 308].flatMap((status) => ['GET', 'HEAD'].map((method) => ({ location, status, method }))));
+		const rows = locations.flatMap((location) =>
+			[302, 303, 307, 308].flatMap((status) => ['GET', 'HEAD'].map((method) => ({ location, status, method }))),
+		);
 		for (const [i, { location, status, method }] of rows.entries()) {
 			await t.test(`${method} ${status} ${location.slice(0, 40)}`, async () => {
 				// A blob of its own, so that nothing is remembered of it.
@@ -70,7 +79,8 @@ test('for whom and how often the registry is asked for a redirect', async (t) =>
 	const { proxy, registry } = setup;
 	const token = await tokenFor(proxy, [NAME, OTHER]);
 	// As an object store signs: for one method and one object.
-	registry.fault = ({ method, url }: RecordedRequest): Fault => (url.includes('/blobs/') ? redirect(`https://storage.example${url}?method=${method}`) : undefined);
+	registry.fault = ({ method, url }: RecordedRequest): Fault =>
+		url.includes('/blobs/') ? redirect(`https://storage.example${url}?method=${method}`) : undefined;
 	const other = imageOf(upstream, 'acme/pinned', '1.0.0').platforms[0]!;
 	const rows: [what: string, question: Parameters<typeof blob>[2], asked: number][] = [
 		['first', {}, 1],
@@ -88,7 +98,10 @@ test('for whom and how often the registry is asked for a redirect', async (t) =>
 			registry.requests = [];
 			const answer = await blob(setup, token, question);
 			const { repository } = imageOf(upstream, NAME, question?.name === OTHER ? '1.0.0' : '1.1.0');
-			assert.equal(answer.headers['location'], `https://storage.example/v2/${repository}/blobs/${question?.digest ?? configDigest}?method=${question?.method ?? 'GET'}`);
+			assert.equal(
+				answer.headers['location'],
+				`https://storage.example/v2/${repository}/blobs/${question?.digest ?? configDigest}?method=${question?.method ?? 'GET'}`,
+			);
 			assert.equal(seen(registry).length, asked);
 		});
 	}

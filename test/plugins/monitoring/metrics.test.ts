@@ -20,7 +20,11 @@ const login = { headers: { authorization: basic(upstream.keys.owner) } };
 async function series(port: string, metric: string): Promise<Record<string, number>> {
 	const exposition = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
 	const lines = exposition.split('\n').filter((line) => line.startsWith(`registry_proxy_${metric}{`));
-	return Object.fromEntries(lines.map((line): [string, number] => [line.slice(line.indexOf('{'), line.indexOf('}') + 1), Number(line.split(' ').at(-1))]).filter(([, value]) => value > 0));
+	return Object.fromEntries(
+		lines
+			.map((line): [string, number] => [line.slice(line.indexOf('{'), line.indexOf('}') + 1), Number(line.split(' ').at(-1))])
+			.filter(([, value]) => value > 0),
+	);
 }
 
 /** Asks for a token that needs the API, and what comes of it does not matter. */
@@ -28,7 +32,10 @@ const askApi = ({ proxy }: Setup): Promise<unknown> => ask(proxy, '/auth/v1/toke
 const askRegistry = ({ proxy }: Setup, token: string): Promise<unknown> => ask(proxy, MANIFEST, { token, headers: { accept: ACCEPT } });
 
 /** `run` is called when the service has been asked for a token once. `series`: what the metric holds then, exactly. */
-const ROWS: Record<string, { metric: string; series: Record<string, number>; env?: Record<string, string>; run(setup: Setup, token: string): Promise<unknown> }> = {
+const ROWS: Record<
+	string,
+	{ metric: string; series: Record<string, number>; env?: Record<string, string>; run(setup: Setup, token: string): Promise<unknown> }
+> = {
 	'the API hangs': {
 		metric: 'upstream_errors_total',
 		series: { '{upstream="api",reason="timeout"}': 1 },
@@ -98,7 +105,11 @@ const ROWS: Record<string, { metric: string; series: Record<string, number>; env
 			waiting.destroy();
 		},
 	},
-	'the registry refuses, as registries do': { metric: 'upstream_errors_total', series: {}, run: (setup, token) => ask(setup.proxy, `/v2/${NAME}/blobs/sha256:${'0'.repeat(64)}`, { token }) },
+	'the registry refuses, as registries do': {
+		metric: 'upstream_errors_total',
+		series: {},
+		run: (setup, token) => ask(setup.proxy, `/v2/${NAME}/blobs/sha256:${'0'.repeat(64)}`, { token }),
+	},
 	'a client goes away before there is an answer': {
 		metric: 'requests_total',
 		series: { '{kind="token",status="200"}': 1, '{kind="blob",status="499"}': 1 },
@@ -127,7 +138,12 @@ const ROWS: Record<string, { metric: string; series: Record<string, number>; env
 			await until(() => setup.registry.underWay === 0);
 		},
 	},
-	'an address has used up its requests': { metric: 'rate_limited_total', series: { '{limit="address"}': 2 }, env: { RATE_LIMIT_MAX: '1' }, run: async (setup) => [await askApi(setup), await askApi(setup)] },
+	'an address has used up its requests': {
+		metric: 'rate_limited_total',
+		series: { '{limit="address"}': 2 },
+		env: { RATE_LIMIT_MAX: '1' },
+		run: async (setup) => [await askApi(setup), await askApi(setup)],
+	},
 	'a login has failed too often': {
 		metric: 'rate_limited_total',
 		series: { '{limit="login"}': 1 },
@@ -140,7 +156,12 @@ const ROWS: Record<string, { metric: string; series: Record<string, number>; env
 	},
 	'the API is down, and what is remembered is too old': {
 		metric: 'cache_requests_total',
-		series: { '{cache="resolution",result="miss"}': 2, '{cache="resolution",result="stale"}': 1, '{cache="token",result="miss"}': 2, '{cache="token",result="stale"}': 1 },
+		series: {
+			'{cache="resolution",result="miss"}': 2,
+			'{cache="resolution",result="stale"}': 1,
+			'{cache="token",result="miss"}': 2,
+			'{cache="token",result="stale"}': 1,
+		},
 		env: { RESOLUTION_TTL: '0.001', TOKEN_TTL: '0.001' },
 		run: (setup) => ((setup.api.fault = () => 'reset'), tokenFor(setup.proxy, NAME)),
 	},
@@ -155,7 +176,9 @@ for (const [fault, row] of Object.entries(ROWS)) {
 		// Counted when an answer has ended, which its client may know a little earlier: the token's, and that of at least one more.
 		await until(async () => Object.values(await series(port, 'requests_total')).reduce((sum, count) => sum + count, 0) >= 2);
 		let last = {};
-		await until(async () => JSON.stringify(sorted((last = await series(port, row.metric)))) === JSON.stringify(sorted(row.series))).catch(() => assert.deepEqual(last, row.series));
+		await until(async () => JSON.stringify(sorted((last = await series(port, row.metric)))) === JSON.stringify(sorted(row.series))).catch(
+			() => assert.deepEqual(last, row.series),
+		);
 	});
 }
 

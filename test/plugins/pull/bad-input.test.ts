@@ -42,7 +42,10 @@ test('nothing can be written', async (t) => {
 		['POST', '/anything'],
 	];
 	for (const [method, path] of rows) {
-		for (const headers of [{}, { authorization: `Bearer ${token}` }, { authorization: basic(upstream.keys.owner) }] as Record<string, string>[]) {
+		for (const headers of [{}, { authorization: `Bearer ${token}` }, { authorization: basic(upstream.keys.owner) }] as Record<
+			string,
+			string
+		>[]) {
 			await t.test(`${method} ${path} ${(headers['authorization'] ?? '').slice(0, 6)}`, async () => {
 				const answer = await ask(proxy, path, { method, headers });
 				assertError(answer, 405, 'UNSUPPORTED');
@@ -53,7 +56,12 @@ test('nothing can be written', async (t) => {
 		}
 	}
 	await t.test('a push that sends a body is answered before the body is read', async () => {
-		const answer = await ask(proxy, `/v2/${NAME}/blobs/uploads/`, { method: 'POST', token, body: 'x'.repeat(100), headers: { 'content-type': 'application/octet-stream', 'content-length': '100000000' } }).catch(() => undefined);
+		const answer = await ask(proxy, `/v2/${NAME}/blobs/uploads/`, {
+			method: 'POST',
+			token,
+			body: 'x'.repeat(100),
+			headers: { 'content-type': 'application/octet-stream', 'content-length': '100000000' },
+		}).catch(() => undefined);
 		assert.ok(answer === undefined || answer.status === 405);
 		assert.equal((await ask(proxy, '/ping')).text, 'pong');
 	});
@@ -147,7 +155,14 @@ test('paths that mean nothing', async (t) => {
 
 test('names that only look odd', async (t) => {
 	const { proxy } = await setUp(t);
-	for (const name of ['acme/manifests', 'manifests/blobs', 'acme/tags/list', 'a--b/c__d', `a/${'b'.repeat(250)}`, 'acme/_catalog'.replace('_', 'x')]) {
+	for (const name of [
+		'acme/manifests',
+		'manifests/blobs',
+		'acme/tags/list',
+		'a--b/c__d',
+		`a/${'b'.repeat(250)}`,
+		'acme/_catalog'.replace('_', 'x'),
+	]) {
 		await t.test(name.slice(0, 40), async () => {
 			const answer = await ask(proxy, `/v2/${name}/manifests/latest`);
 			assertError(answer, 401, 'UNAUTHORIZED');
@@ -182,7 +197,7 @@ test('what is no HTTP, or too much of it', async (t) => {
 		'a space in the path': { bytes: request('', 'GET /v2/ x HTTP/1.1'), status: 400 },
 		'an unknown method': { bytes: request('', 'PULL /v2/ HTTP/1.1'), status: 400 },
 		'no HTTP at all': { bytes: 'hello\r\n\r\n', status: 400 },
-		'TLS': { bytes: '\x16\x03\x01\x00\x05hello', status: 400 },
+		TLS: { bytes: '\x16\x03\x01\x00\x05hello', status: 400 },
 		'HTTP/2': { bytes: 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', status: 400 },
 	};
 	for (const [what, { bytes, status }] of Object.entries(rows)) {

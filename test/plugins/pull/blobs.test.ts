@@ -8,7 +8,19 @@ import { test } from 'node:test';
 import { basic, startProxy } from '../../support/proxy.ts';
 import { imageOf } from '../../upstream/index.ts';
 import { sharedUpstream } from '../../upstream/shared.ts';
-import { ask, assertError, begin, CACHE_MODES, faultAt, forgetRequests, setUp, tokenFor, until, upstreamPart, type Setup } from '../../support/setup.ts';
+import {
+	ask,
+	assertError,
+	begin,
+	CACHE_MODES,
+	faultAt,
+	forgetRequests,
+	setUp,
+	tokenFor,
+	until,
+	upstreamPart,
+	type Setup,
+} from '../../support/setup.ts';
 
 /* `/v2/<name>/blobs/<digest>`: streamed both ways, never kept, never changed, and never passed off as whole when they are not. */
 
@@ -20,7 +32,12 @@ const LAYER = layers[0]!;
 const BLOB = /\/blobs\//;
 const path = (digest: string, name = NAME): string => `/v2/${name}/blobs/${digest}`;
 
-async function download({ proxy }: Pick<Setup, 'proxy'>, token: string, digest: string, headers: Record<string, string> = {}): Promise<{ status: number; headers: NodeJS.Dict<string | string[]>; bytes: Buffer }> {
+async function download(
+	{ proxy }: Pick<Setup, 'proxy'>,
+	token: string,
+	digest: string,
+	headers: Record<string, string> = {},
+): Promise<{ status: number; headers: NodeJS.Dict<string | string[]>; bytes: Buffer }> {
 	const response = await begin(proxy, path(digest), { token, headers });
 	return { status: response.statusCode!, headers: response.headers, bytes: await buffer(response) };
 }
@@ -43,11 +60,19 @@ for (const [mode, env] of Object.entries(CACHE_MODES)) {
 				for (const header of ['content-length', 'content-type', 'docker-content-digest', 'accept-ranges']) {
 					assert.equal(head.headers[header], headers[header], header);
 				}
-				assert.deepEqual(registry.requests.map(({ method, url }) => `${method} ${url}`), ['GET', 'HEAD'].map((method) => `${method} /v2/${repository}/blobs/${digest}`));
-				assert.deepEqual(registry.requests.map(({ headers }) => headers.authorization), [`Bearer ${upstreamPart(token)}`, `Bearer ${upstreamPart(token)}`]);
+				assert.deepEqual(
+					registry.requests.map(({ method, url }) => `${method} ${url}`),
+					['GET', 'HEAD'].map((method) => `${method} /v2/${repository}/blobs/${digest}`),
+				);
+				assert.deepEqual(
+					registry.requests.map(({ headers }) => headers.authorization),
+					[`Bearer ${upstreamPart(token)}`, `Bearer ${upstreamPart(token)}`],
+				);
 			});
 		}
-		await t.test('with an escaped colon', async () => assert.equal((await download(setup, token, LAYER.digest.replace(':', '%3A'))).bytes.length, LAYER.size));
+		await t.test('with an escaped colon', async () =>
+			assert.equal((await download(setup, token, LAYER.digest.replace(':', '%3A'))).bytes.length, LAYER.size),
+		);
 		await t.test('of a private fleet', async () => {
 			const secret = imageOf(upstream, 'acme/secret').platforms[0]!.configDigest;
 			const question = { token: await tokenFor(proxy, 'acme/secret', basic(upstream.keys.owner)) };
@@ -97,7 +122,11 @@ test('parts of a blob', async (t) => {
 		assert.deepEqual([headers.range, headers['if-range']], ['bytes=0-1,5-6', `"${LAYER.digest}"`]);
 	});
 	await t.test('a 416 whose body is not for clients', async () => {
-		setup.registry.fault = faultAt(BLOB, { status: 416, headers: { 'content-range': 'bytes */7', 'content-type': 'text/html' }, body: '<h1>inner.example</h1>' });
+		setup.registry.fault = faultAt(BLOB, {
+			status: 416,
+			headers: { 'content-range': 'bytes */7', 'content-type': 'text/html' },
+			body: '<h1>inner.example</h1>',
+		});
 		const answer = await ask(setup.proxy, path(LAYER.digest), { token, headers: { range: 'bytes=9-' } });
 		assertError(answer, 416, 'UNSUPPORTED');
 		assert.equal(answer.headers['content-range'], 'bytes */7');
@@ -108,7 +137,14 @@ test('bytes are not touched', async (t) => {
 	const setup = await setUp(t);
 	const { proxy, registry } = setup;
 	const token = await tokenFor(proxy, NAME);
-	const headers = { 'content-encoding': 'gzip', 'content-type': 'application/x-thing', 'content-length': '9', etag: '"e"', 'cache-control': 'max-age=1', 'last-modified': 'Thu, 01 Jan 1970 00:00:00 GMT' };
+	const headers = {
+		'content-encoding': 'gzip',
+		'content-type': 'application/x-thing',
+		'content-length': '9',
+		etag: '"e"',
+		'cache-control': 'max-age=1',
+		'last-modified': 'Thu, 01 Jan 1970 00:00:00 GMT',
+	};
 	await t.test('an encoding is neither undone nor forgotten', async () => {
 		registry.fault = faultAt(BLOB, { status: 200, headers, body: 'not gzip!' });
 		const answer = await ask(proxy, path(LAYER.digest), { token, headers: { 'accept-encoding': 'zstd, gzip, deflate' } });
@@ -119,7 +155,14 @@ test('bytes are not touched', async (t) => {
 		assert.equal(registry.requests.at(-1)!.headers['accept-encoding'], 'zstd, gzip, deflate');
 	});
 	await t.test('what only the registry and the proxy have to say to each other stays between them', async () => {
-		const own = { 'set-cookie': 'a=b', 'strict-transport-security': 'max-age=1', 'keep-alive': 'timeout=99', 'www-authenticate': 'Basic realm="x"', 'proxy-authenticate': 'Basic', 'x-request-id': 'theirs' };
+		const own = {
+			'set-cookie': 'a=b',
+			'strict-transport-security': 'max-age=1',
+			'keep-alive': 'timeout=99',
+			'www-authenticate': 'Basic realm="x"',
+			'proxy-authenticate': 'Basic',
+			'x-request-id': 'theirs',
+		};
 		registry.fault = faultAt(BLOB, { status: 200, headers: { ...headers, ...own }, body: 'not gzip!' });
 		const answer = await ask(proxy, path(LAYER.digest), { token });
 		assert.equal(answer.status, 200);
@@ -157,7 +200,12 @@ test('a blob streams', async (t) => {
 	await t.test('a client that goes away ends the upstream’s work, also before anything has come', async () => {
 		registry.fault = faultAt(BLOB, 'hang');
 		for (const method of ['GET', 'HEAD']) {
-			const outgoing = request(proxy.url, { agent: false, method, path: path(LAYER.digest), headers: { authorization: `Bearer ${token}` } });
+			const outgoing = request(proxy.url, {
+				agent: false,
+				method,
+				path: path(LAYER.digest),
+				headers: { authorization: `Bearer ${token}` },
+			});
 			outgoing.on('error', () => undefined);
 			outgoing.end();
 			await until(() => registry.underWay === 1);
@@ -183,7 +231,10 @@ test('a blob streams', async (t) => {
 		}).listen(0, '127.0.0.1');
 		await once(server, 'listening');
 		t.after(() => server.close());
-		const chunked = await startProxy(t, { apiUrl: upstream.apiUrl, registryUrl: `http://127.0.0.1:${(server.address() as AddressInfo).port}` });
+		const chunked = await startProxy(t, {
+			apiUrl: upstream.apiUrl,
+			registryUrl: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+		});
 		const response = await begin(chunked, path(LAYER.digest), { token });
 		response.resume();
 		await assert.rejects(once(response, 'end'));

@@ -4,7 +4,19 @@ import { ACCEPT, basic } from '../../support/proxy.ts';
 import { digestOf } from '../../upstream/image.ts';
 import { imageOf, type ImageSummary } from '../../upstream/index.ts';
 import { sharedUpstream } from '../../upstream/shared.ts';
-import { ask, assertError, CACHE_MODES, forgetRequests, seen, setUp, tokenFor, upstreamPart, type Answer, type Question, type Setup } from '../../support/setup.ts';
+import {
+	ask,
+	assertError,
+	CACHE_MODES,
+	forgetRequests,
+	seen,
+	setUp,
+	tokenFor,
+	upstreamPart,
+	type Answer,
+	type Question,
+	type Setup,
+} from '../../support/setup.ts';
 
 /* `/v2/<name>/manifests/<reference>`: the tag is ignored, digests and tags that stand for digests are not. Run with every cache on and off. */
 
@@ -12,7 +24,13 @@ const upstream = await sharedUpstream();
 const owner = basic(upstream.keys.owner);
 
 /** @returns the answer to a request for a manifest, checked as every client checks it: the bytes are what the digest says, and HEAD says the same */
-async function manifest({ proxy }: Setup, name: string, reference: string, token: string, headers: Question['headers'] = {}): Promise<Answer> {
+async function manifest(
+	{ proxy }: Setup,
+	name: string,
+	reference: string,
+	token: string,
+	headers: Question['headers'] = {},
+): Promise<Answer> {
 	const question = { token, headers: { accept: ACCEPT, ...headers } };
 	const path = `/v2/${name}/manifests/${reference}`;
 	const [head, answer] = [await ask(proxy, path, { ...question, method: 'HEAD' }), await ask(proxy, path, question)];
@@ -49,7 +67,10 @@ for (const [mode, env] of Object.entries(CACHE_MODES)) {
 					assert.equal(answer.headers['docker-content-digest'], image.digest);
 					assert.equal(answer.headers['content-type'], image.mediaType);
 					const paths = new Set(setup.registry.requests.map(({ url }) => url));
-					assert.deepEqual([...paths].filter((path) => path !== `/v2/${image.repository}/manifests/latest`), []);
+					assert.deepEqual(
+						[...paths].filter((path) => path !== `/v2/${image.repository}/manifests/latest`),
+						[],
+					);
 				});
 			}
 		}
@@ -65,7 +86,10 @@ for (const [mode, env] of Object.entries(CACHE_MODES)) {
 			const index = await manifest(setup, name, 'anything', token);
 			assert.equal(index.headers['content-type'], 'application/vnd.oci.image.index.v1+json');
 			const children = JSON.parse(index.text).manifests as { digest: string; mediaType: string }[];
-			assert.deepEqual(children.map(({ digest }) => digest), image.platforms.map(({ digest }) => digest));
+			assert.deepEqual(
+				children.map(({ digest }) => digest),
+				image.platforms.map(({ digest }) => digest),
+			);
 			for (const { digest, mediaType } of children) {
 				const child = await manifest(setup, name, digest, token);
 				assert.equal(child.headers['docker-content-digest'], digest);
@@ -77,7 +101,11 @@ for (const [mode, env] of Object.entries(CACHE_MODES)) {
 		});
 		await t.test('not modified', async () => {
 			for (const method of ['GET', 'HEAD']) {
-				const answer = await ask(proxy, `/v2/${name}/manifests/${image.digest}`, { method, token, headers: { accept: ACCEPT, 'if-none-match': `"${image.digest}"` } });
+				const answer = await ask(proxy, `/v2/${name}/manifests/${image.digest}`, {
+					method,
+					token,
+					headers: { accept: ACCEPT, 'if-none-match': `"${image.digest}"` },
+				});
 				assert.deepEqual([answer.status, answer.text], [304, '']);
 			}
 		});
@@ -91,14 +119,20 @@ for (const [mode, env] of Object.entries(CACHE_MODES)) {
 				for (const method of ['GET', 'HEAD']) {
 					const answer = await ask(proxy, `/v2/${name}/manifests/${digest}`, { method, token, headers: { accept: ACCEPT } });
 					// What a registry says of an algorithm that it does not know differs; it is a refusal in any case.
-					assert.ok(digest.startsWith('sha512') ? answer.status >= 400 && answer.status < 500 : answer.status === 404, String(answer.status));
+					assert.ok(
+						digest.startsWith('sha512') ? answer.status >= 400 && answer.status < 500 : answer.status === 404,
+						String(answer.status),
+					);
 					assert.ok(!JSON.stringify(answer).includes(image.repository));
 				}
 			});
 		}
 		await t.test('what is not there is told in the client’s words', async () => {
 			const digest = unknown['of nothing']!;
-			assert.match(assertError(await ask(proxy, `/v2/${name}/manifests/${digest}`, { token }), 404, 'MANIFEST_UNKNOWN'), new RegExp(`^${name} .*${digest}`));
+			assert.match(
+				assertError(await ask(proxy, `/v2/${name}/manifests/${digest}`, { token }), 404, 'MANIFEST_UNKNOWN'),
+				new RegExp(`^${name} .*${digest}`),
+			);
 		});
 	});
 
@@ -110,7 +144,10 @@ for (const [mode, env] of Object.entries(CACHE_MODES)) {
 		const token = await tokenFor(proxy, ['acme/signed', 'acme/pinned']);
 		await t.test('the fallback tag lists what refers to the image', async () => {
 			const answer = await manifest(setup, 'acme/signed', fallbackTag, token);
-			assert.deepEqual(JSON.parse(answer.text).manifests.map(({ digest }: { digest: string }) => digest), [referrer]);
+			assert.deepEqual(
+				JSON.parse(answer.text).manifests.map(({ digest }: { digest: string }) => digest),
+				[referrer],
+			);
 			assert.equal((await manifest(setup, 'acme/signed', referrer, token)).headers['docker-content-digest'], referrer);
 		});
 		for (const suffix of ['', '.sig', '.att', '.sbom']) {
@@ -132,16 +169,27 @@ for (const [mode, env] of Object.entries(CACHE_MODES)) {
 		await t.test('with their tag', async () => {
 			const token = await tokenFor(proxy, image.repository);
 			assert.equal((await manifest(setup, image.repository, 'latest', token)).headers['docker-content-digest'], image.digest);
-			assertError(await ask(proxy, `/v2/${image.repository}/manifests/1.1.0`, { token, headers: { accept: ACCEPT } }), 404, 'MANIFEST_UNKNOWN');
+			assertError(
+				await ask(proxy, `/v2/${image.repository}/manifests/1.1.0`, { token, headers: { accept: ACCEPT } }),
+				404,
+				'MANIFEST_UNKNOWN',
+			);
 		});
 		await t.test('under a token of the API itself', async () => {
 			const token = upstreamPart(await tokenFor(proxy, image.repository));
 			assert.equal((await manifest(setup, image.repository, image.digest, token)).headers['docker-content-digest'], image.digest);
 		});
 		await t.test('only for those who may', async () => {
-			assert.equal((await manifest(setup, secret.repository, 'latest', await tokenFor(proxy, secret.repository, owner))).headers['docker-content-digest'], secret.digest);
+			assert.equal(
+				(await manifest(setup, secret.repository, 'latest', await tokenFor(proxy, secret.repository, owner))).headers[
+					'docker-content-digest'
+				],
+				secret.digest,
+			);
 			for (const authorization of [undefined, basic(upstream.keys.stranger)]) {
-				const answer = await ask(proxy, `/v2/${secret.repository}/manifests/latest`, { token: await tokenFor(proxy, secret.repository, authorization) });
+				const answer = await ask(proxy, `/v2/${secret.repository}/manifests/latest`, {
+					token: await tokenFor(proxy, secret.repository, authorization),
+				});
 				assertError(answer, 401, 'UNAUTHORIZED');
 				assert.match(answer.headers['www-authenticate']!, /error="insufficient_scope"/);
 			}
@@ -152,17 +200,39 @@ for (const [mode, env] of Object.entries(CACHE_MODES)) {
 		const setup = await setUp(t, env);
 		const { proxy } = setup;
 		const own = async (scope: string, authorization?: string): Promise<string> => {
-			const answer = await ask({ url: upstream.apiUrl }, `/auth/v1/token?scope=repository:${scope}:pull`, { headers: authorization === undefined ? {} : { authorization } });
+			const answer = await ask({ url: upstream.apiUrl }, `/auth/v1/token?scope=repository:${scope}:pull`, {
+				headers: authorization === undefined ? {} : { authorization },
+			});
 			return JSON.parse(answer.text).token as string;
 		};
 		const pinned = imageOf(upstream, 'acme/pinned');
 		const rows: { name: string; pulls: string; token: () => Promise<string>; digest: string | 401 | 404 }[] = [
-			{ name: 'an alias, public', pulls: 'acme/pinned/1.0.0', token: () => own('acme/pinned/1.0.0'), digest: imageOf(upstream, 'acme/pinned', '1.0.0').digest },
-			{ name: 'an alias, private', pulls: 'acme/secret', token: () => own('acme/secret', owner), digest: imageOf(upstream, 'acme/secret').digest },
+			{
+				name: 'an alias, public',
+				pulls: 'acme/pinned/1.0.0',
+				token: () => own('acme/pinned/1.0.0'),
+				digest: imageOf(upstream, 'acme/pinned', '1.0.0').digest,
+			},
+			{
+				name: 'an alias, private',
+				pulls: 'acme/secret',
+				token: () => own('acme/secret', owner),
+				digest: imageOf(upstream, 'acme/secret').digest,
+			},
 			{ name: 'an alias of another name', pulls: 'acme/multi-arch', token: () => own('acme/pinned'), digest: 401 },
-			{ name: 'no alias: the name is resolved for anybody', pulls: 'acme/pinned', token: () => own(pinned.repository), digest: pinned.digest },
+			{
+				name: 'no alias: the name is resolved for anybody',
+				pulls: 'acme/pinned',
+				token: () => own(pinned.repository),
+				digest: pinned.digest,
+			},
 			{ name: 'no alias, and another image', pulls: 'acme/multi-arch', token: () => own(pinned.repository), digest: 401 },
-			{ name: 'no alias, and a private fleet, whoever asks', pulls: 'acme/secret', token: () => own(imageOf(upstream, 'acme/secret').repository, owner), digest: 404 },
+			{
+				name: 'no alias, and a private fleet, whoever asks',
+				pulls: 'acme/secret',
+				token: () => own(imageOf(upstream, 'acme/secret').repository, owner),
+				digest: 404,
+			},
 		];
 		for (const { name, pulls, token, digest } of rows) {
 			await t.test(name, async () => {
@@ -170,7 +240,11 @@ for (const [mode, env] of Object.entries(CACHE_MODES)) {
 				if (typeof digest === 'string') {
 					assert.equal((await manifest(setup, pulls, 'latest', text)).headers['docker-content-digest'], digest);
 				} else {
-					assertError(await ask(proxy, `/v2/${pulls}/manifests/latest`, { token: text }), digest, digest === 401 ? 'UNAUTHORIZED' : 'NAME_UNKNOWN');
+					assertError(
+						await ask(proxy, `/v2/${pulls}/manifests/latest`, { token: text }),
+						digest,
+						digest === 401 ? 'UNAUTHORIZED' : 'NAME_UNKNOWN',
+					);
 				}
 			});
 		}
@@ -182,13 +256,29 @@ for (const [mode, env] of Object.entries(CACHE_MODES)) {
 		const name = 'acme/signed';
 		const token = await tokenFor(proxy, name);
 		forgetRequests(setup);
-		const hostile = { cookie: 'a=b', 'x-forwarded-for': '192.0.2.1', forwarded: 'for=192.0.2.1', 'x-real-ip': '192.0.2.1', 'x-http-method-override': 'DELETE', origin: 'https://evil.example', referer: 'x', te: 'trailers', 'x-registry-auth': 'x', connection: 'keep-alive, authorization' };
-		const answer = await ask(proxy, `/v2/${name}/manifests/latest?ns=bh.cr&x=1`, { token, headers: { accept: ACCEPT, 'x-request-id': 'my-id.1', ...hostile } });
+		const hostile = {
+			cookie: 'a=b',
+			'x-forwarded-for': '192.0.2.1',
+			forwarded: 'for=192.0.2.1',
+			'x-real-ip': '192.0.2.1',
+			'x-http-method-override': 'DELETE',
+			origin: 'https://evil.example',
+			referer: 'x',
+			te: 'trailers',
+			'x-registry-auth': 'x',
+			connection: 'keep-alive, authorization',
+		};
+		const answer = await ask(proxy, `/v2/${name}/manifests/latest?ns=bh.cr&x=1`, {
+			token,
+			headers: { accept: ACCEPT, 'x-request-id': 'my-id.1', ...hostile },
+		});
 		assert.equal(answer.status, 200);
 		assert.equal(answer.headers['x-request-id'], 'my-id.1');
 		assert.deepEqual(seen(registry), [`GET /v2/${imageOf(upstream, name).repository}/manifests/latest`]);
 		const { headers } = registry.requests[0]!;
-		const unexpected = Object.keys(headers).filter((header) => !['host', 'connection', 'accept', 'accept-encoding', 'authorization', 'user-agent', 'x-request-id'].includes(header));
+		const unexpected = Object.keys(headers).filter(
+			(header) => !['host', 'connection', 'accept', 'accept-encoding', 'authorization', 'user-agent', 'x-request-id'].includes(header),
+		);
 		assert.deepEqual(unexpected, []);
 		assert.equal(headers.authorization, `Bearer ${upstreamPart(token)}`);
 		assert.equal(headers.accept, ACCEPT);

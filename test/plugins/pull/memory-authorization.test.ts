@@ -4,7 +4,20 @@ import { ACCEPT, basic } from '../../support/proxy.ts';
 import { mintToken } from '../../upstream/control.ts';
 import { imageOf } from '../../upstream/index.ts';
 import { sharedUpstream } from '../../upstream/shared.ts';
-import { ask, assertError, CACHE_MODES, faultAt, forge, grantsOf, seen, setUp, tokenFor, upstreamPart, type Answer, type Setup } from '../../support/setup.ts';
+import {
+	ask,
+	assertError,
+	CACHE_MODES,
+	faultAt,
+	forge,
+	grantsOf,
+	seen,
+	setUp,
+	tokenFor,
+	upstreamPart,
+	type Answer,
+	type Setup,
+} from '../../support/setup.ts';
 
 /* Who gets what is remembered: only the holder of a token that the registry has itself accepted for the repository, not long ago. */
 
@@ -15,13 +28,20 @@ const owner = basic(upstream.keys.owner);
 
 /** What can be in memory. */
 const PATHS: [method: 'GET' | 'HEAD', path: string][] = ['GET', 'HEAD'].flatMap((method) =>
-	['manifests/latest', `manifests/${SECRET.digest}`, `blobs/${configDigest}`].map((path): ['GET' | 'HEAD', string] => [method as 'GET', path]),
+	['manifests/latest', `manifests/${SECRET.digest}`, `blobs/${configDigest}`].map((path): ['GET' | 'HEAD', string] => [
+		method as 'GET',
+		path,
+	]),
 );
 
 const redirectBlobs = faultAt(/\/blobs\//, { status: 307, headers: { location: 'https://storage.example/a/blob?X-Amz-Signature=abc' } });
 
-const request = ({ proxy }: Setup, [method, path]: (typeof PATHS)[number], token: string, headers: Record<string, string> = {}): Promise<Answer> =>
-	ask(proxy, `/v2/acme/secret/${path}`, { method, token, headers: { accept: ACCEPT, ...headers } });
+const request = (
+	{ proxy }: Setup,
+	[method, path]: (typeof PATHS)[number],
+	token: string,
+	headers: Record<string, string> = {},
+): Promise<Answer> => ask(proxy, `/v2/acme/secret/${path}`, { method, token, headers: { accept: ACCEPT, ...headers } });
 
 /** Puts everything into memory, where there is one. */
 async function warmUp(setup: Setup, token: string): Promise<void> {
@@ -44,24 +64,40 @@ for (const [mode, env] of Object.entries(CACHE_MODES)) {
 			'an anonymous token': () => tokenFor(proxy, 'acme/secret'),
 			'a stranger’s token': () => tokenFor(proxy, 'acme/secret', basic(upstream.keys.stranger)),
 			'an anonymous token with the owner’s map': async () => forge(upstreamPart(await tokenFor(proxy, 'acme/pinned')), map),
-			'a stranger’s token with the owner’s map': async () => forge(upstreamPart(await tokenFor(proxy, 'acme/secret', basic(upstream.keys.stranger))), map),
-			'the owner’s token for another repository': async () => forge(upstreamPart(await tokenFor(proxy, 'acme/secret-several/1.0.0/main', owner)), map),
+			'a stranger’s token with the owner’s map': async () =>
+				forge(upstreamPart(await tokenFor(proxy, 'acme/secret', basic(upstream.keys.stranger))), map),
+			'the owner’s token for another repository': async () =>
+				forge(upstreamPart(await tokenFor(proxy, 'acme/secret-several/1.0.0/main', owner)), map),
 			'an anonymous token that was just accepted for another repository': async () => {
 				const pinned = imageOf(upstream, 'acme/pinned').repository;
 				const token = forge(upstreamPart(await tokenFor(proxy, 'acme/pinned')), { n: { ...map.n, 'acme/pinned': [pinned, ''] } });
-				for (const path of ['/v2/', '/v2/acme/pinned/manifests/latest', `/v2/acme/pinned/blobs/${imageOf(upstream, 'acme/pinned').platforms[0]!.configDigest}`]) {
+				for (const path of [
+					'/v2/',
+					'/v2/acme/pinned/manifests/latest',
+					`/v2/acme/pinned/blobs/${imageOf(upstream, 'acme/pinned').platforms[0]!.configDigest}`,
+				]) {
 					assert.equal((await ask(proxy, path, { token, headers: { accept: ACCEPT } })).status, 200);
 				}
 				return token;
 			},
-			'a token that grants something else': async () => forge(await mintToken(upstream, [{ type: 'repository', name: SECRET.repository, actions: ['push'] }]), map),
-			'a token for another registry': async () => forge(await mintToken(upstream, [{ type: 'repository', name: SECRET.repository, actions: ['pull'] }], { audience: 'other.example' }), map),
-			'an expired token': async () => forge(await mintToken(upstream, [{ type: 'repository', name: SECRET.repository, actions: ['pull'] }], { lifetime: -3600 }), map),
-			'the good token with another signature': async () => forge(`${header}.${claims}.${signature.replace(/^./, (first) => (first === 'A' ? 'B' : 'A'))}`, map),
+			'a token that grants something else': async () =>
+				forge(await mintToken(upstream, [{ type: 'repository', name: SECRET.repository, actions: ['push'] }]), map),
+			'a token for another registry': async () =>
+				forge(
+					await mintToken(upstream, [{ type: 'repository', name: SECRET.repository, actions: ['pull'] }], { audience: 'other.example' }),
+					map,
+				),
+			'an expired token': async () =>
+				forge(await mintToken(upstream, [{ type: 'repository', name: SECRET.repository, actions: ['pull'] }], { lifetime: -3600 }), map),
+			'the good token with another signature': async () =>
+				forge(`${header}.${claims}.${signature.replace(/^./, (first) => (first === 'A' ? 'B' : 'A'))}`, map),
 			'the good token with other claims': async () =>
-				forge(`${header}.${Buffer.from(Buffer.from(claims, 'base64url').toString().replace('"sub":"owner"', '"sub":"other"')).toString('base64url')}.${signature}`, map),
+				forge(
+					`${header}.${Buffer.from(Buffer.from(claims, 'base64url').toString().replace('"sub":"owner"', '"sub":"other"')).toString('base64url')}.${signature}`,
+					map,
+				),
 			'no upstream token': async () => forge('', map),
-			'nonsense': async () => 'a.b.c',
+			nonsense: async () => 'a.b.c',
 		};
 		await warmUp(setup, good);
 		for (const [name, make] of Object.entries(tokens)) {
@@ -101,7 +137,9 @@ test('what the registry said of a token is not believed for longer than it may b
 	for (const [name, { env, lifetime, passes }] of Object.entries(rows)) {
 		await t.test(name, async (t) => {
 			const setup = await setUp(t, env);
-			const token = forge(await mintToken(upstream, [{ type: 'repository', name: SECRET.repository, actions: ['pull'] }], { lifetime }), { n: { 'acme/secret': [SECRET.repository, '1.1.0'] } });
+			const token = forge(await mintToken(upstream, [{ type: 'repository', name: SECRET.repository, actions: ['pull'] }], { lifetime }), {
+				n: { 'acme/secret': [SECRET.repository, '1.1.0'] },
+			});
 			await warmUp(setup, token);
 			if (lifetime > 0) {
 				setup.registry.requests = [];
@@ -110,7 +148,12 @@ test('what the registry said of a token is not believed for longer than it may b
 			}
 			t.mock.timers.enable({ apis: ['Date'], now: Date.now() + passes });
 			// What a registry says when the token is not good any more.
-			const said = { status: 401, headers: { 'www-authenticate': `Bearer realm="${upstream.apiUrl}/auth/v1/token",service="${upstream.service}",error="invalid_token"` } };
+			const said = {
+				status: 401,
+				headers: {
+					'www-authenticate': `Bearer realm="${upstream.apiUrl}/auth/v1/token",service="${upstream.service}",error="invalid_token"`,
+				},
+			};
 			setup.registry.fault = faultAt(/manifests|blobs/, said);
 			for (const each of PATHS) {
 				setup.registry.requests = [];

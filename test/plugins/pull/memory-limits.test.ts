@@ -54,7 +54,11 @@ test('what is not what it says is passed on at the most, and not kept', async (t
 		const { proxy, registry } = await setUp(t);
 		const token = await tokenFor(proxy, [NAME, 'acme/pinned/1.2.0']);
 		const real = await ask(proxy, `/v2/acme/pinned/1.2.0/manifests/${other.digest}`, { token, headers: { accept: ACCEPT } });
-		registry.fault = () => ({ status: 200, headers: { ...good, 'docker-content-digest': other.digest, 'content-length': String(real.text.length) }, body: real.text });
+		registry.fault = () => ({
+			status: 200,
+			headers: { ...good, 'docker-content-digest': other.digest, 'content-length': String(real.text.length) },
+			body: real.text,
+		});
 		await ask(proxy, `/v2/${NAME}/manifests/${IMAGE.digest}`, { token, headers: { accept: ACCEPT } });
 		registry.fault = () => undefined;
 		for (const digest of [IMAGE.digest, other.digest]) {
@@ -92,7 +96,10 @@ test('memory is bounded', async (t) => {
 				await tokenFor(proxy, name);
 				return seen(api, ({ url }) => url.startsWith(path)).length;
 			};
-			assert.deepEqual([await asked('acme/pinned'), await asked('acme/pinned'), await asked('acme/multi-arch'), await asked('acme/pinned')], [1, 0, 1, 1]);
+			assert.deepEqual(
+				[await asked('acme/pinned'), await asked('acme/pinned'), await asked('acme/multi-arch'), await asked('acme/pinned')],
+				[1, 0, 1, 1],
+			);
 		});
 	}
 });
@@ -124,10 +131,17 @@ test('a manifest by tag is asked for again after MANIFEST_TAG_TTL, one by digest
 test('a fleet changes', async (t) => {
 	const slug = 'acme/changing';
 	const TTL = '0.05';
-	const setup = await setUp(t, { RESOLUTION_TTL: TTL, RESOLUTION_FAILURE_TTL: TTL, TOKEN_TTL: TTL, AUTHORIZATION_TTL: TTL, STALE_TTL: '0' });
+	const setup = await setUp(t, {
+		RESOLUTION_TTL: TTL,
+		RESOLUTION_FAILURE_TTL: TTL,
+		TOKEN_TTL: TTL,
+		AUTHORIZATION_TTL: TTL,
+		STALE_TTL: '0',
+	});
 	const { proxy } = setup;
 	t.after(() => changeFleet(upstream, slug, { isPublic: true, target: '1.0.0' }));
-	const digestWith = async (token: string): Promise<unknown> => (await ask(proxy, `/v2/${slug}/manifests/latest`, { token, headers: { accept: ACCEPT } })).headers['docker-content-digest'];
+	const digestWith = async (token: string): Promise<unknown> =>
+		(await ask(proxy, `/v2/${slug}/manifests/latest`, { token, headers: { accept: ACCEPT } })).headers['docker-content-digest'];
 	const [old, next] = [imageOf(upstream, slug, '1.0.0').digest, imageOf(upstream, slug, '1.1.0').digest];
 	await t.test('a new release: new pulls get it, and one under way stays with the release of its start', async () => {
 		const token = await tokenFor(proxy, slug);

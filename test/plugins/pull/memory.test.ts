@@ -23,12 +23,16 @@ async function pullImage({ proxy }: Setup, name: string, authorization?: string)
 		const head = await ask(proxy, path, { method: 'HEAD', token, headers: { accept: ACCEPT } });
 		const answer = await ask(proxy, path, { token, headers: { accept: ACCEPT } });
 		assert.deepEqual([head.status, answer.status], [200, 200], answer.text);
-		const again = await ask(proxy, `/v2/${name}/manifests/${String(answer.headers['docker-content-digest'])}`, { token, headers: { accept: ACCEPT } });
+		const again = await ask(proxy, `/v2/${name}/manifests/${String(answer.headers['docker-content-digest'])}`, {
+			token,
+			headers: { accept: ACCEPT },
+		});
 		assert.equal(again.text, answer.text);
 		return JSON.parse(answer.text);
 	};
 	const top = await manifest('latest');
-	const images = top.manifests === undefined ? [top] : await Promise.all(top.manifests.map(({ digest }: { digest: string }) => manifest(digest)));
+	const images =
+		top.manifests === undefined ? [top] : await Promise.all(top.manifests.map(({ digest }: { digest: string }) => manifest(digest)));
 	for (const { config, layers } of images) {
 		for (const { digest } of [config, ...layers]) {
 			const blob = await ask(proxy, `/v2/${name}/blobs/${digest}`, { token });
@@ -41,7 +45,17 @@ async function pullImage({ proxy }: Setup, name: string, authorization?: string)
 function kindsSeen({ api, registry }: Setup): string[] {
 	const kinds = [
 		...api.requests.map(({ url }) => (url.startsWith('/auth/') ? 'token' : 'query')),
-		...registry.requests.map(({ url }) => (url === '/v2/' ? 'ping' : url.includes('/manifests/sha256:') ? 'manifest by digest' : url.includes('/manifests/') ? 'manifest by tag' : url.includes('/blobs/') ? 'blob' : url)),
+		...registry.requests.map(({ url }) =>
+			url === '/v2/'
+				? 'ping'
+				: url.includes('/manifests/sha256:')
+					? 'manifest by digest'
+					: url.includes('/manifests/')
+						? 'manifest by tag'
+						: url.includes('/blobs/')
+							? 'blob'
+							: url,
+		),
 	];
 	return [...new Set(kinds)].sort();
 }
@@ -58,7 +72,9 @@ test('a warm public pull asks the upstreams for nothing but the bytes of its blo
 		['acme/several/1.1.0/db', imageOf(upstream, 'acme/several', '1.1.0', 'db')],
 	];
 	for (const [name, { repository, platforms }] of rows) {
-		const blobs = platforms.flatMap(({ configDigest, layers }) => [configDigest, ...layers.map(({ digest }) => digest)]).map((digest) => `GET /v2/${repository}/blobs/${digest}`);
+		const blobs = platforms
+			.flatMap(({ configDigest, layers }) => [configDigest, ...layers.map(({ digest }) => digest)])
+			.map((digest) => `GET /v2/${repository}/blobs/${digest}`);
 		await t.test(`${name}: with blobs that the registry sends itself`, async () => {
 			setup.registry.fault = () => undefined;
 			await pullImage(setup, name);
@@ -89,7 +105,12 @@ test('each memory can be switched off, and with all of them off the same pull wo
 		'no manifests': { env: { MANIFEST_CACHE_BYTES: '0' }, asked: ['manifest by digest', 'manifest by tag'] },
 		'no manifests by tag': { env: { MANIFEST_TAG_TTL: '0' }, asked: ['manifest by tag'] },
 		'no redirects': { env: { REDIRECT_TTL: '0' }, asked: ['blob'] },
-		'all on, with credentials': { env: {}, authorization: basic(upstream.keys.owner), name: 'acme/secret', asked: ['manifest by tag', 'ping', 'token'] },
+		'all on, with credentials': {
+			env: {},
+			authorization: basic(upstream.keys.owner),
+			name: 'acme/secret',
+			asked: ['manifest by tag', 'ping', 'token'],
+		},
 	};
 	for (const [what, { env, authorization, name = NAME, asked }] of Object.entries(rows)) {
 		await t.test(what, async (t) => {
@@ -115,7 +136,14 @@ test('one memory of a manifest serves GET, HEAD and conditional requests, but on
 		{ what: 'GET by digest', reference: IMAGE.digest, asked: 0 },
 		{ what: 'HEAD by digest', reference: IMAGE.digest, method: 'HEAD', asked: 0 },
 		{ what: 'not modified', headers: { 'if-none-match': etag }, status: 304, asked: 0 },
-		{ what: 'not modified, by HEAD and digest', reference: IMAGE.digest, method: 'HEAD', headers: { 'if-none-match': etag }, status: 304, asked: 0 },
+		{
+			what: 'not modified, by HEAD and digest',
+			reference: IMAGE.digest,
+			method: 'HEAD',
+			headers: { 'if-none-match': etag },
+			status: 304,
+			asked: 0,
+		},
 		{ what: 'not modified, one of several', headers: { 'if-none-match': `"sha256:0", W/${etag}` }, status: 304, asked: 0 },
 		{ what: 'not modified, whatever it is', headers: { 'if-none-match': '*' }, status: 304, asked: 0 },
 		{ what: 'modified', headers: { 'if-none-match': `"sha256:${'0'.repeat(64)}"` }, asked: 0 },
@@ -171,14 +199,19 @@ test('identical misses at the same time are one upstream request', async (t) => 
 			api.fault = slowly;
 			forgetRequests(setup);
 			await ten(() => tokenFor(proxy, name, authorization));
-			assert.deepEqual(api.requests.map(({ url }) => url.split('?')[0]), ['/v7/release', '/auth/v1/token']);
+			assert.deepEqual(
+				api.requests.map(({ url }) => url.split('?')[0]),
+				['/v7/release', '/auth/v1/token'],
+			);
 		});
 		await t.test(`manifests, ${who}`, async () => {
 			api.fault = () => undefined;
 			const token = await tokenFor(proxy, name, authorization);
 			registry.fault = slowly;
 			forgetRequests(setup);
-			const answers = await ten((i) => ask(proxy, `/v2/${name}/manifests/tag${i}`, { token, method: i % 2 === 0 ? 'GET' : 'HEAD', headers: { accept: ACCEPT } }));
+			const answers = await ten((i) =>
+				ask(proxy, `/v2/${name}/manifests/tag${i}`, { token, method: i % 2 === 0 ? 'GET' : 'HEAD', headers: { accept: ACCEPT } }),
+			);
 			assert.deepEqual(new Set(answers.map(({ status }) => status)), new Set([200]));
 			assert.deepEqual(new Set(answers.map(({ headers }) => headers['docker-content-digest'])), new Set([imageOf(upstream, name).digest]));
 			assert.equal(registry.requests.length, 1);
@@ -193,10 +226,15 @@ test('identical misses at the same time are one upstream request', async (t) => 
 		assert.equal((await ask(proxy, `/v2/${NAME}/manifests/latest`, { token, headers: { accept: ACCEPT } })).status, 200);
 	});
 	await t.test('not across tokens', async () => {
-		const [mine, theirs] = [await tokenFor(proxy, 'acme/secret/1.0.0', basic(upstream.keys.owner)), await tokenFor(proxy, 'acme/secret/1.0.0', basic(upstream.keys.device))];
+		const [mine, theirs] = [
+			await tokenFor(proxy, 'acme/secret/1.0.0', basic(upstream.keys.owner)),
+			await tokenFor(proxy, 'acme/secret/1.0.0', basic(upstream.keys.device)),
+		];
 		registry.fault = slowly;
 		forgetRequests(setup);
-		await Promise.all([mine, theirs].map((token) => ask(proxy, '/v2/acme/secret/1.0.0/manifests/latest', { token, headers: { accept: ACCEPT } })));
+		await Promise.all(
+			[mine, theirs].map((token) => ask(proxy, '/v2/acme/secret/1.0.0/manifests/latest', { token, headers: { accept: ACCEPT } })),
+		);
 		assert.equal(registry.requests.length, 2);
 	});
 });

@@ -26,7 +26,10 @@ for (const [mode, env] of Object.entries(CACHE_MODES)) {
 				return;
 			}
 			assert.equal(answer.headers['content-type'], INDEX);
-			assert.deepEqual(JSON.parse(answer.text).manifests.map((manifest: { digest: string }) => manifest.digest), [referrer!.digest]);
+			assert.deepEqual(
+				JSON.parse(answer.text).manifests.map((manifest: { digest: string }) => manifest.digest),
+				[referrer!.digest],
+			);
 		});
 
 		// What is asked of a registry that has them, and how its answer comes back.
@@ -40,12 +43,22 @@ for (const [mode, env] of Object.entries(CACHE_MODES)) {
 			for (const method of ['GET', 'HEAD']) {
 				await t.test(`${method} ${query}`, async () => {
 					const body = `{"schemaVersion":2,"mediaType":"${INDEX}","manifests":[]}`;
-					registry.fault = faultAt(/referrers/, { status: 200, headers: { 'content-type': INDEX, 'content-length': String(body.length), 'oci-filters-applied': 'artifactType' }, body: method === 'HEAD' ? '' : body });
+					registry.fault = faultAt(/referrers/, {
+						status: 200,
+						headers: { 'content-type': INDEX, 'content-length': String(body.length), 'oci-filters-applied': 'artifactType' },
+						body: method === 'HEAD' ? '' : body,
+					});
 					forgetRequests(setup);
 					const answer = await ask(proxy, `${path}${query}`, { method, token });
-					assert.deepEqual(registry.requests.map((request) => `${request.method} ${request.url}`), [`${method} /v2/${repository}/referrers/${digest}${upstreamQuery}`]);
+					assert.deepEqual(
+						registry.requests.map((request) => `${request.method} ${request.url}`),
+						[`${method} /v2/${repository}/referrers/${digest}${upstreamQuery}`],
+					);
 					assert.deepEqual([answer.status, answer.text], [200, method === 'HEAD' ? '' : body]);
-					assert.deepEqual([answer.headers['content-type'], answer.headers['oci-filters-applied'], answer.headers['content-length']], [INDEX, 'artifactType', String(body.length)]);
+					assert.deepEqual(
+						[answer.headers['content-type'], answer.headers['oci-filters-applied'], answer.headers['content-length']],
+						[INDEX, 'artifactType', String(body.length)],
+					);
 				});
 			}
 		}

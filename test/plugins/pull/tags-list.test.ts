@@ -3,7 +3,19 @@ import { test } from 'node:test';
 import { basic } from '../../support/proxy.ts';
 import { imageOf } from '../../upstream/index.ts';
 import { sharedUpstream } from '../../upstream/shared.ts';
-import { ask, assertError, CACHE_MODES, forge, forgetRequests, seen, setUp, tokenFor, upstreamPart, type Answer, type Setup } from '../../support/setup.ts';
+import {
+	ask,
+	assertError,
+	CACHE_MODES,
+	forge,
+	forgetRequests,
+	seen,
+	setUp,
+	tokenFor,
+	upstreamPart,
+	type Answer,
+	type Setup,
+} from '../../support/setup.ts';
 
 /* `tags/list`: of a fleet, what can be pulled; of a release, what the registry has. And `_catalog`, which tells nothing. */
 
@@ -15,7 +27,11 @@ const owner = basic(upstream.keys.owner);
 const stranger = basic(upstream.keys.stranger);
 const TOKEN_SECRET = 'a secret for the tests of the service';
 
-async function list({ proxy }: Setup, name: string, { query = '', authorization, token }: { query?: string; authorization?: string; token?: string } = {}): Promise<Answer> {
+async function list(
+	{ proxy }: Setup,
+	name: string,
+	{ query = '', authorization, token }: { query?: string; authorization?: string; token?: string } = {},
+): Promise<Answer> {
 	return ask(proxy, `/v2/${name}/tags/list${query}`, { token: token ?? (await tokenFor(proxy, name, authorization)) });
 }
 
@@ -48,8 +64,14 @@ for (const [mode, env] of Object.entries(CACHE_MODES)) {
 		for (const { name, authorization, tags } of rows) {
 			await t.test(`${name}${authorization === undefined ? '' : ', with a login'}`, async () => {
 				assertTags(await list(setup, name, { authorization }), name, tags);
-				const head = await ask(setup.proxy, `/v2/${name}/tags/list`, { method: 'HEAD', token: await tokenFor(setup.proxy, name, authorization) });
-				assert.deepEqual([head.status, head.text, head.headers['content-length']], [200, '', String(JSON.stringify({ name, tags }).length)]);
+				const head = await ask(setup.proxy, `/v2/${name}/tags/list`, {
+					method: 'HEAD',
+					token: await tokenFor(setup.proxy, name, authorization),
+				});
+				assert.deepEqual(
+					[head.status, head.text, head.headers['content-length']],
+					[200, '', String(JSON.stringify({ name, tags }).length)],
+				);
 			});
 		}
 		await t.test('the upstream is asked for the whole list, once', async () => {
@@ -59,7 +81,13 @@ for (const [mode, env] of Object.entries(CACHE_MODES)) {
 			const asked = [...seen(setup.api), ...seen(setup.registry)];
 			assert.equal(asked.length, mode === 'every cache on' ? 0 : 1, asked.join('\n'));
 		});
-		for (const [name, authorization, status] of [['acme/nowhere', undefined, 404], ['acme/secret', undefined, 404], ['acme/secret', stranger, 404], [`${BROWSER}/9.9.9`, undefined, 404], ['alone', undefined, 400]] as const) {
+		for (const [name, authorization, status] of [
+			['acme/nowhere', undefined, 404],
+			['acme/secret', undefined, 404],
+			['acme/secret', stranger, 404],
+			[`${BROWSER}/9.9.9`, undefined, 404],
+			['alone', undefined, 400],
+		] as const) {
 			await t.test(`nothing of ${name} to ${authorization === undefined ? 'anybody' : 'a stranger'}`, async () => {
 				assertError(await list(setup, name, { authorization }), status, status === 404 ? 'NAME_UNKNOWN' : 'NAME_INVALID');
 			});
@@ -79,7 +107,10 @@ for (const [mode, env] of Object.entries(CACHE_MODES)) {
 		});
 		await t.test('to another replica', async (t) => {
 			const replica = await setUp(t, { ...env, TOKEN_SECRET });
-			assertTags(await list(replica, 'acme/secret', { token: await tokenFor(setup.proxy, 'acme/secret', owner) }), 'acme/secret', ['1.0.0', '1.1.0']);
+			assertTags(await list(replica, 'acme/secret', { token: await tokenFor(setup.proxy, 'acme/secret', owner) }), 'acme/secret', [
+				'1.0.0',
+				'1.1.0',
+			]);
 		});
 		await t.test('not with a token for another fleet', async () => {
 			const token = await tokenFor(setup.proxy, 'acme/secret-several', owner);
@@ -129,7 +160,7 @@ test('pages', async (t) => {
 	await t.test('follow one another to the end', async () => {
 		const token = await tokenFor(setup.proxy, BROWSER);
 		const all: string[] = [];
-		for (let next: string | undefined = `${path}?n=3`; next !== undefined; ) {
+		for (let next: string | undefined = `${path}?n=3`; next !== undefined;) {
 			const answer: Answer = await ask(setup.proxy, next, { token });
 			all.push(...JSON.parse(answer.text).tags);
 			next = /^<(.+)>; rel="next"$/.exec(String(answer.headers['link'] ?? ''))?.[1];
@@ -184,7 +215,10 @@ test('what the registry answers for tags is not believed blindly', async (t) => 
 	];
 	for (const [status, body, expected] of rows) {
 		await t.test(`${status} ${body}`, async () => {
-			setup.registry.fault = ({ url }) => (url.includes('/tags/') ? { status, headers: { 'content-type': 'application/json', location: 'http://127.0.0.1:1/' }, body } : undefined);
+			setup.registry.fault = ({ url }) =>
+				url.includes('/tags/')
+					? { status, headers: { 'content-type': 'application/json', location: 'http://127.0.0.1:1/' }, body }
+					: undefined;
 			const answer = await list(setup, 'acme/pinned/1.0.0', { token });
 			if (typeof expected === 'number') {
 				assert.equal(answer.status, expected);

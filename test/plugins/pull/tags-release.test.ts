@@ -77,8 +77,13 @@ const INSTALLATIONS: [name: string, start: (t: TestContext) => Promise<{ host: s
 	['one process', (t) => start(t)],
 	['two replicas in turn', async (t) => balance(t, [await start(t), await start(t)], (_request, n) => n % 2)],
 	// The one that is asked for a digest has never seen the tag whose manifest it was in.
-	['a replica for tokens, one for tags and one for digests, which remember nothing', async (t) =>
-		balance(t, [await start(t, CACHES_OFF), await start(t, CACHES_OFF), await start(t, CACHES_OFF)], ({ url = '' }) => (url.includes('/sha256:') ? 2 : url.includes('/manifests/') ? 1 : 0))],
+	[
+		'a replica for tokens, one for tags and one for digests, which remember nothing',
+		async (t) =>
+			balance(t, [await start(t, CACHES_OFF), await start(t, CACHES_OFF), await start(t, CACHES_OFF)], ({ url = '' }) =>
+				url.includes('/sha256:') ? 2 : url.includes('/manifests/') ? 1 : 0,
+			),
+	],
 ];
 
 describe('tags that mean releases: Docker Engine', needsEngine(), () => {

@@ -20,14 +20,25 @@ const stranger = basic(upstream.keys.stranger);
 const TOKEN_SECRET = 'known to every replica of these tests';
 const HOUR_MS = 3_600_000;
 
-const start = (t: TestContext, env: Record<string, string> = {}): Promise<Proxy> => startProxy(t, upstream, { TAGS: 'release', TOKEN_SECRET, ...env });
-const sealedIn = (token: string): string => JSON.parse(Buffer.from(token.slice(token.indexOf('~') + 1), 'base64url').toString()).s as string;
-const sealFor = (authorization: string, slugs = [SECRET], expiresAt = Date.now() + HOUR_MS): string => seal({ authorization, slugs, expiresAt }, sealingKey(TOKEN_SECRET));
+const start = (t: TestContext, env: Record<string, string> = {}): Promise<Proxy> =>
+	startProxy(t, upstream, { TAGS: 'release', TOKEN_SECRET, ...env });
+const sealedIn = (token: string): string =>
+	JSON.parse(Buffer.from(token.slice(token.indexOf('~') + 1), 'base64url').toString()).s as string;
+const sealFor = (authorization: string, slugs = [SECRET], expiresAt = Date.now() + HOUR_MS): string =>
+	seal({ authorization, slugs, expiresAt }, sealingKey(TOKEN_SECRET));
 /** A token for the private fleet, as the proxy would have issued it. */
 const claim = (upstreamToken: string, sealed?: string): string => forge(upstreamToken, { n: { [SECRET]: 'fleet' }, s: sealed });
 
 /** Everything that a pull of the release asks for, and what a snoop could ask besides. */
-const PATHS = [`manifests/1.0.0`, `manifests/latest`, `manifests/${image.digest}`, `blobs/${configDigest}`, `blobs/${layers[0]!.digest}`, `referrers/${image.digest}`, 'tags/list'];
+const PATHS = [
+	`manifests/1.0.0`,
+	`manifests/latest`,
+	`manifests/${image.digest}`,
+	`blobs/${configDigest}`,
+	`blobs/${layers[0]!.digest}`,
+	`referrers/${image.digest}`,
+	'tags/list',
+];
 
 async function askAll(proxy: Pick<Proxy, 'url'>, token: string, paths = PATHS): Promise<Answer[]> {
 	const answers: Answer[] = [];
@@ -37,10 +48,12 @@ async function askAll(proxy: Pick<Proxy, 'url'>, token: string, paths = PATHS): 
 	return answers;
 }
 
-const statusesOf = async (proxy: Pick<Proxy, 'url'>, token: string, paths?: string[]): Promise<number[]> => (await askAll(proxy, token, paths)).map(({ status }) => status);
+const statusesOf = async (proxy: Pick<Proxy, 'url'>, token: string, paths?: string[]): Promise<number[]> =>
+	(await askAll(proxy, token, paths)).map(({ status }) => status);
 
 /** Of an answer, all that tells one refusal from another. */
-const wordsOf = ({ status, reason, headers: { date: _date, 'x-request-id': _id, ...headers }, text }: Answer, digest: string): unknown => JSON.parse(JSON.stringify({ status, reason, headers, text }).replaceAll(digest, 'DIGEST'));
+const wordsOf = ({ status, reason, headers: { date: _date, 'x-request-id': _id, ...headers }, text }: Answer, digest: string): unknown =>
+	JSON.parse(JSON.stringify({ status, reason, headers, text }).replaceAll(digest, 'DIGEST'));
 
 test('what is in a token', async (t) => {
 	const proxy = await start(t);
@@ -49,7 +62,11 @@ test('what is in a token', async (t) => {
 	assert.deepEqual(fleets, { [SECRET]: 'fleet', 'acme/pinned': 'fleet' });
 	assert.deepEqual(release, [image.repository, '1.0.0']);
 	assert.equal((missing as { code: string }).code, 'NAME_UNKNOWN');
-	const visible = [token, Buffer.from(token.split('~')[1]!, 'base64url').toString(), Buffer.from(sealedIn(token), 'base64url').toString('latin1')].join();
+	const visible = [
+		token,
+		Buffer.from(token.split('~')[1]!, 'base64url').toString(),
+		Buffer.from(sealedIn(token), 'base64url').toString('latin1'),
+	].join();
 	assert.ok(!visible.includes(upstream.keys.owner) && !visible.includes(owner.slice('Basic '.length)));
 	assert.equal(sealedIn(await tokenFor(proxy, ['acme/pinned'])), undefined, 'nothing is sealed for an anonymous caller');
 	assert.equal(sealedIn(await tokenFor(proxy, [`${SECRET}/1.0.0`], owner)), undefined, 'nor where there is no tag to come');
@@ -70,13 +87,17 @@ for (const [mode, env] of Object.entries(CACHE_MODES)) {
 		const SERVED = [200, 200, 200, 200, 200, 404, 200];
 
 		await t.test('of the holder', async () => assert.deepEqual(await statusesOf(proxy, genuine), SERVED));
-		await t.test('at a replica with the same secret', async (t) => assert.deepEqual(await statusesOf(await start(t, env), genuine), SERVED));
+		await t.test('at a replica with the same secret', async (t) =>
+			assert.deepEqual(await statusesOf(await start(t, env), genuine), SERVED),
+		);
 		await t.test('for two fleets, for both', async () => {
 			const both = await tokenFor(proxy, [SECRET, SEVERAL], owner);
 			assert.deepEqual(await statusesOf(proxy, both), SERVED);
 			assert.equal((await ask(proxy, `/v2/${SEVERAL}/tags/list`, { token: both })).status, 200);
 		});
-		await t.test('whatever upstream token is beside them: it is not what the registry is shown', async () => assert.deepEqual(await statusesOf(proxy, claim(nobody, sealedIn(genuine))), SERVED));
+		await t.test('whatever upstream token is beside them: it is not what the registry is shown', async () =>
+			assert.deepEqual(await statusesOf(proxy, claim(nobody, sealedIn(genuine))), SERVED),
+		);
 
 		const bytes = Buffer.from(sealedIn(genuine), 'base64url');
 		const changed = (at: number): string => Buffer.from(bytes.with(at, bytes[at]! ^ 1)).toString('base64url');
@@ -86,13 +107,18 @@ for (const [mode, env] of Object.entries(CACHE_MODES)) {
 			'moved from a token for another fleet': sealedIn(await tokenFor(proxy, SEVERAL, owner)),
 			'of a fleet whose name begins alike': sealFor(owner, [`${SECRET}-several`, 'acme', 'acme/sec', `${SECRET}/1.0.0`]),
 			'of no fleet': sealFor(owner, []),
-			'made with another secret': seal({ authorization: owner, slugs: [SECRET], expiresAt: Date.now() + HOUR_MS }, sealingKey(`${TOKEN_SECRET}!`)),
+			'made with another secret': seal(
+				{ authorization: owner, slugs: [SECRET], expiresAt: Date.now() + HOUR_MS },
+				sealingKey(`${TOKEN_SECRET}!`),
+			),
 			'with another nonce': changed(0),
 			'with another tag': changed(12),
 			'with other contents': changed(28),
 			'cut short': sealedIn(genuine).slice(0, -8),
 			'with something behind': `${sealedIn(genuine)}AAAA`,
-			'not encrypted at all': Buffer.from(JSON.stringify({ authorization: owner, slugs: [SECRET], expiresAt: Date.now() + HOUR_MS })).toString('base64url'),
+			'not encrypted at all': Buffer.from(
+				JSON.stringify({ authorization: owner, slugs: [SECRET], expiresAt: Date.now() + HOUR_MS }),
+			).toString('base64url'),
 		};
 		for (const [name, sealed] of Object.entries(USELESS)) {
 			await t.test(`${name}: a new token has to be got`, async () => {
@@ -106,13 +132,22 @@ for (const [mode, env] of Object.entries(CACHE_MODES)) {
 
 		const POWERLESS: Record<string, [string, RegExp]> = {
 			'none: an anonymous caller': [claim(nobody), /there is no public fleet acme\/secret; if it is private, log in first/],
-			'none, beside the upstream token of the owner': [claim(upstreamPart(await tokenFor(proxy, `${SECRET}/1.0.0`, owner))), /there is no public fleet acme\/secret/],
-			'a key that has been revoked': [claim(nobody, sealFor(basic('sampleKeyOfNobody000000000000009'))), /there is no fleet acme\/secret that this login may pull from/],
+			'none, beside the upstream token of the owner': [
+				claim(upstreamPart(await tokenFor(proxy, `${SECRET}/1.0.0`, owner))),
+				/there is no public fleet acme\/secret/,
+			],
+			'a key that has been revoked': [
+				claim(nobody, sealFor(basic('sampleKeyOfNobody000000000000009'))),
+				/there is no fleet acme\/secret that this login may pull from/,
+			],
 			"a stranger's": [claim(nobody, sealFor(stranger)), /there is no fleet acme\/secret that this login may pull from/],
 		};
 		for (const [name, [token, said]] of Object.entries(POWERLESS)) {
 			await t.test(`${name}, who is told the same as of a fleet that is not there`, async () => {
-				assert.deepEqual(await statusesOf(proxy, token), PATHS.map(() => 404));
+				assert.deepEqual(
+					await statusesOf(proxy, token),
+					PATHS.map(() => 404),
+				);
 				const { text } = await ask(proxy, `/v2/${SECRET}/manifests/1.0.0`, { token });
 				assert.match(text, said);
 			});
@@ -129,7 +164,12 @@ for (const [mode, env] of Object.entries(CACHE_MODES)) {
 			'whoever has only an old upstream token of the owner': claim(upstreamPart(await tokenFor(proxy, `${SECRET}/1.0.0`, owner))),
 		};
 		for (const [who, token] of Object.entries(OTHERS)) {
-			for (const [kind, digest] of [['manifests', image.digest], ['blobs', configDigest], ['blobs', layers[0]!.digest], ['referrers', image.digest]] as const) {
+			for (const [kind, digest] of [
+				['manifests', image.digest],
+				['blobs', configDigest],
+				['blobs', layers[0]!.digest],
+				['referrers', image.digest],
+			] as const) {
 				await t.test(`${who}: ${kind}`, async () => {
 					const [known, unknown] = await askAll(proxy, token, [`${kind}/${digest}`, `${kind}/${NOWHERE}`]);
 					assert.deepEqual(wordsOf(known!, digest), wordsOf(unknown!, NOWHERE));
@@ -147,7 +187,11 @@ test('replicas without a common secret', async (t) => {
 	assert.deepEqual(await statusesOf(other, token, PATHS.slice(0, 5)), [401, 401, 401, 401, 401], 'and no other’s');
 	assert.match(one.log.join(''), /TOKEN_SECRET is not set/);
 	const anonymous = await tokenFor(one, 'acme/pinned');
-	assert.equal((await ask(other, '/v2/acme/pinned/manifests/1.0.0', { token: anonymous, headers: { accept: ACCEPT } })).status, 200, 'public fleets need none');
+	assert.equal(
+		(await ask(other, '/v2/acme/pinned/manifests/1.0.0', { token: anonymous, headers: { accept: ACCEPT } })).status,
+		200,
+		'public fleets need none',
+	);
 });
 
 test('a tag that means nothing, to a client that hides what a 404 says', async (t) => {

@@ -15,10 +15,14 @@ const commit = (rawVersion: string, slug = BROWSER): string => releaseOf(upstrea
 
 /** Who asks: nobody in particular, or the holder of a sample key. */
 type Who = 'anonymous' | keyof typeof keys;
-const authorizationOf = (who: Who): string | undefined => (who === 'anonymous' ? undefined : who === 'session' ? `Bearer ${keys.session}` : basic(keys[who]));
+const authorizationOf = (who: Who): string | undefined =>
+	who === 'anonymous' ? undefined : who === 'session' ? `Bearer ${keys.session}` : basic(keys[who]);
 
 async function manifest({ proxy }: Setup, name: string, who: Who, headers: Record<string, string> = {}): Promise<Answer> {
-	return ask(proxy, `/v2/${name}/manifests/latest`, { token: await tokenFor(proxy, name, authorizationOf(who)), headers: { accept: ACCEPT, ...headers } });
+	return ask(proxy, `/v2/${name}/manifests/latest`, {
+		token: await tokenFor(proxy, name, authorizationOf(who)),
+		headers: { accept: ACCEPT, ...headers },
+	});
 }
 
 const queries = ({ api }: Setup): string[] => seen(api, ({ url }) => url.startsWith('/v7/')).map((line) => line.split(/[?(]/)[0]!);
@@ -118,7 +122,9 @@ test('references that mean an image, with one question to the API', async (t) =>
 
 test('no two references, and no two callers, share an answer: at the same time, and from memory', async (t) => {
 	const setup = await setUp(t);
-	const asked: [Who, (typeof FOUND)[0]][] = [...FOUND, ...FOUND_PRIVATE].flatMap((row) => (['anonymous', 'owner', 'stranger'] as const).map((who): [Who, (typeof FOUND)[0]] => [who, row]));
+	const asked: [Who, (typeof FOUND)[0]][] = [...FOUND, ...FOUND_PRIVATE].flatMap((row) =>
+		(['anonymous', 'owner', 'stranger'] as const).map((who): [Who, (typeof FOUND)[0]] => [who, row]),
+	);
 	for (const round of ['at the same time', 'from memory']) {
 		await t.test(round, async () => {
 			const answers = await Promise.all(asked.map(([who, [reference]]) => manifest(setup, reference, who)));
@@ -126,7 +132,11 @@ test('no two references, and no two callers, share an answer: at the same time, 
 				const [org, fleet] = reference.split('/');
 				const isVisible = who === 'owner' || fleet !== 'secret';
 				assert.equal(answers[i]!.status, isVisible ? 200 : 404, `${who}: ${reference}`);
-				assert.equal(answers[i]!.headers['docker-content-digest'], isVisible ? imageOf(upstream, `${org}/${fleet}`, rawVersion, service).digest : undefined, `${who}: ${reference}`);
+				assert.equal(
+					answers[i]!.headers['docker-content-digest'],
+					isVisible ? imageOf(upstream, `${org}/${fleet}`, rawVersion, service).digest : undefined,
+					`${who}: ${reference}`,
+				);
 			}
 		});
 	}
@@ -153,26 +163,57 @@ const SENTENCES: [reference: string, sentence: string, questions: number][] = [
 	[`${BROWSER}/${commit('2.5.0')}`, `release ${commit('2.5.0')} of ${BROWSER} did not build (its status is "failed"); ${ITS_LATEST}`, 2],
 	[`${BROWSER}/2.6.0`, `release 2.6.0 of ${BROWSER} is still building; ${ITS_LATEST}`, 2],
 	[`${BROWSER}/2.6.0/main`, `release 2.6.0 of ${BROWSER} is still building; ${ITS_LATEST}`, 2],
-	[`${BROWSER}/c0ffee1`, `${BROWSER} has several releases whose commit begins with c0ffee1: ${commit('2.1.1')} (2.1.1), ${commit('2.1.0')} (2.1.0)`, 1],
-	[`${BROWSER}/2.4.0/worker`, `release 2.4.0 of ${BROWSER} has no service worker; it has: main; pull one of them, as in ${BROWSER}/2.4.0/main`, 1],
-	['acme/several', 'release 1.1.0 of acme/several has several services: db, main, proxy; pull one of them, as in acme/several/latest/db', 1],
-	['acme/several/1.0.0', 'release 1.0.0 of acme/several has several services: db, main, proxy; pull one of them, as in acme/several/1.0.0/db', 1],
+	[
+		`${BROWSER}/c0ffee1`,
+		`${BROWSER} has several releases whose commit begins with c0ffee1: ${commit('2.1.1')} (2.1.1), ${commit('2.1.0')} (2.1.0)`,
+		1,
+	],
+	[
+		`${BROWSER}/2.4.0/worker`,
+		`release 2.4.0 of ${BROWSER} has no service worker; it has: main; pull one of them, as in ${BROWSER}/2.4.0/main`,
+		1,
+	],
+	[
+		'acme/several',
+		'release 1.1.0 of acme/several has several services: db, main, proxy; pull one of them, as in acme/several/latest/db',
+		1,
+	],
+	[
+		'acme/several/1.0.0',
+		'release 1.0.0 of acme/several has several services: db, main, proxy; pull one of them, as in acme/several/1.0.0/db',
+		1,
+	],
 	['acme/several/1', 'release 1.1.0 of acme/several has several services: db, main, proxy; pull one of them, as in acme/several/1/db', 1],
-	['acme/several/1.0.0/nope', 'release 1.0.0 of acme/several has no service nope; it has: db, main, proxy; pull one of them, as in acme/several/1.0.0/db', 1],
+	[
+		'acme/several/1.0.0/nope',
+		'release 1.0.0 of acme/several has no service nope; it has: db, main, proxy; pull one of them, as in acme/several/1.0.0/db',
+		1,
+	],
 	['acme/several/2.0.0/db', 'acme/several has no release 2.0.0; its latest is 1.1.0', 2],
 	['acme/empty', 'acme/empty has no release to pull yet', 2],
 	['acme/empty/1.0.0', 'acme/empty has no release 1.0.0; it has no finished release yet', 2],
 ];
 
-const noPublic = (slug: string): string => `there is no public fleet ${slug}; if it is private, log in first, with any user name and a balena API key as the password`;
-const noFleet = (slug: string): string => `there is no fleet ${slug} that this login may pull from; check the name, and whether the API key's user has access to it`;
+const noPublic = (slug: string): string =>
+	`there is no public fleet ${slug}; if it is private, log in first, with any user name and a balena API key as the password`;
+const noFleet = (slug: string): string =>
+	`there is no fleet ${slug} that this login may pull from; check the name, and whether the API key's user has access to it`;
 
 test('references that mean none, and what is said, with at most two questions to the API', async (t) => {
 	const setup = await setUp(t, CACHES_OFF);
-	const hidden = ['acme/nowhere', 'nobody/nowhere', 'acme/secret', 'acme/secret-several'].flatMap((slug) => [slug, `${slug}/latest`, `${slug}/1.0.0`, `${slug}/1.0.0/main`, `${slug}/c0ffee1`]);
+	const hidden = ['acme/nowhere', 'nobody/nowhere', 'acme/secret', 'acme/secret-several'].flatMap((slug) => [
+		slug,
+		`${slug}/latest`,
+		`${slug}/1.0.0`,
+		`${slug}/1.0.0/main`,
+		`${slug}/c0ffee1`,
+	]);
 	const rows: [Who, typeof SENTENCES][] = [
 		['anonymous', [...SENTENCES, ...hidden.map((name): (typeof SENTENCES)[0] => [name, noPublic(name.split('/', 2).join('/')), 2])]],
-		['stranger', [...SENTENCES.slice(0, 3), ...hidden.map((name): (typeof SENTENCES)[0] => [name, noFleet(name.split('/', 2).join('/')), 2])]],
+		[
+			'stranger',
+			[...SENTENCES.slice(0, 3), ...hidden.map((name): (typeof SENTENCES)[0] => [name, noFleet(name.split('/', 2).join('/')), 2])],
+		],
 		['device', [['acme/secret-several', noFleet('acme/secret-several'), 2]]],
 		[
 			'owner',
@@ -180,8 +221,16 @@ test('references that mean none, and what is said, with at most two questions to
 				...SENTENCES.slice(0, 3),
 				['acme/nowhere', noFleet('acme/nowhere'), 2],
 				['acme/secret/1.0.1', 'acme/secret has no release 1.0.1; its latest is 1.1.0, and 1.0.0 exists', 2],
-				['acme/secret/1.2.0', 'release 1.2.0 of acme/secret is a draft; pull it by its whole version, as in acme/secret/1.2.0-1700000000000', 2],
-				['acme/secret-several', 'release 1.0.0 of acme/secret-several has several services: main, worker; pull one of them, as in acme/secret-several/latest/main', 1],
+				[
+					'acme/secret/1.2.0',
+					'release 1.2.0 of acme/secret is a draft; pull it by its whole version, as in acme/secret/1.2.0-1700000000000',
+					2,
+				],
+				[
+					'acme/secret-several',
+					'release 1.0.0 of acme/secret-several has several services: main, worker; pull one of them, as in acme/secret-several/latest/main',
+					1,
+				],
 			],
 		],
 	];
@@ -195,7 +244,10 @@ test('references that mean none, and what is said, with at most two questions to
 				assert.equal(answer.reason, sentence);
 				assert.equal(answer.headers['warning'], `299 - "${sentence.replaceAll('"', "'")}"`);
 				assert.deepEqual(queries(setup), ['GET /v7/release', 'GET /v7/application'].slice(0, questions));
-				assert.deepEqual(seen(setup.registry, ({ url }) => url !== '/v2/'), []);
+				assert.deepEqual(
+					seen(setup.registry, ({ url }) => url !== '/v2/'),
+					[],
+				);
 			});
 		}
 	}
@@ -226,7 +278,15 @@ test('what is no reference', async (t) => {
 			assert.deepEqual(queries(setup), []);
 		});
 	}
-	for (const name of ['Acme/pinned', 'acme/pinned/2.3.8+rev1', 'acme//pinned', 'acme/pinned_', 'acme/a___b', 'acme/1..0', `acme/${'a'.repeat(255)}`]) {
+	for (const name of [
+		'Acme/pinned',
+		'acme/pinned/2.3.8+rev1',
+		'acme//pinned',
+		'acme/pinned_',
+		'acme/a___b',
+		'acme/1..0',
+		`acme/${'a'.repeat(255)}`,
+	]) {
 		await t.test(`${name.slice(0, 40)} is no repository name at all`, async () => {
 			assertError(await ask(setup.proxy, `/v2/${name}/manifests/latest`, { token: 'a.b.c' }), 400, 'NAME_INVALID');
 		});

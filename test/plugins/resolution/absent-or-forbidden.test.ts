@@ -29,25 +29,49 @@ const PAIRS: [forbidden: string, absent: string][] = [
 	['acme/secret-several/1.0.0/worker', 'acme/absent-several/1.0.0/worker'],
 	[secret.repository, `v2/${hexOf('an image that nobody has')}`],
 ];
-const PATHS = ['manifests/latest', `manifests/${secret.digest}`, `blobs/${secret.platforms[0]!.configDigest}`, `blobs/${digest}`, 'tags/list', `referrers/${secret.digest}`];
+const PATHS = [
+	'manifests/latest',
+	`manifests/${secret.digest}`,
+	`blobs/${secret.platforms[0]!.configDigest}`,
+	`blobs/${digest}`,
+	'tags/list',
+	`referrers/${secret.digest}`,
+];
 
 /** All that a stranger can see of a name: answers, and how many requests of which kind they cost. */
 async function observe(setup: Setup, name: string, authorization: string | undefined): Promise<unknown[]> {
 	const { proxy, api, registry } = setup;
-	const seenOf = async (path: string, question: { token?: string; authorization?: string; method?: string }): Promise<{ text: string; observed: unknown }> => {
+	const seenOf = async (
+		path: string,
+		question: { token?: string; authorization?: string; method?: string },
+	): Promise<{ text: string; observed: unknown }> => {
 		forgetRequests(setup);
 		const headers = { accept: ACCEPT, ...(question.authorization === undefined ? {} : { authorization: question.authorization }) };
 		const answer = await ask(proxy, path, { ...question, headers });
 		const { date: _date, 'x-request-id': _id, ...others } = answer.headers;
-		const work = [...seen(api).map((line) => line.split(/[?(]/)[0]), ...seen(registry).map((line) => line.replace(/v2\/[0-9a-f]{32}/, '…'))];
-		return { text: answer.text, observed: JSON.parse(JSON.stringify([path, answer.status, answer.reason, others, answer.text, work]).replaceAll(name, '…').replaceAll(slugOf(name), '…')) };
+		const work = [
+			...seen(api).map((line) => line.split(/[?(]/)[0]),
+			...seen(registry).map((line) => line.replace(/v2\/[0-9a-f]{32}/, '…')),
+		];
+		return {
+			text: answer.text,
+			observed: JSON.parse(
+				JSON.stringify([path, answer.status, answer.reason, others, answer.text, work]).replaceAll(name, '…').replaceAll(slugOf(name), '…'),
+			),
+		};
 	};
 	const token = await seenOf(`/auth/v1/token?scope=repository:${name}:pull`, { authorization });
 	const issued = JSON.parse(token.text);
 	const [jwt, map] = issued.token.split('~') as [string, string];
 	const { jti: _jti, iat: _iat, exp: _exp, nbf: _nbf, ...claims } = JSON.parse(Buffer.from(jwt.split('.')[1]!, 'base64url').toString());
 	const observed: unknown[] = [Object.keys(issued), (token.observed as unknown[]).at(-1), issued.token.length];
-	observed.push(JSON.parse(JSON.stringify([claims, Buffer.from(map, 'base64url').toString()]).replaceAll(name, '…').replaceAll(slugOf(name), '…')));
+	observed.push(
+		JSON.parse(
+			JSON.stringify([claims, Buffer.from(map, 'base64url').toString()])
+				.replaceAll(name, '…')
+				.replaceAll(slugOf(name), '…'),
+		),
+	);
 	for (const path of PATHS) {
 		for (const method of ['GET', 'HEAD']) {
 			observed.push((await seenOf(`/v2/${name}/${path}`, { method, token: issued.token })).observed);
@@ -60,7 +84,10 @@ async function observe(setup: Setup, name: string, authorization: string | undef
 const slugOf = (name: string): string => (name.startsWith('v2/') ? name : name.split('/', 2).join('/'));
 
 for (const [mode, env] of Object.entries(CACHE_MODES)) {
-	for (const [who, authorization] of [['anybody', undefined], ['a stranger with a login', basic(upstream.keys.stranger)]] as const) {
+	for (const [who, authorization] of [
+		['anybody', undefined],
+		['a stranger with a login', basic(upstream.keys.stranger)],
+	] as const) {
 		test(`${who} cannot tell what is private from what is absent; ${mode}`, async (t) => {
 			const setup = await setUp(t, env);
 			// What is the same for all names is learned by the first request of all: the registry's challenge, and the anonymous token that grants nothing.

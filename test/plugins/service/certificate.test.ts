@@ -35,7 +35,21 @@ function directory(t: TestContext): string {
 async function makePair(name: string): Promise<Pair> {
 	const pair = { cert: `${name}.pem`, key: `${name}-key.pem` };
 	const { code, printed } = await run('openssl', [
-		...['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2', '-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost,IP:127.0.0.1'],
+		...[
+			'req',
+			'-x509',
+			'-newkey',
+			'ec',
+			'-pkeyopt',
+			'ec_paramgen_curve:prime256v1',
+			'-nodes',
+			'-days',
+			'2',
+			'-subj',
+			'/CN=localhost',
+			'-addext',
+			'subjectAltName=DNS:localhost,IP:127.0.0.1',
+		],
 		...['-keyout', pair.key, '-out', pair.cert],
 	]);
 	assert.equal(code, 0, printed);
@@ -101,25 +115,34 @@ describe('a certificate of its own', needs('openssl'), () => {
 	});
 
 	const RENEWALS: [how: string, renew: (files: Pair, t: TestContext) => void][] = [
-		['written over', (files) => {
-			copyFileSync(second.cert, files.cert);
-			copyFileSync(second.key, files.key);
-		}],
-		['replaced by other files', (files) => {
-			for (const kind of ['cert', 'key'] as const) {
-				copyFileSync(second[kind], `${files[kind]}.new`);
-				renameSync(`${files[kind]}.new`, files[kind]);
-			}
-		}],
-		['replaced by symbolic links, as Kubernetes does', (files, t) => {
-			const version = join(directory(t), '..data');
-			mkdirSync(version);
-			for (const kind of ['cert', 'key'] as const) {
-				copyFileSync(second[kind], join(version, kind));
-				rmSync(files[kind]);
-				symlinkSync(join(version, kind), files[kind]);
-			}
-		}],
+		[
+			'written over',
+			(files) => {
+				copyFileSync(second.cert, files.cert);
+				copyFileSync(second.key, files.key);
+			},
+		],
+		[
+			'replaced by other files',
+			(files) => {
+				for (const kind of ['cert', 'key'] as const) {
+					copyFileSync(second[kind], `${files[kind]}.new`);
+					renameSync(`${files[kind]}.new`, files[kind]);
+				}
+			},
+		],
+		[
+			'replaced by symbolic links, as Kubernetes does',
+			(files, t) => {
+				const version = join(directory(t), '..data');
+				mkdirSync(version);
+				for (const kind of ['cert', 'key'] as const) {
+					copyFileSync(second[kind], join(version, kind));
+					rmSync(files[kind]);
+					symlinkSync(join(version, kind), files[kind]);
+				}
+			},
+		],
 	];
 	for (const [how, renew] of RENEWALS) {
 		test(`${how}: new connections are shown the new one`, async (t) => {

@@ -15,12 +15,17 @@ const BALANCED = { TRUST_PROXY: 'loopback', RATE_LIMIT_MAX: '2' };
 
 /** One request for a token by a client whose address a balancer passes on. */
 const from = (proxy: Proxy, forwardedFor: string, authorization?: string): Promise<Answer> =>
-	ask(proxy, TOKEN_PATH, { headers: { 'x-forwarded-for': forwardedFor, 'x-forwarded-proto': 'http', ...(authorization === undefined ? {} : { authorization }) } });
+	ask(proxy, TOKEN_PATH, {
+		headers: { 'x-forwarded-for': forwardedFor, 'x-forwarded-proto': 'http', ...(authorization === undefined ? {} : { authorization }) },
+	});
 
 function assertLimited(answer: Answer, windowSeconds: number): void {
 	assertError(answer, 429, 'TOOMANYREQUESTS');
 	assert.match(String(answer.headers['retry-after']), /^\d+$/);
-	assert.ok(Number(answer.headers['retry-after']) >= 1 && Number(answer.headers['retry-after']) <= windowSeconds, answer.headers['retry-after']);
+	assert.ok(
+		Number(answer.headers['retry-after']) >= 1 && Number(answer.headers['retry-after']) <= windowSeconds,
+		answer.headers['retry-after'],
+	);
 }
 
 test('requests over RATE_LIMIT_MAX are refused, until RATE_LIMIT_WINDOW is over', async (t) => {
@@ -43,7 +48,10 @@ test('a pull of 100 layers stays below a limit of 10', async (t) => {
 		ask(proxy, `/v2/${NAME}/manifests/latest`, { token, headers: { accept: ACCEPT } }),
 		...Array.from({ length: 100 }, () => ask(proxy, `/v2/${NAME}/blobs/${IMAGE.platforms[0]!.layers[0]!.digest}`, { token })),
 	]);
-	assert.deepEqual(answers.filter(({ status }) => status !== 200), []);
+	assert.deepEqual(
+		answers.filter(({ status }) => status !== 200),
+		[],
+	);
 	await t.test('but not below any', async () => {
 		const more = await Promise.all(Array.from({ length: 150 }, () => ask(proxy, `/v2/${NAME}/blobs/sha256:${'0'.repeat(64)}`, { token })));
 		assert.equal(more.filter(({ status }) => status === 429).length, 101 + 150 - 10 * 20);
@@ -61,11 +69,30 @@ test('whose requests are counted together, with two allowed', async (t) => {
 		'one IPv6 network of 64 bits': { addresses: ['2001:db8:0:1::1', '2001:db8:0:1::2', '2001:db8:0:1:ffff::3'], last: 429 },
 		'another IPv6 network': { addresses: ['2001:db8:0:1::1', '2001:db8:0:1::2', '2001:db8:0:2::1'], last: 200 },
 		'IPv4 in either notation': { addresses: ['192.0.2.7', '::ffff:192.0.2.7', '192.0.2.7'], last: 429 },
-		'what the balancer says, whatever the client says before it': { addresses: ['1.1.1.1, 192.0.2.7', '2.2.2.2, 192.0.2.7', '3.3.3.3, 192.0.2.7'], last: 429 },
-		'everybody, where no balancer is trusted': { env: { TRUST_PROXY: 'false' }, addresses: ['192.0.2.7', '192.0.2.8', '192.0.2.9'], last: 429 },
-		'everybody, where another balancer is trusted': { env: { TRUST_PROXY: '10.0.0.0/8' }, addresses: ['192.0.2.7', '192.0.2.8', '192.0.2.9'], last: 429 },
-		'nobody in RATE_LIMIT_ALLOW': { env: { RATE_LIMIT_ALLOW: '192.0.2.0/24' }, addresses: ['192.0.2.7', '192.0.2.7', '192.0.2.7'], last: 200 },
-		'those outside of RATE_LIMIT_ALLOW': { env: { RATE_LIMIT_ALLOW: '192.0.2.0/24' }, addresses: ['198.51.100.1', '198.51.100.1', '198.51.100.1'], last: 429 },
+		'what the balancer says, whatever the client says before it': {
+			addresses: ['1.1.1.1, 192.0.2.7', '2.2.2.2, 192.0.2.7', '3.3.3.3, 192.0.2.7'],
+			last: 429,
+		},
+		'everybody, where no balancer is trusted': {
+			env: { TRUST_PROXY: 'false' },
+			addresses: ['192.0.2.7', '192.0.2.8', '192.0.2.9'],
+			last: 429,
+		},
+		'everybody, where another balancer is trusted': {
+			env: { TRUST_PROXY: '10.0.0.0/8' },
+			addresses: ['192.0.2.7', '192.0.2.8', '192.0.2.9'],
+			last: 429,
+		},
+		'nobody in RATE_LIMIT_ALLOW': {
+			env: { RATE_LIMIT_ALLOW: '192.0.2.0/24' },
+			addresses: ['192.0.2.7', '192.0.2.7', '192.0.2.7'],
+			last: 200,
+		},
+		'those outside of RATE_LIMIT_ALLOW': {
+			env: { RATE_LIMIT_ALLOW: '192.0.2.0/24' },
+			addresses: ['198.51.100.1', '198.51.100.1', '198.51.100.1'],
+			last: 429,
+		},
 		'nobody, with RATE_LIMIT_MAX=0': { env: { RATE_LIMIT_MAX: '0' }, addresses: ['192.0.2.7', '192.0.2.7', '192.0.2.7'], last: 200 },
 	};
 	for (const [name, { env, addresses, last }] of Object.entries(rows)) {
@@ -94,7 +121,11 @@ test('failed logins', async (t) => {
 		}
 		forgetRequests(setup);
 		assertLimited(await from(proxy, '192.0.2.100', basic('bad')), WINDOW);
-		const form = { method: 'POST', body: 'grant_type=password&username=u&password=bad', headers: { 'content-type': 'application/x-www-form-urlencoded' } };
+		const form = {
+			method: 'POST',
+			body: 'grant_type=password&username=u&password=bad',
+			headers: { 'content-type': 'application/x-www-form-urlencoded' },
+		};
 		assertLimited(await ask(proxy, '/auth/v1/token', form), WINDOW);
 		assert.deepEqual(seen(api), []);
 		assert.ok(proxy.log.some((line) => JSON.parse(line).limit === 'login'));

@@ -42,7 +42,9 @@ test('no secret is in a log line or in an answer', async (t) => {
 	// Upstreams that fail in the ways that end in errors with causes.
 	for (const fault of ['reset', { status: 500, body: 'x'.repeat(100_000) }, { status: 200, body: '<html>' }] as const) {
 		api.fault = () => fault;
-		answers.push(await ask(proxy, '/auth/v1/token?scope=repository:acme/secret:pull', { headers: { authorization: basic(upstream.keys.owner) } }));
+		answers.push(
+			await ask(proxy, '/auth/v1/token?scope=repository:acme/secret:pull', { headers: { authorization: basic(upstream.keys.owner) } }),
+		);
 		api.fault = () => undefined;
 		registry.fault = () => fault;
 		for (const what of ['manifests/latest', `blobs/${digest}`, 'tags/list', `referrers/${digest}`]) {
@@ -50,10 +52,23 @@ test('no secret is in a log line or in an answer', async (t) => {
 		}
 		registry.fault = () => undefined;
 	}
-	const secrets = [upstream.keys.owner, upstream.keys.session, bad, basic(upstream.keys.owner).slice(6), basic(bad).slice(6), ...tokens, ...tokens.map(upstreamPart), forged, ...tokens.map((token) => token.split('.')[2]!)];
+	const secrets = [
+		upstream.keys.owner,
+		upstream.keys.session,
+		bad,
+		basic(upstream.keys.owner).slice(6),
+		basic(bad).slice(6),
+		...tokens,
+		...tokens.map(upstreamPart),
+		forged,
+		...tokens.map((token) => token.split('.')[2]!),
+	];
 	const log = proxy.log.join('');
 	assert.ok(proxy.log.length > answers.length, 'there are log lines to look at');
-	assert.deepEqual(proxy.log.filter((line) => line.length > 4000), []);
+	assert.deepEqual(
+		proxy.log.filter((line) => line.length > 4000),
+		[],
+	);
 	for (const secret of secrets) {
 		assert.ok(secret.length > 10);
 		assert.ok(!log.includes(secret), `the log has ${secret.slice(0, 12)}…: ${proxy.log.find((line) => line.includes(secret))}`);

@@ -115,7 +115,13 @@ test('forged tokens are refused and lead nowhere', async (t) => {
 	const setup = await setUp(t);
 	const { proxy, registry, log } = { ...setup, log: setup.proxy.log };
 	const real = upstreamPart(await tokenFor(proxy, NAME));
-	const paths = [`/v2/${NAME}/manifests/latest`, `/v2/${NAME}/manifests/${digest}`, `/v2/${NAME}/blobs/${digest}`, `/v2/${NAME}/tags/list`, `/v2/${NAME}/referrers/${digest}`];
+	const paths = [
+		`/v2/${NAME}/manifests/latest`,
+		`/v2/${NAME}/manifests/${digest}`,
+		`/v2/${NAME}/blobs/${digest}`,
+		`/v2/${NAME}/tags/list`,
+		`/v2/${NAME}/referrers/${digest}`,
+	];
 
 	/** @param allowed what may reach the registry all the same, because it is where the name leads for everybody */
 	const isRefused = async (token: string, allowed: (path: string) => boolean = () => false, asked = paths): Promise<void> => {
@@ -127,7 +133,10 @@ test('forged tokens are refused and lead nowhere', async (t) => {
 			assert.ok(!JSON.stringify(answer.headers).includes('x-evil'));
 			assert.equal(typeof JSON.parse(answer.text).errors[0].message, 'string');
 		}
-		assert.deepEqual(seen(registry, ({ url }) => !allowed(url)), []);
+		assert.deepEqual(
+			seen(registry, ({ url }) => !allowed(url)),
+			[],
+		);
 	};
 
 	for (const entry of ENTRIES) {
@@ -147,15 +156,23 @@ test('forged tokens are refused and lead nowhere', async (t) => {
 		await isRefused(forge(real, { n: { [NAME]: [secret, ''] } }), (path) => path.startsWith(`/v2/${secret}/`), protectedPaths);
 	});
 	await t.test('no upstream token', () => isRefused(forge('', { n: { [NAME]: [repository, ''] } }), isWhereTheNameLeads, protectedPaths));
-	await t.test('a token of more than 15,000 characters', () => isRefused(forge(real, { n: { [NAME]: [repository, ''] }, s: 'x'.repeat(11_000) })));
+	await t.test('a token of more than 15,000 characters', () =>
+		isRefused(forge(real, { n: { [NAME]: [repository, ''] }, s: 'x'.repeat(11_000) })),
+	);
 	await t.test('the sentence of a failure cannot break out of a header', async () => {
-		const answer = await ask(proxy, paths[0]!, { token: forge(real, { n: { [NAME]: { code: 'NAME_UNKNOWN', message: 'a\r\nx-evil: "1"\u2028\0é' } } }) });
+		const answer = await ask(proxy, paths[0]!, {
+			token: forge(real, { n: { [NAME]: { code: 'NAME_UNKNOWN', message: 'a\r\nx-evil: "1"\u2028\0é' } } }),
+		});
 		assert.equal(answer.status, 404);
 		assert.equal(answer.headers['x-evil'], undefined);
 		assert.equal(answer.reason, 'a x-evil: "1"');
 		assert.equal(answer.headers['warning'], `299 - "a x-evil: '1'"`);
 		assert.equal(JSON.parse(answer.text).errors[0].message, 'a x-evil: "1" é');
 	});
-	assert.deepEqual(log.filter((line) => JSON.parse(line).level >= 50), [], 'nothing of this is an error of the service');
+	assert.deepEqual(
+		log.filter((line) => JSON.parse(line).level >= 50),
+		[],
+		'nothing of this is an error of the service',
+	);
 	assert.equal((await ask(proxy, '/ping')).text, 'pong');
 });

@@ -5,7 +5,19 @@ import { basic } from '../../support/proxy.ts';
 import { addKey } from '../../upstream/control.ts';
 import { imageOf } from '../../upstream/index.ts';
 import { sharedUpstream } from '../../upstream/shared.ts';
-import { ask, assertError, faultAt, forgetRequests, grantsOf, seen, setUp, tokenFor, upstreamPart, type Answer, type Question } from '../../support/setup.ts';
+import {
+	ask,
+	assertError,
+	faultAt,
+	forgetRequests,
+	grantsOf,
+	seen,
+	setUp,
+	tokenFor,
+	upstreamPart,
+	type Answer,
+	type Question,
+} from '../../support/setup.ts';
 
 /* Who asks for a token, how the credentials are checked, and that nobody gets what was meant for somebody else. */
 
@@ -15,10 +27,17 @@ const PINNED = imageOf(upstream, 'acme/pinned').repository;
 const SECRET = imageOf(upstream, 'acme/secret').repository;
 
 type Login = { path: string; question: Question };
-const get = (query: string, authorization?: string): Login => ({ path: `/auth/v1/token${query}`, question: { headers: authorization === undefined ? {} : { authorization } } });
+const get = (query: string, authorization?: string): Login => ({
+	path: `/auth/v1/token${query}`,
+	question: { headers: authorization === undefined ? {} : { authorization } },
+});
 const post = (body: string, authorization?: string): Login => ({
 	path: '/auth/v1/token',
-	question: { method: 'POST', body, headers: { 'content-type': 'application/x-www-form-urlencoded', ...(authorization === undefined ? {} : { authorization }) } },
+	question: {
+		method: 'POST',
+		body,
+		headers: { 'content-type': 'application/x-www-form-urlencoded', ...(authorization === undefined ? {} : { authorization }) },
+	},
 });
 const scope = (name: string): string => `scope=repository:${name}:pull`;
 
@@ -32,7 +51,12 @@ function subjectOf(answer: Answer): string {
 const LOGINS: { name: string; get?: string; form?: Record<string, string>; subject: string | undefined }[] = [
 	{ name: 'nobody', get: undefined, form: {}, subject: '' },
 	{ name: 'a good key', get: basic(keys.owner), form: { username: 'u', password: keys.owner }, subject: 'owner' },
-	{ name: 'a good key with an empty user name', get: basic(keys.owner, ''), form: { username: '', password: keys.owner }, subject: 'owner' },
+	{
+		name: 'a good key with an empty user name',
+		get: basic(keys.owner, ''),
+		form: { username: '', password: keys.owner },
+		subject: 'owner',
+	},
 	{ name: 'another good key', get: basic(keys.stranger, 'a'), form: { username: 'a', password: keys.stranger }, subject: 'stranger' },
 	{ name: 'a key as a Bearer', get: `Bearer ${keys.owner}`, subject: 'owner' },
 	{ name: 'a session as a Bearer', get: `bearer ${keys.session}`, subject: 'owner' },
@@ -42,7 +66,12 @@ const LOGINS: { name: string; get?: string; form?: Record<string, string>; subje
 	{ name: 'a user without a password', get: basic(''), form: { username: 'u', password: '' }, subject: undefined },
 	{ name: 'Basic that is no base64', get: 'Basic !', subject: undefined },
 	{ name: 'Basic without a colon', get: `Basic ${Buffer.from('nonsense').toString('base64')}`, subject: undefined },
-	{ name: 'a password that no header can hold', get: basic('a\r\nx: y'), form: { username: 'u', password: 'a\r\nx: y' }, subject: undefined },
+	{
+		name: 'a password that no header can hold',
+		get: basic('a\r\nx: y'),
+		form: { username: 'u', password: 'a\r\nx: y' },
+		subject: undefined,
+	},
 	{ name: 'a bad Bearer', get: 'Bearer nonsense', subject: undefined },
 	{ name: 'Bearer without a token', get: 'Bearer', subject: undefined },
 	{ name: 'another scheme', get: 'Digest username="u"', subject: undefined },
@@ -67,7 +96,12 @@ test('a login checks the credentials, with a scope and without', async (t) => {
 		await check(t, `GET, ${name}, of a public fleet`, get(`?${scope('acme/pinned')}`, authorization), subject);
 		await check(t, `POST, ${name}, by the header`, post(scope('acme/pinned'), authorization), subject);
 		if (form !== undefined) {
-			await check(t, `POST: ${name}`, post(`${new URLSearchParams({ grant_type: 'password', client_id: 'containerd-client', ...form })}&${scope('acme/pinned')}`), subject);
+			await check(
+				t,
+				`POST: ${name}`,
+				post(`${new URLSearchParams({ grant_type: 'password', client_id: 'containerd-client', ...form })}&${scope('acme/pinned')}`),
+				subject,
+			);
 		}
 	}
 	await check(t, 'POST: a key as the refresh token', post(`grant_type=refresh_token&refresh_token=${keys.owner}`), 'owner');
@@ -75,7 +109,11 @@ test('a login checks the credentials, with a scope and without', async (t) => {
 	await check(t, 'POST: no refresh token', post('grant_type=refresh_token'), undefined);
 	for (const type of ['authorization_code', '', 'Password']) {
 		await t.test(`POST: the grant type "${type}" makes clients fall back to GET`, async () => {
-			assertError(await ask(proxy, '/auth/v1/token', post(`grant_type=${type}&username=u&password=${keys.owner}`).question), 400, 'UNSUPPORTED');
+			assertError(
+				await ask(proxy, '/auth/v1/token', post(`grant_type=${type}&username=u&password=${keys.owner}`).question),
+				400,
+				'UNSUPPORTED',
+			);
 		});
 	}
 });
@@ -93,7 +131,13 @@ test('a key that becomes valid is not taken for what it was', async (t) => {
 		api.requests = [];
 		const token = await tokenFor(proxy, ['acme/secret', 'acme/pinned'], basic(key));
 		assert.equal(seen(api, ({ url }) => url.startsWith('/v7/release')).length, 2, 'both are asked anew');
-		assert.deepEqual(Object.entries(grantsOf(token)).map(([name, grant]) => [name, (grant as string[])[0]]), [['acme/secret', SECRET], ['acme/pinned', PINNED]]);
+		assert.deepEqual(
+			Object.entries(grantsOf(token)).map(([name, grant]) => [name, (grant as string[])[0]]),
+			[
+				['acme/secret', SECRET],
+				['acme/pinned', PINNED],
+			],
+		);
 	});
 	await t.test('valid between the two questions: the OData answered somebody else', async (t) => {
 		const { proxy, api } = await setUp(t);
@@ -119,7 +163,11 @@ test('no answer is shared across credentials', async (t) => {
 		session: `Bearer ${keys.session}`,
 	};
 	const askAll = (): Promise<Answer[]> =>
-		Promise.all(Object.values(callers).map((authorization) => ask(proxy, `/auth/v1/token?${scope('acme/secret')}`, { headers: authorization === undefined ? {} : { authorization } })));
+		Promise.all(
+			Object.values(callers).map((authorization) =>
+				ask(proxy, `/auth/v1/token?${scope('acme/secret')}`, { headers: authorization === undefined ? {} : { authorization } }),
+			),
+		);
 	for (const round of ['at the same time', 'and again, from memory']) {
 		await t.test(round, async () => {
 			forgetRequests(setup);
@@ -128,7 +176,10 @@ test('no answer is shared across credentials', async (t) => {
 			assert.deepEqual(isGranted, [true, true, false, true, false, true]);
 			const device = subjectOf(answers[3]!);
 			assert.match(device, /^d_/);
-			assert.deepEqual(answers.map((answer) => subjectOf(answer)), ['owner', 'owner', 'stranger', device, '', 'owner']);
+			assert.deepEqual(
+				answers.map((answer) => subjectOf(answer)),
+				['owner', 'owner', 'stranger', device, '', 'owner'],
+			);
 			const tokens = answers.map((answer) => upstreamPart(JSON.parse(answer.text).token));
 			assert.equal(new Set(tokens).size, tokens.length, 'each has a token of its own');
 		});
@@ -136,11 +187,21 @@ test('no answer is shared across credentials', async (t) => {
 	await t.test('credentials go to the upstream as they came, and anonymous requests have none', () => {
 		const authorizations = api.requests.filter(({ url }) => url.startsWith('/auth/')).map(({ headers }) => headers.authorization);
 		// In the second round, the anonymous token came from memory.
-		assert.deepEqual(authorizations.sort(), Object.values(callers).filter((authorization) => authorization !== undefined).map((authorization) => authorization.replace(/^bearer/, 'Bearer')).sort());
+		assert.deepEqual(
+			authorizations.sort(),
+			Object.values(callers)
+				.filter((authorization) => authorization !== undefined)
+				.map((authorization) => authorization.replace(/^bearer/, 'Bearer'))
+				.sort(),
+		);
 	});
 	await t.test('at the same time with the same credentials: one question each', async () => {
 		forgetRequests(setup);
-		const answers = await Promise.all(Array.from({ length: 8 }, () => ask(proxy, `/auth/v1/token?${scope('acme/secret/1.0.0')}`, { headers: { authorization: basic(keys.owner) } })));
+		const answers = await Promise.all(
+			Array.from({ length: 8 }, () =>
+				ask(proxy, `/auth/v1/token?${scope('acme/secret/1.0.0')}`, { headers: { authorization: basic(keys.owner) } }),
+			),
+		);
 		assert.deepEqual([...new Set(answers.map(({ status }) => status))], [200]);
 		assert.equal(seen(api).length, 2);
 	});

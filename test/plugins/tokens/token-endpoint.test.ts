@@ -3,7 +3,20 @@ import { test } from 'node:test';
 import { mintToken } from '../../upstream/control.ts';
 import { imageOf } from '../../upstream/index.ts';
 import { sharedUpstream } from '../../upstream/shared.ts';
-import { ask, assertError, faultAt, forgetRequests, grantsOf, seen, setUp, tokenFor, upstreamPart, type Answer, type Question, type Setup } from '../../support/setup.ts';
+import {
+	ask,
+	assertError,
+	faultAt,
+	forgetRequests,
+	grantsOf,
+	seen,
+	setUp,
+	tokenFor,
+	upstreamPart,
+	type Answer,
+	type Question,
+	type Setup,
+} from '../../support/setup.ts';
 
 /* `GET` and `POST /auth/v1/token`: friendly names in, a token for the repositories behind them out. */
 
@@ -13,7 +26,10 @@ const MULTI_ARCH = imageOf(upstream, 'acme/multi-arch').repository;
 const FORM = 'application/x-www-form-urlencoded';
 
 const get = (query: string): { path: string; question: Question } => ({ path: `/auth/v1/token${query}`, question: {} });
-const post = (body: string, type = FORM): { path: string; question: Question } => ({ path: '/auth/v1/token', question: { method: 'POST', body, headers: { 'content-type': type } } });
+const post = (body: string, type = FORM): { path: string; question: Question } => ({
+	path: '/auth/v1/token',
+	question: { method: 'POST', body, headers: { 'content-type': type } },
+});
 const scope = (name: string, actions = 'pull'): string => `scope=repository:${name}:${actions}`;
 
 /** @returns the claims of the upstream's token in an answer */
@@ -30,24 +46,70 @@ test('forms of a request, and for what the upstream is asked', async (t) => {
 	const setup = await setUp(t, { TOKEN_TTL: '0' });
 	const rows: Record<string, { request: ReturnType<typeof get>; names: string[]; repositories: string[] }> = {
 		'GET with one scope': { request: get(`?${scope('acme/pinned')}`), names: ['acme/pinned'], repositories: [PINNED] },
-		'with a service, a client and more': { request: get(`?service=other&client_id=docker&account=u&offline_token=true&${scope('acme/pinned')}`), names: ['acme/pinned'], repositories: [PINNED] },
-		'repeated scopes': { request: get(`?${scope('acme/pinned')}&${scope('acme/multi-arch')}`), names: ['acme/pinned', 'acme/multi-arch'], repositories: [PINNED, MULTI_ARCH] },
-		'scopes in one parameter': { request: get(`?${scope('acme/pinned')}%20repository:acme/multi-arch:pull`), names: ['acme/pinned', 'acme/multi-arch'], repositories: [PINNED, MULTI_ARCH] },
-		'both': { request: get(`?${scope('acme/pinned')}+repository:acme/secret:pull&${scope('acme/multi-arch')}`), names: ['acme/pinned', 'acme/secret', 'acme/multi-arch'], repositories: [PINNED, MULTI_ARCH] },
-		'the same scope twice': { request: get(`?${scope('acme/pinned')}&${scope('acme/pinned')}`), names: ['acme/pinned'], repositories: [PINNED] },
+		'with a service, a client and more': {
+			request: get(`?service=other&client_id=docker&account=u&offline_token=true&${scope('acme/pinned')}`),
+			names: ['acme/pinned'],
+			repositories: [PINNED],
+		},
+		'repeated scopes': {
+			request: get(`?${scope('acme/pinned')}&${scope('acme/multi-arch')}`),
+			names: ['acme/pinned', 'acme/multi-arch'],
+			repositories: [PINNED, MULTI_ARCH],
+		},
+		'scopes in one parameter': {
+			request: get(`?${scope('acme/pinned')}%20repository:acme/multi-arch:pull`),
+			names: ['acme/pinned', 'acme/multi-arch'],
+			repositories: [PINNED, MULTI_ARCH],
+		},
+		both: {
+			request: get(`?${scope('acme/pinned')}+repository:acme/secret:pull&${scope('acme/multi-arch')}`),
+			names: ['acme/pinned', 'acme/secret', 'acme/multi-arch'],
+			repositories: [PINNED, MULTI_ARCH],
+		},
+		'the same scope twice': {
+			request: get(`?${scope('acme/pinned')}&${scope('acme/pinned')}`),
+			names: ['acme/pinned'],
+			repositories: [PINNED],
+		},
 		'push and pull': { request: get(`?${scope('acme/pinned', 'pull,push')}`), names: ['acme/pinned'], repositories: [PINNED] },
-		'pull and push and pull again': { request: get(`?${scope('acme/pinned', 'push,pull')}&${scope('acme/pinned')}`), names: ['acme/pinned'], repositories: [PINNED] },
+		'pull and push and pull again': {
+			request: get(`?${scope('acme/pinned', 'push,pull')}&${scope('acme/pinned')}`),
+			names: ['acme/pinned'],
+			repositories: [PINNED],
+		},
 		'all actions': { request: get(`?${scope('acme/pinned', '*')}`), names: ['acme/pinned'], repositories: [PINNED] },
 		'push alone': { request: get(`?${scope('acme/pinned', 'push')}`), names: [], repositories: [] },
-		'delete alone': { request: get(`?${scope('acme/pinned', 'delete')}&${scope('acme/multi-arch')}`), names: ['acme/multi-arch'], repositories: [MULTI_ARCH] },
+		'delete alone': {
+			request: get(`?${scope('acme/pinned', 'delete')}&${scope('acme/multi-arch')}`),
+			names: ['acme/multi-arch'],
+			repositories: [MULTI_ARCH],
+		},
 		'the catalog': { request: get('?scope=registry:catalog:*'), names: [], repositories: [] },
-		'a malformed scope is left out': { request: get(`?scope=repository:acme/..%2fpinned:pull&scope=nonsense&scope=&scope=repository:ACME/pinned:pull&${scope('acme/pinned')}`), names: ['acme/pinned'], repositories: [PINNED] },
+		'a malformed scope is left out': {
+			request: get(
+				`?scope=repository:acme/..%2fpinned:pull&scope=nonsense&scope=&scope=repository:ACME/pinned:pull&${scope('acme/pinned')}`,
+			),
+			names: ['acme/pinned'],
+			repositories: [PINNED],
+		},
 		'the upstream’s own name': { request: get(`?${scope(PINNED)}`), names: [PINNED], repositories: [PINNED] },
 		'a name that refers to nothing': { request: get(`?${scope('alone')}`), names: ['alone'], repositories: [] },
 		'POST without a grant type': { request: post(scope('acme/pinned')), names: ['acme/pinned'], repositories: [PINNED] },
-		'POST with a list of scopes': { request: post(`grant_type=password&username=&password=&${scope('acme/pinned')}+repository:acme/multi-arch:pull`), names: ['acme/pinned', 'acme/multi-arch'], repositories: [PINNED, MULTI_ARCH] },
-		'POST with a charset': { request: post(scope('acme/pinned'), `${FORM}; charset=UTF-8`), names: ['acme/pinned'], repositories: [PINNED] },
-		'POST: what is in the query does not count': { request: { ...post(scope('acme/pinned')), path: `/auth/v1/token?${scope('acme/multi-arch')}` }, names: ['acme/pinned'], repositories: [PINNED] },
+		'POST with a list of scopes': {
+			request: post(`grant_type=password&username=&password=&${scope('acme/pinned')}+repository:acme/multi-arch:pull`),
+			names: ['acme/pinned', 'acme/multi-arch'],
+			repositories: [PINNED, MULTI_ARCH],
+		},
+		'POST with a charset': {
+			request: post(scope('acme/pinned'), `${FORM}; charset=UTF-8`),
+			names: ['acme/pinned'],
+			repositories: [PINNED],
+		},
+		'POST: what is in the query does not count': {
+			request: { ...post(scope('acme/pinned')), path: `/auth/v1/token?${scope('acme/multi-arch')}` },
+			names: ['acme/pinned'],
+			repositories: [PINNED],
+		},
 		'POST without a body': { request: { path: '/auth/v1/token', question: { method: 'POST' } }, names: [], repositories: [] },
 	};
 	for (const [name, { request, names, repositories }] of Object.entries(rows)) {
@@ -59,11 +121,25 @@ test('forms of a request, and for what the upstream is asked', async (t) => {
 			assert.deepEqual(Object.keys(grantsOf(body.token)).sort(), [...names].sort());
 			assert.equal(body.scope, names.map((granted) => `repository:${granted}:pull`).join(' '));
 			assert.deepEqual(askedScopes(setup), [repositories.map((repository) => `repository:${repository}:pull`).sort()]);
-			assert.deepEqual(claimsOf(answer).access.map(({ name, actions }) => [name, actions.join()]).sort(), repositories.map((repository) => [repository, 'pull']).sort());
+			assert.deepEqual(
+				claimsOf(answer)
+					.access.map(({ name, actions }) => [name, actions.join()])
+					.sort(),
+				repositories.map((repository) => [repository, 'pull']).sort(),
+			);
 		});
 	}
 	await t.test('the service is the upstream’s own name for itself, whatever the client says', () => {
-		assert.deepEqual([...new Set(setup.api.requests.filter(({ url }) => url.startsWith('/auth/')).map(({ url }) => new URL(url, 'http://api').searchParams.get('service')))], [upstream.service]);
+		assert.deepEqual(
+			[
+				...new Set(
+					setup.api.requests
+						.filter(({ url }) => url.startsWith('/auth/'))
+						.map(({ url }) => new URL(url, 'http://api').searchParams.get('service')),
+				),
+			],
+			[upstream.service],
+		);
 	});
 });
 
@@ -86,7 +162,11 @@ test('the answer', async (t) => {
 		assert.equal(answer.headers['content-type'], 'application/json');
 		assert.equal(answer.headers['cache-control'], 'no-store');
 	});
-	for (const [lifetime, least, most] of [[200, 190, 200], [20, 60, 60], [-100, 60, 60]] as const) {
+	for (const [lifetime, least, most] of [
+		[200, 190, 200],
+		[20, 60, 60],
+		[-100, 60, 60],
+	] as const) {
 		await t.test(`a token that lives for ${lifetime} s is said to live for ${most} s at the most`, async () => {
 			const token = await mintToken(upstream, [], { lifetime });
 			api.fault = faultAt(/^\/auth/, { status: 200, body: JSON.stringify({ token }) });
@@ -98,7 +178,17 @@ test('the answer', async (t) => {
 		api.fault = faultAt(/^\/auth/, { status: 200, body: JSON.stringify({ token: 'a.b.c' }) });
 		assert.equal((await issue()).body.expires_in, 60);
 	});
-	for (const body of ['', 'null', '{}', '{"token":1}', '{"token":""}', '{"token":"a b.c.d"}', '{"token":"a.b.c~d"}', '<html>', `{"token":"${'a'.repeat(100_000)}.b.c"}`]) {
+	for (const body of [
+		'',
+		'null',
+		'{}',
+		'{"token":1}',
+		'{"token":""}',
+		'{"token":"a b.c.d"}',
+		'{"token":"a.b.c~d"}',
+		'<html>',
+		`{"token":"${'a'.repeat(100_000)}.b.c"}`,
+	]) {
 		await t.test(`what the upstream answers is no token: ${body.slice(0, 20)}`, async () => {
 			api.fault = faultAt(/^\/auth/, { status: 200, body });
 			assertError(await ask(proxy, `/auth/v1/token?${scope('acme/pinned')}`), 502, 'UNAVAILABLE');
@@ -140,7 +230,12 @@ test('what does not resolve spoils nothing else, and its reason reaches the requ
 		['alone', 'NAME_INVALID', 400, /<org>\/<fleet>/],
 		['acme/pinned/9.9.9', 'NAME_UNKNOWN', 404, /no release 9\.9\.9/],
 	] as const) {
-		for (const what of ['manifests/latest', `manifests/sha256:${'0'.repeat(64)}`, `blobs/sha256:${'0'.repeat(64)}`, `referrers/sha256:${'0'.repeat(64)}`]) {
+		for (const what of [
+			'manifests/latest',
+			`manifests/sha256:${'0'.repeat(64)}`,
+			`blobs/sha256:${'0'.repeat(64)}`,
+			`referrers/sha256:${'0'.repeat(64)}`,
+		]) {
 			await t.test(`${name}/${what.slice(0, 20)}`, async () => {
 				const answer = await ask(proxy, `/v2/${name}/${what}`, { token });
 				assert.match(assertError(answer, status, code), words);

@@ -65,7 +65,10 @@ test('what is no bearer token is answered by the challenge and reaches no upstre
 		'Bearer with a map that is none': { authorization: 'Bearer a.b.c~AAAA', error: 'invalid_token' },
 	};
 	for (const [name, { authorization, error }] of Object.entries(rows)) {
-		for (const [path, scope] of [['/v2/', undefined], ['/v2/acme/pinned/manifests/latest', 'acme/pinned']] as const) {
+		for (const [path, scope] of [
+			['/v2/', undefined],
+			['/v2/acme/pinned/manifests/latest', 'acme/pinned'],
+		] as const) {
 			await t.test(`${name}: ${path}`, async () => {
 				const answer = await ask(proxy, path, { headers: { authorization } });
 				assertError(answer, 401, 'UNAUTHORIZED');
@@ -74,7 +77,10 @@ test('what is no bearer token is answered by the challenge and reaches no upstre
 		}
 	}
 	assert.deepEqual(seen(registry), ['GET /v2/'], 'the upstream is asked for its challenge once, and for nothing else');
-	assert.deepEqual(registry.requests.map(({ headers }) => headers.authorization), [undefined]);
+	assert.deepEqual(
+		registry.requests.map(({ headers }) => headers.authorization),
+		[undefined],
+	);
 	assert.deepEqual(seen(api), []);
 });
 
@@ -84,13 +90,47 @@ test('the realm is the proxy as the client sees it', async (t) => {
 		{ name: 'Host', headers: { host: 'registry.example' }, origin: 'http://registry.example' },
 		{ name: 'Host with a port', headers: { host: 'registry.example:5000' }, origin: 'http://registry.example:5000' },
 		{ name: 'Host is an IPv6 address', headers: { host: '[::1]:5000' }, origin: 'http://[::1]:5000' },
-		{ name: 'X-Forwarded-* of anybody counts for nothing', headers: { host: 'registry.example', ...forwarded }, origin: 'http://registry.example' },
-		{ name: 'X-Forwarded-* of a trusted proxy', env: { TRUST_PROXY: 'loopback' }, headers: { host: 'inner.example', ...forwarded }, origin: 'https://public.example' },
-		{ name: 'X-Forwarded-Proto alone', env: { TRUST_PROXY: 'true' }, headers: { host: 'registry.example', 'x-forwarded-proto': 'https' }, origin: 'https://registry.example' },
-		{ name: 'X-Forwarded-* of another than the trusted proxy', env: { TRUST_PROXY: '10.0.0.0/8' }, headers: { host: 'registry.example', ...forwarded }, origin: 'http://registry.example' },
-		{ name: 'PUBLIC_URL', env: { PUBLIC_URL: 'https://bh.example:8443' }, headers: { host: 'registry.example' }, origin: 'https://bh.example:8443' },
-		{ name: 'PUBLIC_URL before X-Forwarded-*', env: { PUBLIC_URL: 'https://bh.example', TRUST_PROXY: 'true' }, headers: forwarded, origin: 'https://bh.example' },
-		{ name: 'PUBLIC_URL in spite of a hostile Host', env: { PUBLIC_URL: 'https://bh.example' }, headers: { host: 'evil.example",x="' }, origin: 'https://bh.example' },
+		{
+			name: 'X-Forwarded-* of anybody counts for nothing',
+			headers: { host: 'registry.example', ...forwarded },
+			origin: 'http://registry.example',
+		},
+		{
+			name: 'X-Forwarded-* of a trusted proxy',
+			env: { TRUST_PROXY: 'loopback' },
+			headers: { host: 'inner.example', ...forwarded },
+			origin: 'https://public.example',
+		},
+		{
+			name: 'X-Forwarded-Proto alone',
+			env: { TRUST_PROXY: 'true' },
+			headers: { host: 'registry.example', 'x-forwarded-proto': 'https' },
+			origin: 'https://registry.example',
+		},
+		{
+			name: 'X-Forwarded-* of another than the trusted proxy',
+			env: { TRUST_PROXY: '10.0.0.0/8' },
+			headers: { host: 'registry.example', ...forwarded },
+			origin: 'http://registry.example',
+		},
+		{
+			name: 'PUBLIC_URL',
+			env: { PUBLIC_URL: 'https://bh.example:8443' },
+			headers: { host: 'registry.example' },
+			origin: 'https://bh.example:8443',
+		},
+		{
+			name: 'PUBLIC_URL before X-Forwarded-*',
+			env: { PUBLIC_URL: 'https://bh.example', TRUST_PROXY: 'true' },
+			headers: forwarded,
+			origin: 'https://bh.example',
+		},
+		{
+			name: 'PUBLIC_URL in spite of a hostile Host',
+			env: { PUBLIC_URL: 'https://bh.example' },
+			headers: { host: 'evil.example",x="' },
+			origin: 'https://bh.example',
+		},
 	];
 	for (const { name, env, headers, origin } of rows) {
 		await t.test(name, async (t) => {
@@ -106,7 +146,18 @@ test('the realm is the proxy as the client sees it', async (t) => {
 
 test('a Host that is none is refused, and not echoed', async (t) => {
 	const { proxy } = await setUp(t, { TRUST_PROXY: 'true' });
-	const hosts = ['evil.example",realm="x', 'evil.example/path', 'user@evil.example', 'evil.example#', 'evil example', '-', '[::1', 'evil.example:port', 'h'.repeat(300), '%2e'];
+	const hosts = [
+		'evil.example",realm="x',
+		'evil.example/path',
+		'user@evil.example',
+		'evil.example#',
+		'evil example',
+		'-',
+		'[::1',
+		'evil.example:port',
+		'h'.repeat(300),
+		'%2e',
+	];
 	for (const host of hosts) {
 		for (const header of ['host', 'x-forwarded-host']) {
 			await t.test(`${header}: ${host.slice(0, 40)}`, async () => {
@@ -129,7 +180,12 @@ test('a 401 of the registry becomes one of the proxy, with its error', async (t)
 	const forged = forge(anonymous, { n: { 'acme/pinned': [secret.repository, ''] } });
 
 	await t.test('of the real registry, for a token without the grant', async () => {
-		for (const what of [`manifests/latest`, `manifests/${secret.digest}`, `blobs/${secret.platforms[0]!.configDigest}`, `referrers/${secret.digest}`]) {
+		for (const what of [
+			`manifests/latest`,
+			`manifests/${secret.digest}`,
+			`blobs/${secret.platforms[0]!.configDigest}`,
+			`referrers/${secret.digest}`,
+		]) {
 			const answer = await ask(proxy, `/v2/acme/pinned/${what}`, { token: forged });
 			// A registry without referrers answers 404 before it looks at the token.
 			if (what.startsWith('referrers') && answer.status === 404) {
@@ -143,17 +199,28 @@ test('a 401 of the registry becomes one of the proxy, with its error', async (t)
 
 	const rows: Record<string, { header: string | string[] | undefined; more: string }> = {
 		'with a description': {
-			header: 'Bearer realm="https://api.example/token",service="x",scope="repository:v2/00:pull",error="invalid_token",error_description="it is \\"too old\\""',
+			header:
+				'Bearer realm="https://api.example/token",service="x",scope="repository:v2/00:pull",error="invalid_token",error_description="it is \\"too old\\""',
 			more: ',error="invalid_token",error_description="it is \\"too old\\""',
 		},
-		'unquoted, in another order and case': { header: 'bearer ERROR=insufficient_scope , Scope="a", Realm="https://api.example/token"', more: ',error="insufficient_scope"' },
-		'behind another scheme': { header: ['Basic realm="x"', 'Bearer realm="https://api.example/token",service="x",error="invalid_token"'], more: ',error="invalid_token"' },
+		'unquoted, in another order and case': {
+			header: 'bearer ERROR=insufficient_scope , Scope="a", Realm="https://api.example/token"',
+			more: ',error="insufficient_scope"',
+		},
+		'behind another scheme': {
+			header: ['Basic realm="x"', 'Bearer realm="https://api.example/token",service="x",error="invalid_token"'],
+			more: ',error="invalid_token"',
+		},
 		'without an error': { header: 'Bearer realm="https://api.example/token",service="x"', more: ',error="invalid_token"' },
 		'without a challenge': { header: undefined, more: ',error="invalid_token"' },
 	};
 	for (const [name, { header, more }] of Object.entries(rows)) {
 		await t.test(name, async () => {
-			registry.fault = faultAt(/./, { status: 401, headers: header === undefined ? {} : { 'www-authenticate': header }, body: 'secrets of the upstream' });
+			registry.fault = faultAt(/./, {
+				status: 401,
+				headers: header === undefined ? {} : { 'www-authenticate': header },
+				body: 'secrets of the upstream',
+			});
 			for (const what of ['manifests/latest', `manifests/${digest}`, `blobs/${digest}`, `referrers/${digest}`]) {
 				const answer = await ask(proxy, `/v2/acme/pinned/${what}`, { token: forged });
 				assertError(answer, 401, 'UNAUTHORIZED');
@@ -190,7 +257,9 @@ test('the upstream’s name is learned once, and until then its failure is told'
 	await t.test('it works again', async () => {
 		registry.fault = () => undefined;
 		registry.requests = [];
-		await Promise.all(Array.from({ length: 5 }, async () => assertError(await ask(proxy, '/v2/acme/pinned/manifests/latest'), 401, 'UNAUTHORIZED')));
+		await Promise.all(
+			Array.from({ length: 5 }, async () => assertError(await ask(proxy, '/v2/acme/pinned/manifests/latest'), 401, 'UNAUTHORIZED')),
+		);
 		registry.fault = () => 'reset';
 		assertError(await ask(proxy, '/v2/'), 401, 'UNAUTHORIZED');
 		assert.deepEqual(seen(registry), ['GET /v2/']);

@@ -5,7 +5,11 @@ import { parseRelease, type ReleaseReference } from '../../../src/balena/referen
 import { table } from '../../support/table.ts';
 
 const caller: Caller = { kind: 'credentials', authorization: 'Bearer key', secret: 'key', fingerprint: 'fingerprint', account: 'u' };
-const reference = (release?: string, service?: string): ReleaseReference => ({ slug: 'org/app', release: release === undefined ? undefined : parseRelease(release), service });
+const reference = (release?: string, service?: string): ReleaseReference => ({
+	slug: 'org/app',
+	release: release === undefined ? undefined : parseRelease(release),
+	service,
+});
 
 describe('cacheKey: who asked, and for what', () => {
 	table<[reference: ReleaseReference, caller: Caller]>(

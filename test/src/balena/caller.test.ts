@@ -7,7 +7,9 @@ const basic = (text: string | Buffer): string => `Basic ${Buffer.from(text).toSt
 
 /** A caller without its fingerprint, which is another in each process. */
 function show(caller: Caller | undefined): unknown {
-	return caller?.kind === 'credentials' ? { account: caller.account, secret: caller.secret, authorization: caller.authorization } : caller?.kind;
+	return caller?.kind === 'credentials'
+		? { account: caller.account, secret: caller.secret, authorization: caller.authorization }
+		: caller?.kind;
 }
 
 describe('parseCaller: who asks, by the Authorization header', () => {
@@ -114,7 +116,17 @@ describe('fingerprint: what may stand in a cache key', () => {
 		assert.equal(callerWithSecret('key')!.fingerprint, of('Bearer key'));
 	});
 	test('another for anything else', () => {
-		const texts = [undefined, basic('u:key'), basic('v:key'), basic('u:kez'), basic(':key'), basic('u:u:key'), 'Bearer key', 'Bearer anonymous', basic('u:anonymous')];
+		const texts = [
+			undefined,
+			basic('u:key'),
+			basic('v:key'),
+			basic('u:kez'),
+			basic(':key'),
+			basic('u:u:key'),
+			'Bearer key',
+			'Bearer anonymous',
+			basic('u:anonymous'),
+		];
 		assert.equal(new Set(texts.map(of)).size, texts.length);
 	});
 	test('shows nothing of the credentials', () => assert.match(of(basic('u:key')), /^[A-Za-z0-9_-]{43}$/));

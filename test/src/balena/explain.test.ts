@@ -1,5 +1,13 @@
 import { describe } from 'node:test';
-import { ambiguousCommit, chooseService, closestVersion, explainNoRelease, noSuchFleet, pickImage, type Failure } from '../../../src/balena/explain.ts';
+import {
+	ambiguousCommit,
+	chooseService,
+	closestVersion,
+	explainNoRelease,
+	noSuchFleet,
+	pickImage,
+	type Failure,
+} from '../../../src/balena/explain.ts';
 import { parseRelease, type ReleaseReference } from '../../../src/balena/reference.ts';
 import type { Fleet, Image, MatchedRelease, ReleaseRow } from '../../../src/balena/release.ts';
 import { table } from '../../support/table.ts';
@@ -13,7 +21,14 @@ function reference(text: string): ReleaseReference {
 }
 
 function release(rawVersion: string, change: Partial<ReleaseRow> = {}): ReleaseRow {
-	return { commit: 'abcdef0123', semver: rawVersion.split(/[+-]/)[0]!, rawVersion, isFinal: !rawVersion.includes('-'), status: 'success', ...change };
+	return {
+		commit: 'abcdef0123',
+		semver: rawVersion.split(/[+-]/)[0]!,
+		rawVersion,
+		isFinal: !rawVersion.includes('-'),
+		status: 'success',
+		...change,
+	};
 }
 
 const withServices = (...services: string[]): MatchedRelease => ({
@@ -28,8 +43,14 @@ const show = ({ code, message }: Failure): string => `${code}: ${message}`;
 describe('noSuchFleet: the same words for absent and forbidden', () => {
 	table<boolean>(
 		[
-			[true, `NAME_UNKNOWN: there is no public fleet ${SLUG}; if it is private, log in first, with any user name and a balena API key as the password`],
-			[false, `NAME_UNKNOWN: there is no fleet ${SLUG} that this login may pull from; check the name, and whether the API key's user has access to it`],
+			[
+				true,
+				`NAME_UNKNOWN: there is no public fleet ${SLUG}; if it is private, log in first, with any user name and a balena API key as the password`,
+			],
+			[
+				false,
+				`NAME_UNKNOWN: there is no fleet ${SLUG} that this login may pull from; check the name, and whether the API key's user has access to it`,
+			],
 		],
 		(isAnonymous) => show(noSuchFleet(SLUG, isAnonymous)),
 	);
@@ -40,7 +61,10 @@ describe('explainNoRelease', () => {
 	const usual = [release('2.4.0'), release('2.3.8+rev2'), release('2.3.8+rev1'), release('2.3.8'), release('1.9.0')];
 	table<[typed: string, fleet: Fleet | undefined]>(
 		[
-			[['2.3.9', undefined], `NAME_UNKNOWN: there is no public fleet ${SLUG}; if it is private, log in first, with any user name and a balena API key as the password`],
+			[
+				['2.3.9', undefined],
+				`NAME_UNKNOWN: there is no public fleet ${SLUG}; if it is private, log in first, with any user name and a balena API key as the password`,
+			],
 			// No such release: the latest, and the closest.
 			[['2.3.9', fleet(...usual)], `NAME_UNKNOWN: ${SLUG} has no release 2.3.9; its latest is 2.4.0, and 2.3.8 exists`],
 			[['v2.3.9', fleet(...usual)], `NAME_UNKNOWN: ${SLUG} has no release v2.3.9; its latest is 2.4.0, and 2.3.8 exists`],
@@ -55,24 +79,66 @@ describe('explainNoRelease', () => {
 			[['', fleet(...usual)], `NAME_UNKNOWN: ${SLUG} has no release to pull yet; its latest is 2.4.0`],
 			[['/main', fleet()], `NAME_UNKNOWN: ${SLUG} has no release to pull yet`],
 			// A draft by its plain version.
-			[['2.4.1', fleet(release('2.4.1-1648554962021'), ...usual)], `NAME_UNKNOWN: release 2.4.1 of ${SLUG} is a draft; pull it by its whole version, as in ${SLUG}/2.4.1-1648554962021`],
-			[['v2.4.1', fleet(release('2.4.1-1648554962021'))], `NAME_UNKNOWN: release v2.4.1 of ${SLUG} is a draft; pull it by its whole version, as in ${SLUG}/2.4.1-1648554962021`],
+			[
+				['2.4.1', fleet(release('2.4.1-1648554962021'), ...usual)],
+				`NAME_UNKNOWN: release 2.4.1 of ${SLUG} is a draft; pull it by its whole version, as in ${SLUG}/2.4.1-1648554962021`,
+			],
+			[
+				['v2.4.1', fleet(release('2.4.1-1648554962021'))],
+				`NAME_UNKNOWN: release v2.4.1 of ${SLUG} is a draft; pull it by its whole version, as in ${SLUG}/2.4.1-1648554962021`,
+			],
 			// One whose whole version no image name can hold: by its commit.
-			[['2.4.1', fleet(release('2.4.1-1+x', { isFinal: false }))], `NAME_UNKNOWN: release 2.4.1 of ${SLUG} is a draft; pull it by its whole version, as in ${SLUG}/abcdef0123`],
-			[['2.4.1', fleet(release('2.4.1', { rawVersion: '', isFinal: false }))], `NAME_UNKNOWN: release 2.4.1 of ${SLUG} is a draft; pull it by its whole version, as in ${SLUG}/abcdef0123`],
+			[
+				['2.4.1', fleet(release('2.4.1-1+x', { isFinal: false }))],
+				`NAME_UNKNOWN: release 2.4.1 of ${SLUG} is a draft; pull it by its whole version, as in ${SLUG}/abcdef0123`,
+			],
+			[
+				['2.4.1', fleet(release('2.4.1', { rawVersion: '', isFinal: false }))],
+				`NAME_UNKNOWN: release 2.4.1 of ${SLUG} is a draft; pull it by its whole version, as in ${SLUG}/abcdef0123`,
+			],
 			// A draft that is not to be had by its whole version either.
-			[['2.4.1', fleet(release('2.4.1-1', { status: 'failed' }))], `NAME_UNKNOWN: release 2.4.1 of ${SLUG} did not build (its status is "failed"); it has no finished release yet`],
-			[['2.4.1-1', fleet(release('2.4.1-1', { status: 'failed' }))], `NAME_UNKNOWN: release 2.4.1-1 of ${SLUG} did not build (its status is "failed"); it has no finished release yet`],
+			[
+				['2.4.1', fleet(release('2.4.1-1', { status: 'failed' }))],
+				`NAME_UNKNOWN: release 2.4.1 of ${SLUG} did not build (its status is "failed"); it has no finished release yet`,
+			],
+			[
+				['2.4.1-1', fleet(release('2.4.1-1', { status: 'failed' }))],
+				`NAME_UNKNOWN: release 2.4.1-1 of ${SLUG} did not build (its status is "failed"); it has no finished release yet`,
+			],
 			// Not built.
-			[['2.5.0', fleet(release('2.5.0', { status: 'failed' }), ...usual)], `NAME_UNKNOWN: release 2.5.0 of ${SLUG} did not build (its status is "failed"); its latest is 2.4.0`],
-			[['2.3.9', fleet(release('2.3.9', { status: 'cancelled' }), ...usual)], `NAME_UNKNOWN: release 2.3.9 of ${SLUG} did not build (its status is "cancelled"); its latest is 2.4.0, and 2.3.8 exists`],
-			[['2.5.0', fleet(release('2.5.0', { status: 'running' }), ...usual)], `NAME_UNKNOWN: release 2.5.0 of ${SLUG} is still building; its latest is 2.4.0`],
-			[['v2.5.0', fleet(release('2.5.0', { status: 'running' }))], `NAME_UNKNOWN: release v2.5.0 of ${SLUG} is still building; it has no finished release yet`],
-			[['abcdef0', fleet(release('2.5.0', { status: 'failed' }))], `NAME_UNKNOWN: release abcdef0 of ${SLUG} did not build (its status is "failed"); it has no finished release yet`],
-			[['fedcba9', fleet(release('2.5.0', { status: 'failed' }))], `NAME_UNKNOWN: ${SLUG} has no release fedcba9; it has no finished release yet`],
-			[['2.6.0', fleet(release('2.5.0', { status: 'failed' }))], `NAME_UNKNOWN: ${SLUG} has no release 2.6.0; it has no finished release yet`],
+			[
+				['2.5.0', fleet(release('2.5.0', { status: 'failed' }), ...usual)],
+				`NAME_UNKNOWN: release 2.5.0 of ${SLUG} did not build (its status is "failed"); its latest is 2.4.0`,
+			],
+			[
+				['2.3.9', fleet(release('2.3.9', { status: 'cancelled' }), ...usual)],
+				`NAME_UNKNOWN: release 2.3.9 of ${SLUG} did not build (its status is "cancelled"); its latest is 2.4.0, and 2.3.8 exists`,
+			],
+			[
+				['2.5.0', fleet(release('2.5.0', { status: 'running' }), ...usual)],
+				`NAME_UNKNOWN: release 2.5.0 of ${SLUG} is still building; its latest is 2.4.0`,
+			],
+			[
+				['v2.5.0', fleet(release('2.5.0', { status: 'running' }))],
+				`NAME_UNKNOWN: release v2.5.0 of ${SLUG} is still building; it has no finished release yet`,
+			],
+			[
+				['abcdef0', fleet(release('2.5.0', { status: 'failed' }))],
+				`NAME_UNKNOWN: release abcdef0 of ${SLUG} did not build (its status is "failed"); it has no finished release yet`,
+			],
+			[
+				['fedcba9', fleet(release('2.5.0', { status: 'failed' }))],
+				`NAME_UNKNOWN: ${SLUG} has no release fedcba9; it has no finished release yet`,
+			],
+			[
+				['2.6.0', fleet(release('2.5.0', { status: 'failed' }))],
+				`NAME_UNKNOWN: ${SLUG} has no release 2.6.0; it has no finished release yet`,
+			],
 			// A failed one is not suggested, nor a draft.
-			[['2.3.9', fleet(release('2.3.10', { status: 'failed' }), release('2.3.9-1', { semver: '2.3.11' }), ...usual)], `NAME_UNKNOWN: ${SLUG} has no release 2.3.9; its latest is 2.4.0, and 2.3.8 exists`],
+			[
+				['2.3.9', fleet(release('2.3.10', { status: 'failed' }), release('2.3.9-1', { semver: '2.3.11' }), ...usual)],
+				`NAME_UNKNOWN: ${SLUG} has no release 2.3.9; its latest is 2.4.0, and 2.3.8 exists`,
+			],
 		],
 		([typed, fleet]) => show(explainNoRelease(reference(typed), fleet, true)),
 	);
@@ -88,19 +154,37 @@ describe('pickImage', () => {
 			[['2.4.0/db', several], 'v2/db'],
 			// Names of services may have upper case, names of images may not.
 			[['2.4.0/proxy', several], 'v2/Proxy'],
-			[['2.4.0', several], `NAME_UNKNOWN: release 2.4.0 of ${SLUG} has several services: Proxy, db, main; pull one of them, as in ${SLUG}/2.4.0/proxy`],
-			[['', several], `NAME_UNKNOWN: release 2.4.0 of ${SLUG} has several services: Proxy, db, main; pull one of them, as in ${SLUG}/latest/proxy`],
-			[['2.4/x', several], `NAME_UNKNOWN: release 2.4.0 of ${SLUG} has no service x; it has: Proxy, db, main; pull one of them, as in ${SLUG}/2.4/proxy`],
-			[['/x', several], `NAME_UNKNOWN: release 2.4.0 of ${SLUG} has no service x; it has: Proxy, db, main; pull one of them, as in ${SLUG}/latest/proxy`],
+			[
+				['2.4.0', several],
+				`NAME_UNKNOWN: release 2.4.0 of ${SLUG} has several services: Proxy, db, main; pull one of them, as in ${SLUG}/2.4.0/proxy`,
+			],
+			[
+				['', several],
+				`NAME_UNKNOWN: release 2.4.0 of ${SLUG} has several services: Proxy, db, main; pull one of them, as in ${SLUG}/latest/proxy`,
+			],
+			[
+				['2.4/x', several],
+				`NAME_UNKNOWN: release 2.4.0 of ${SLUG} has no service x; it has: Proxy, db, main; pull one of them, as in ${SLUG}/2.4/proxy`,
+			],
+			[
+				['/x', several],
+				`NAME_UNKNOWN: release 2.4.0 of ${SLUG} has no service x; it has: Proxy, db, main; pull one of them, as in ${SLUG}/latest/proxy`,
+			],
 			[['2.4.0', withServices()], `NAME_UNKNOWN: release 2.4.0 of ${SLUG} has no image to pull`],
 			[['2.4.0/main', withServices()], `NAME_UNKNOWN: release 2.4.0 of ${SLUG} has no image to pull`],
-			[['2.4.0', withServices(...'abcdefgh')], `NAME_UNKNOWN: release 2.4.0 of ${SLUG} has several services: a, b, c, d, e, f, g, h; pull one of them, as in ${SLUG}/2.4.0/a`],
+			[
+				['2.4.0', withServices(...'abcdefgh')],
+				`NAME_UNKNOWN: release 2.4.0 of ${SLUG} has several services: a, b, c, d, e, f, g, h; pull one of them, as in ${SLUG}/2.4.0/a`,
+			],
 			[
 				['2.4.0', withServices(...'abcdefghij')],
 				`NAME_UNKNOWN: release 2.4.0 of ${SLUG} has several services: a, b, c, d, e, f, g, h and 2 more; pull one of them, as in ${SLUG}/2.4.0/a`,
 			],
 			// Two services that differ in case only cannot be told apart.
-			[['2.4.0/main', withServices('main', 'Main')], `NAME_UNKNOWN: release 2.4.0 of ${SLUG} has no service main; it has: Main, main; pull one of them, as in ${SLUG}/2.4.0/main`],
+			[
+				['2.4.0/main', withServices('main', 'Main')],
+				`NAME_UNKNOWN: release 2.4.0 of ${SLUG} has no service main; it has: Main, main; pull one of them, as in ${SLUG}/2.4.0/main`,
+			],
 		],
 		([typed, matched]) => {
 			const image = pickImage(reference(typed), matched);
@@ -120,7 +204,8 @@ describe('chooseService', () => {
 });
 
 describe('ambiguousCommit', () => {
-	const candidates = (count: number): MatchedRelease[] => Array.from({ length: count }, (_, i) => ({ ...withServices(), commit: `abcdef0${i}`, rawVersion: i === 0 ? '' : `1.0.${i}` }));
+	const candidates = (count: number): MatchedRelease[] =>
+		Array.from({ length: count }, (_, i) => ({ ...withServices(), commit: `abcdef0${i}`, rawVersion: i === 0 ? '' : `1.0.${i}` }));
 	table<number>(
 		[
 			[2, `NAME_UNKNOWN: ${SLUG} has several releases whose commit begins with abcdef0: abcdef00 (abcdef00), abcdef01 (1.0.1)`],

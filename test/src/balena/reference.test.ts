@@ -81,7 +81,14 @@ describe('parseRelease: the forms that a text can have', () => {
 			['0.0', { text: '0.0', versions: ['0.0'], series: { major: 0, minor: 0 } }],
 			['v2', { text: 'v2', versions: ['v2', '2'], series: { major: 2 } }],
 			['v2.4', { text: 'v2.4', versions: ['v2.4', '2.4'], series: { major: 2, minor: 4 } }],
-			['v123456789.123456789', { text: 'v123456789.123456789', versions: ['v123456789.123456789', '123456789.123456789'], series: { major: 123_456_789, minor: 123_456_789 } }],
+			[
+				'v123456789.123456789',
+				{
+					text: 'v123456789.123456789',
+					versions: ['v123456789.123456789', '123456789.123456789'],
+					series: { major: 123_456_789, minor: 123_456_789 },
+				},
+			],
 			['2.1234567890', { text: '2.1234567890', versions: ['2.1234567890'] }],
 			['02', { text: '02', versions: ['02'] }],
 			['2.04', { text: '2.04', versions: ['2.04'] }],

@@ -1,7 +1,14 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { parseRelease } from '../../../src/balena/reference.ts';
-import { explanationQuery, highestReleasesQuery, newestDraftsQuery, releaseOfDigestQuery, releaseQuery, versionsQuery } from '../../../src/balena/release-query.ts';
+import {
+	explanationQuery,
+	highestReleasesQuery,
+	newestDraftsQuery,
+	releaseOfDigestQuery,
+	releaseQuery,
+	versionsQuery,
+} from '../../../src/balena/release-query.ts';
 import { table } from '../../support/table.ts';
 
 // What the queries find is tested against the API's own OData engine; here is what they ask.
@@ -13,27 +20,59 @@ describe('releaseQuery: all that a reference can mean, in one question', () => {
 	table<string | undefined>(
 		[
 			[undefined, { status: 'success', should_be_running_on__application: OF_FLEET }],
-			['2.4.0', { status: 'success', belongs_to__application: OF_FLEET, $or: [{ semver: '2.4.0', is_final: true }, { raw_version: '2.4.0' }] }],
+			[
+				'2.4.0',
+				{ status: 'success', belongs_to__application: OF_FLEET, $or: [{ semver: '2.4.0', is_final: true }, { raw_version: '2.4.0' }] },
+			],
 			[
 				'v2.4.0',
 				{
 					status: 'success',
 					belongs_to__application: OF_FLEET,
-					$or: [{ semver: 'v2.4.0', is_final: true }, { raw_version: 'v2.4.0' }, { semver: '2.4.0', is_final: true }, { raw_version: '2.4.0' }],
+					$or: [
+						{ semver: 'v2.4.0', is_final: true },
+						{ raw_version: 'v2.4.0' },
+						{ semver: '2.4.0', is_final: true },
+						{ raw_version: '2.4.0' },
+					],
 				},
 			],
 			[
 				'abcdef0',
-				{ status: 'success', belongs_to__application: OF_FLEET, $or: [{ semver: 'abcdef0', is_final: true }, { raw_version: 'abcdef0' }, { commit: { $startswith: 'abcdef0' } }] },
+				{
+					status: 'success',
+					belongs_to__application: OF_FLEET,
+					$or: [{ semver: 'abcdef0', is_final: true }, { raw_version: 'abcdef0' }, { commit: { $startswith: 'abcdef0' } }],
+				},
 			],
-			['2', { status: 'success', belongs_to__application: OF_FLEET, $or: [{ semver: '2', is_final: true }, { raw_version: '2' }, { is_final: true, semver_major: 2 }] }],
-			['2.4', { status: 'success', belongs_to__application: OF_FLEET, $or: [{ semver: '2.4', is_final: true }, { raw_version: '2.4' }, { is_final: true, semver_major: 2, semver_minor: 4 }] }],
+			[
+				'2',
+				{
+					status: 'success',
+					belongs_to__application: OF_FLEET,
+					$or: [{ semver: '2', is_final: true }, { raw_version: '2' }, { is_final: true, semver_major: 2 }],
+				},
+			],
+			[
+				'2.4',
+				{
+					status: 'success',
+					belongs_to__application: OF_FLEET,
+					$or: [{ semver: '2.4', is_final: true }, { raw_version: '2.4' }, { is_final: true, semver_major: 2, semver_minor: 4 }],
+				},
+			],
 		],
 		(text) => releaseQuery(reference(text)).$filter,
 	);
 	test('a few rows, the highest version and revision first', () => {
 		const { $top, $orderby } = releaseQuery(reference('2.4.0'));
-		assert.deepEqual({ $top, $orderby }, { $top: 10, $orderby: [{ semver_major: 'desc' }, { semver_minor: 'desc' }, { semver_patch: 'desc' }, { revision: 'desc' }, { id: 'asc' }] });
+		assert.deepEqual(
+			{ $top, $orderby },
+			{
+				$top: 10,
+				$orderby: [{ semver_major: 'desc' }, { semver_minor: 'desc' }, { semver_patch: 'desc' }, { revision: 'desc' }, { id: 'asc' }],
+			},
+		);
 	});
 });
 
@@ -42,7 +81,12 @@ describe('releaseQuery and the like: everything that is read of a release, and n
 	const IMAGES = {
 		release_image: {
 			$select: ['id'],
-			$expand: { image: { $select: ['id', 'is_stored_at__image_location', 'content_hash'], $expand: { is_a_build_of__service: { $select: ['service_name'] } } } },
+			$expand: {
+				image: {
+					$select: ['id', 'is_stored_at__image_location', 'content_hash'],
+					$expand: { is_a_build_of__service: { $select: ['service_name'] } },
+				},
+			},
 		},
 	};
 	table<Record<string, unknown>>(
@@ -56,7 +100,10 @@ describe('releaseQuery and the like: everything that is read of a release, and n
 		({ $select, $expand }) => ({ $select, $expand }),
 	);
 	test('of a fleet, for a sentence', () => {
-		const { $select, $expand } = explanationQuery(reference('2.4.0')) as { $select: unknown; $expand: Record<string, { $select: string[] }> };
+		const { $select, $expand } = explanationQuery(reference('2.4.0')) as {
+			$select: unknown;
+			$expand: Record<string, { $select: string[] }>;
+		};
 		assert.deepEqual($select, ['id']);
 		assert.deepEqual(Object.keys($expand), ['should_be_running__release', 'owns__release']);
 		for (const { $select: fields } of Object.values($expand)) {
@@ -65,14 +112,23 @@ describe('releaseQuery and the like: everything that is read of a release, and n
 	});
 	test('the highest first, wherever only some are read', () => {
 		const { $orderby } = releaseQuery(reference());
-		const inFleet = [explanationQuery(reference()), versionsQuery('org/app')].map(({ $expand }) => ($expand as { owns__release: { $orderby: unknown } }).owns__release.$orderby);
-		assert.deepEqual([highestReleasesQuery('org/app').$orderby, releaseOfDigestQuery('org/app', 'sha256:0').$orderby, ...inFleet], Array.from({ length: 4 }, () => $orderby));
+		const inFleet = [explanationQuery(reference()), versionsQuery('org/app')].map(
+			({ $expand }) => ($expand as { owns__release: { $orderby: unknown } }).owns__release.$orderby,
+		);
+		assert.deepEqual(
+			[highestReleasesQuery('org/app').$orderby, releaseOfDigestQuery('org/app', 'sha256:0').$orderby, ...inFleet],
+			Array.from({ length: 4 }, () => $orderby),
+		);
 	});
 });
 
 describe('explanationQuery: why the first one matched nothing', () => {
 	const releasesOf = (text?: string): unknown => {
-		const { $filter, $top, $expand } = explanationQuery(reference(text)) as { $filter: unknown; $top: number; $expand: { owns__release: { $filter: unknown; $top: number } } };
+		const { $filter, $top, $expand } = explanationQuery(reference(text)) as {
+			$filter: unknown;
+			$top: number;
+			$expand: { owns__release: { $filter: unknown; $top: number } };
+		};
 		assert.deepEqual({ $filter, $top }, { $filter: { slug: 'org/app' }, $top: 1 });
 		assert.equal($expand.owns__release.$top, 100);
 		return $expand.owns__release.$filter;
@@ -82,7 +138,17 @@ describe('explanationQuery: why the first one matched nothing', () => {
 			[undefined, { status: 'success', is_final: true }],
 			// Also what has the name and cannot be pulled under it.
 			['2.4.1', { $or: [{ status: 'success', is_final: true }, { semver: '2.4.1' }, { raw_version: '2.4.1' }] }],
-			['abcdef0', { $or: [{ status: 'success', is_final: true }, { semver: 'abcdef0' }, { raw_version: 'abcdef0' }, { commit: { $startswith: 'abcdef0' } }] }],
+			[
+				'abcdef0',
+				{
+					$or: [
+						{ status: 'success', is_final: true },
+						{ semver: 'abcdef0' },
+						{ raw_version: 'abcdef0' },
+						{ commit: { $startswith: 'abcdef0' } },
+					],
+				},
+			],
 		],
 		releasesOf,
 	);
@@ -90,7 +156,11 @@ describe('explanationQuery: why the first one matched nothing', () => {
 
 describe('the other queries', () => {
 	test('versionsQuery: the final versions of one fleet', () => {
-		const { $filter, $top, $expand } = versionsQuery('org/app') as { $filter: unknown; $top: number; $expand: { owns__release: { $filter: unknown; $select: unknown; $top: number } } };
+		const { $filter, $top, $expand } = versionsQuery('org/app') as {
+			$filter: unknown;
+			$top: number;
+			$expand: { owns__release: { $filter: unknown; $select: unknown; $top: number } };
+		};
 		assert.deepEqual({ $filter, $top }, { $filter: { slug: 'org/app' }, $top: 1 });
 		assert.deepEqual($expand.owns__release.$filter, { status: 'success', is_final: true });
 		assert.deepEqual($expand.owns__release.$select, ['semver']);
@@ -102,7 +172,10 @@ describe('the other queries', () => {
 	});
 	test('newestDraftsQuery: a few drafts, of which the version says nothing about their age', () => {
 		const { $filter, $top, $orderby } = newestDraftsQuery('org/app');
-		assert.deepEqual({ $filter, $top, $orderby }, { $filter: { status: 'success', is_final: false, belongs_to__application: OF_FLEET }, $top: 20, $orderby: [{ id: 'desc' }] });
+		assert.deepEqual(
+			{ $filter, $top, $orderby },
+			{ $filter: { status: 'success', is_final: false, belongs_to__application: OF_FLEET }, $top: 20, $orderby: [{ id: 'desc' }] },
+		);
 	});
 	test('releaseOfDigestQuery: the release that has an image', () => {
 		const { $filter, $top } = releaseOfDigestQuery('org/app', 'sha256:0');
@@ -112,7 +185,9 @@ describe('the other queries', () => {
 				$filter: {
 					status: 'success',
 					belongs_to__application: OF_FLEET,
-					release_image: { $any: { $alias: 'ri', $expr: { ri: { image: { $any: { $alias: 'i', $expr: { i: { content_hash: 'sha256:0' } } } } } } } },
+					release_image: {
+						$any: { $alias: 'ri', $expr: { ri: { image: { $any: { $alias: 'i', $expr: { i: { content_hash: 'sha256:0' } } } } } } },
+					},
 				},
 				$top: 1,
 			},

@@ -2,24 +2,59 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { ZodError } from 'zod';
 import { parseRelease } from '../../../src/balena/reference.ts';
-import { matchRelease, parseFleet, parseReleases, parseVersions, versionOf, type MatchedRelease, type ReleaseRow } from '../../../src/balena/release.ts';
+import {
+	matchRelease,
+	parseFleet,
+	parseReleases,
+	parseVersions,
+	versionOf,
+	type MatchedRelease,
+	type ReleaseRow,
+} from '../../../src/balena/release.ts';
 import { table } from '../../support/table.ts';
 
 const HASH = '0123456789abcdef'.repeat(2);
 const DIGEST = `sha256:${'0123456789abcdef'.repeat(4)}`;
 
 /** A row as the API sends it. */
-const row = { id: 1, commit: 'abc', semver: '2.4.0', semver_major: 2, semver_minor: 4, raw_version: '2.4.0+rev1', is_final: true, status: 'success', release_image: [] };
-const imageRow = { id: 1, is_stored_at__image_location: `registry2.balena-cloud.com/v2/${HASH}`, content_hash: DIGEST, is_a_build_of__service: [{ service_name: 'main' }] };
+const row = {
+	id: 1,
+	commit: 'abc',
+	semver: '2.4.0',
+	semver_major: 2,
+	semver_minor: 4,
+	raw_version: '2.4.0+rev1',
+	is_final: true,
+	status: 'success',
+	release_image: [],
+};
+const imageRow = {
+	id: 1,
+	is_stored_at__image_location: `registry2.balena-cloud.com/v2/${HASH}`,
+	content_hash: DIGEST,
+	is_a_build_of__service: [{ service_name: 'main' }],
+};
 const withImage = (change: object): unknown[] => [{ ...row, release_image: [{ id: 1, image: [{ ...imageRow, ...change }] }] }];
 
 describe('parseReleases: rows of the API', () => {
-	const parsed = { commit: 'abc', semver: '2.4.0', rawVersion: '2.4.0+rev1', isFinal: true, status: 'success', major: 2, minor: 4, images: [] };
+	const parsed = {
+		commit: 'abc',
+		semver: '2.4.0',
+		rawVersion: '2.4.0+rev1',
+		isFinal: true,
+		status: 'success',
+		major: 2,
+		minor: 4,
+		images: [],
+	};
 	table<unknown>(
 		[
 			[[], []],
 			[[row], [parsed]],
-			[[row, { ...row, commit: 'def' }], [parsed, { ...parsed, commit: 'def' }]],
+			[
+				[row, { ...row, commit: 'def' }],
+				[parsed, { ...parsed, commit: 'def' }],
+			],
 			[[{ ...row, commit: 'x'.repeat(1000) }], [{ ...parsed, commit: 'x'.repeat(1000) }]],
 			// Releases from before versions.
 			[
@@ -29,7 +64,10 @@ describe('parseReleases: rows of the API', () => {
 			[[{ ...row, raw_version: null }], [{ ...parsed, rawVersion: '2.4.0' }]],
 			[withImage({}), [{ ...parsed, images: [{ service: 'main', repository: `v2/${HASH}`, digest: DIGEST }] }]],
 			// The host in the location is not believed.
-			[withImage({ is_stored_at__image_location: `elsewhere:5000/v2/${HASH}` }), [{ ...parsed, images: [{ service: 'main', repository: `v2/${HASH}`, digest: DIGEST }] }]],
+			[
+				withImage({ is_stored_at__image_location: `elsewhere:5000/v2/${HASH}` }),
+				[{ ...parsed, images: [{ service: 'main', repository: `v2/${HASH}`, digest: DIGEST }] }],
+			],
 			// Anything but a repository of the expected form is left out.
 			[withImage({ is_stored_at__image_location: `registry2/v2/${HASH}/../../x` }), [parsed]],
 			[withImage({ is_stored_at__image_location: 'registry2/org/app' }), [parsed]],
@@ -74,7 +112,10 @@ describe('parseFleet', () => {
 			[[], undefined],
 			[[{ id: 1, should_be_running__release: [], owns__release: [] }], { releases: [] }],
 			[[{ id: 1, should_be_running__release: null, owns__release: [release] }], { releases: [parsed] }],
-			[[{ id: 1, should_be_running__release: [release], owns__release: [release, release] }], { tracked: parsed, releases: [parsed, parsed] }],
+			[
+				[{ id: 1, should_be_running__release: [release], owns__release: [release, release] }],
+				{ tracked: parsed, releases: [parsed, parsed] },
+			],
 		],
 		parseFleet,
 	);
@@ -114,11 +155,23 @@ function candidate(rawVersion: string, commit = `c0ffee${rawVersion}`): MatchedR
 /** The release that a text means among some, by raw version; or all that it may mean. */
 const match = ([text, candidates]: [string | undefined, MatchedRelease[]]): unknown => {
 	const result = matchRelease(candidates, text === undefined ? undefined : parseRelease(text));
-	return result.kind === 'one' ? result.release.rawVersion : result.kind === 'ambiguous' ? result.releases.map((release) => release.rawVersion) : undefined;
+	return result.kind === 'one'
+		? result.release.rawVersion
+		: result.kind === 'ambiguous'
+			? result.releases.map((release) => release.rawVersion)
+			: undefined;
 };
 
 // Highest version and revision first, as the query sorts them.
-const FLEET = [candidate('2.10.0'), candidate('2.4.1-1648554962021'), candidate('2.4.0'), candidate('2.3.8+rev2'), candidate('2.3.8+rev1'), candidate('2.3.8'), candidate('1.9.9')];
+const FLEET = [
+	candidate('2.10.0'),
+	candidate('2.4.1-1648554962021'),
+	candidate('2.4.0'),
+	candidate('2.3.8+rev2'),
+	candidate('2.3.8+rev1'),
+	candidate('2.3.8'),
+	candidate('1.9.9'),
+];
 const A = candidate('3.0.0', 'abcdef0123');
 const B = candidate('2.0.0', 'abcdef0999');
 const C = candidate('1.0.0', 'abcdef0');
@@ -153,7 +206,10 @@ describe('matchRelease: exact names, then abbreviations', () => {
 			[['abcdef0123', [A, B, C]], '3.0.0'],
 			// The beginning of a commit: of one, or of several.
 			[['abcdef01', [A, B, C]], '3.0.0'],
-			[['abcdef0', [A, B]], ['3.0.0', '2.0.0']],
+			[
+				['abcdef0', [A, B]],
+				['3.0.0', '2.0.0'],
+			],
 			[['abcdef', [A, B]], undefined],
 			[['bcdef01', [A, B]], undefined],
 			// Several releases of one commit are no ambiguity: the highest.

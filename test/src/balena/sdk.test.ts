@@ -49,12 +49,28 @@ describe('loadPine: answers of the API', () => {
 			[['3 MiB', (_request, response) => response.writeHead(200, JSON_TYPE).end(padded(3 * 2 ** 20))], []],
 			[['5 MiB', (_request, response) => response.writeHead(200, JSON_TYPE).end(padded(5 * 2 ** 20))], 'refused'],
 			// It was asked not to, and what it unpacks to has no bound.
-			[['gzip', (_request, response) => response.writeHead(200, { ...JSON_TYPE, 'content-encoding': 'gzip' }).end(gzipSync(rows))], 'refused'],
+			[
+				['gzip', (_request, response) => response.writeHead(200, { ...JSON_TYPE, 'content-encoding': 'gzip' }).end(gzipSync(rows))],
+				'refused',
+			],
 			// It would take the credentials elsewhere.
-			[['a redirect', (request, response) => response.writeHead(request.url === '/rows' ? 200 : 302, { ...JSON_TYPE, location: '/rows' }).end(rows)], 'refused'],
+			[
+				[
+					'a redirect',
+					(request, response) => response.writeHead(request.url === '/rows' ? 200 : 302, { ...JSON_TYPE, location: '/rows' }).end(rows),
+				],
+				'refused',
+			],
 			[['401', (_request, response) => response.writeHead(401).end()], 'refused'],
 			[['500', (_request, response) => response.writeHead(500).end()], 'refused'],
-			[['half an answer', (_request, response) => void response.writeHead(200, { ...JSON_TYPE, 'content-length': '1000' }).write('{', () => response.destroy())], 'refused'],
+			[
+				[
+					'half an answer',
+					(_request, response) =>
+						void response.writeHead(200, { ...JSON_TYPE, 'content-length': '1000' }).write('{', () => response.destroy()),
+				],
+				'refused',
+			],
 			[['no answer at all', () => {}], 'refused'],
 		],
 		([, listener]) => answered(listener),

@@ -26,7 +26,8 @@ function bounded(t: TestContext): Upstream {
 		send: (path, signal) =>
 			dispatch({ path, method: 'GET', signal } as Dispatcher.DispatchOptions, {
 				onResponseEnd: () => (upstream.outcomes[path] = 'ended'),
-				onResponseError: (_controller, error) => (upstream.outcomes[path] = error instanceof RegistryError ? `${error.statusCode} ${error.code}` : error.message),
+				onResponseError: (_controller, error) =>
+					(upstream.outcomes[path] = error instanceof RegistryError ? `${error.statusCode} ${error.code}` : error.message),
 			}),
 		finish(path, how = 'ends') {
 			upstream.sent = upstream.sent.filter((other) => other !== path);
@@ -137,13 +138,16 @@ describe('boundedDispatch: two at once, two that wait for a second at the most',
 			handler.onRequestUpgrade?.({} as never, 101, {}, {} as never);
 			return true;
 		});
-		dispatch({ path: '/', method: 'GET' }, {
-			onRequestStart: () => seen.push('start'),
-			onRequestUpgrade: () => seen.push('upgrade'),
-			onResponseStart: (_controller, status) => seen.push(String(status)),
-			onResponseData: (_controller, chunk) => seen.push(chunk.toString()),
-			onResponseEnd: () => seen.push('end'),
-		});
+		dispatch(
+			{ path: '/', method: 'GET' },
+			{
+				onRequestStart: () => seen.push('start'),
+				onRequestUpgrade: () => seen.push('upgrade'),
+				onResponseStart: (_controller, status) => seen.push(String(status)),
+				onResponseData: (_controller, chunk) => seen.push(chunk.toString()),
+				onResponseEnd: () => seen.push('end'),
+			},
+		);
 		assert.deepEqual(seen, ['start', '200', '1', 'end', 'upgrade']);
 	});
 });

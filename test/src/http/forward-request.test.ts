@@ -50,7 +50,13 @@ function ask(method: 'GET' | 'HEAD' = 'GET'): Asked {
 		};
 		return true;
 	};
-	forwardRequest({ dispatch } as never, { origin: 'http://upstream', path: '/', method, headers: {} }, asked.clientGone, (length) => asked.counted.push(length), (error, answer) => asked.answers.push(error ?? answer!));
+	forwardRequest(
+		{ dispatch } as never,
+		{ origin: 'http://upstream', path: '/', method, headers: {} },
+		asked.clientGone,
+		(length) => asked.counted.push(length),
+		(error, answer) => asked.answers.push(error ?? answer!),
+	);
 	return asked;
 }
 
@@ -76,13 +82,29 @@ describe('forwardRequest: what is streamed, and what is read whole', () => {
 		['a success of unknown length', '200 stream', (upstream) => upstream.begin(200)],
 		['a part', '206 stream', (upstream) => upstream.begin(206, LARGE)],
 		['a small success, before its end', 'nothing yet', (upstream) => (upstream.begin(200, SMALL), upstream.data('ab'))],
-		['a small success', '200 whole, 4 bytes', (upstream) => (upstream.begin(200, SMALL), upstream.data('ab'), upstream.data('cd'), upstream.end())],
-		['a small success that breaks off', 'error: reset', (upstream) => (upstream.begin(200, SMALL), upstream.data('ab'), upstream.fail('reset'))],
+		[
+			'a small success',
+			'200 whole, 4 bytes',
+			(upstream) => (upstream.begin(200, SMALL), upstream.data('ab'), upstream.data('cd'), upstream.end()),
+		],
+		[
+			'a small success that breaks off',
+			'error: reset',
+			(upstream) => (upstream.begin(200, SMALL), upstream.data('ab'), upstream.fail('reset')),
+		],
 		['the head of a large success', '200 whole, 0 bytes', (upstream) => (upstream.begin(200, LARGE), upstream.end()), 'HEAD'],
 		['a redirect', '307 whole, 3 bytes', (upstream) => (upstream.begin(307), upstream.data('abc'), upstream.end())],
-		['a redirect of more than 64 KB', 'error: an answer of status 307 has more than 65536 bytes', (upstream) => (upstream.begin(307), upstream.data('a'.repeat(40_000)), upstream.data('a'.repeat(40_000)))],
+		[
+			'a redirect of more than 64 KB',
+			'error: an answer of status 307 has more than 65536 bytes',
+			(upstream) => (upstream.begin(307), upstream.data('a'.repeat(40_000)), upstream.data('a'.repeat(40_000))),
+		],
 		['a refusal', '404 whole, 0 bytes', (upstream) => (upstream.begin(404), upstream.data('<html>'), upstream.end())],
-		['a refusal that breaks off', '416 whole, 0 bytes', (upstream) => (upstream.begin(416, LARGE), upstream.data('ab'), upstream.fail('closed'))],
+		[
+			'a refusal that breaks off',
+			'416 whole, 0 bytes',
+			(upstream) => (upstream.begin(416, LARGE), upstream.data('ab'), upstream.fail('closed')),
+		],
 		['a refusal of more than 64 KB', '500 whole, 0 bytes', (upstream) => (upstream.begin(500), upstream.data('a'.repeat(70_000)))],
 		['no answer', 'error: refused', (upstream) => upstream.fail('refused')],
 	];

@@ -41,8 +41,14 @@ describe('smallRequest: an answer of five bytes at the most', () => {
 			[[(_request, response) => response.write('123', () => response.end('456'))], { status: 200, body: '', isCut: true }],
 			[[(_request, response) => response.writeHead(500).end('x'.repeat(1_000_000))], { status: 500, body: '', isCut: true }],
 			// HEAD tells of a length and has none.
-			[[(_request, response) => response.writeHead(200, { 'content-length': '1000' }).end(), { method: 'HEAD' }], { status: 200, body: '', isCut: false }],
-			[[(request, response) => response.end(`${request.method} ${request.url}`.slice(0, 5)), { path: '/a' }], { status: 200, body: 'GET /', isCut: false }],
+			[
+				[(_request, response) => response.writeHead(200, { 'content-length': '1000' }).end(), { method: 'HEAD' }],
+				{ status: 200, body: '', isCut: false },
+			],
+			[
+				[(request, response) => response.end(`${request.method} ${request.url}`.slice(0, 5)), { path: '/a' }],
+				{ status: 200, body: 'GET /', isCut: false },
+			],
 			// Broken off.
 			[[(_request, response) => response.destroy()], 'failed'],
 			[[(_request, response) => void response.writeHead(200, { 'content-length': '5' }).write('12', () => response.destroy())], 'failed'],

@@ -9,7 +9,9 @@ const SECRET = 'correct-horse-battery-staple-correct-horse';
 /** Settings that are set by hand, as lines without the columns. */
 const lines = (env: Record<string, string>): string[] => {
 	const defaults = new Set(describeConfig(parseConfig({})));
-	return describeConfig(parseConfig(env)).filter((line) => !defaults.has(line)).map((line) => line.replace(/ +/, ' '));
+	return describeConfig(parseConfig(env))
+		.filter((line) => !defaults.has(line))
+		.map((line) => line.replace(/ +/, ' '));
 };
 
 describe('describeConfig: a line a setting', () => {
@@ -20,7 +22,10 @@ describe('describeConfig: a line a setting', () => {
 			[{ TRUST_PROXY: '10.0.0.0/8, loopback' }, ['TRUST_PROXY 10.0.0.0/8,loopback']],
 			[{ PUBLIC_URL: 'https://bh.cr' }, ['PUBLIC_URL https://bh.cr']],
 			// Seconds, as they were given.
-			[{ RESOLUTION_TTL: '1.5', API_TIMEOUT: '20', RATE_LIMIT_WINDOW: '90', SHUTDOWN_DELAY: '3' }, ['RATE_LIMIT_WINDOW 90 s', 'RESOLUTION_TTL 1.5 s', 'API_TIMEOUT 20 s', 'SHUTDOWN_DELAY 3 s']],
+			[
+				{ RESOLUTION_TTL: '1.5', API_TIMEOUT: '20', RATE_LIMIT_WINDOW: '90', SHUTDOWN_DELAY: '3' },
+				['RATE_LIMIT_WINDOW 90 s', 'RESOLUTION_TTL 1.5 s', 'API_TIMEOUT 20 s', 'SHUTDOWN_DELAY 3 s'],
+			],
 			// Secrets are only there or not.
 			[{ TOKEN_SECRET: SECRET, REDIS_URL: 'redis://user:hunter2@redis' }, ['TOKEN_SECRET (set)', 'REDIS_URL (set)']],
 		],
@@ -30,5 +35,6 @@ describe('describeConfig: a line a setting', () => {
 		const columns = new Set(describeConfig(parseConfig({})).map((line) => /^\S+ +/.exec(line)![0].length));
 		assert.equal(columns.size, 1);
 	});
-	test('what is not set is not there', () => assert.doesNotMatch(describeConfig(parseConfig({})).join('\n'), /PUBLIC_URL|TOKEN_SECRET|undefined/));
+	test('what is not set is not there', () =>
+		assert.doesNotMatch(describeConfig(parseConfig({})).join('\n'), /PUBLIC_URL|TOKEN_SECRET|undefined/));
 });

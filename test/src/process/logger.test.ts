@@ -11,7 +11,11 @@ const LOGGER = fileURLToPath(new URL('../../../src/process/logger.ts', import.me
 /** What a process prints that makes a logger and runs some code with it. */
 async function printed(code: string, settings: { LOG_LEVEL?: string; LOG_FORMAT?: string } = {}): Promise<string> {
 	const options = JSON.stringify({ LOG_LEVEL: 'info', LOG_FORMAT: 'auto', ...settings });
-	const { stdout } = await run(process.execPath, ['--input-type=module', '-e', `import { createLogger } from ${JSON.stringify(LOGGER)};\nconst log = createLogger(${options});\n${code}`]);
+	const { stdout } = await run(process.execPath, [
+		'--input-type=module',
+		'-e',
+		`import { createLogger } from ${JSON.stringify(LOGGER)};\nconst log = createLogger(${options});\n${code}`,
+	]);
 	return stdout;
 }
 
@@ -34,13 +38,16 @@ describe('createLogger', () => {
 	test('prints a line of JSON an event, where it is not to a terminal', async () => {
 		const lines = (await printed("log.info({ name: 'org/app' }, 'a\\nb'); log.warn('c')")).trimEnd().split('\n');
 		assert.deepEqual(
-			lines.map((line) => JSON.parse(line) as { level: number; name?: string; msg: string; pid?: number }).map(({ level, name, msg, pid }) => ({ level, name, msg, pid })),
+			lines
+				.map((line) => JSON.parse(line) as { level: number; name?: string; msg: string; pid?: number })
+				.map(({ level, name, msg, pid }) => ({ level, name, msg, pid })),
 			[
 				{ level: 30, name: 'org/app', msg: 'a\nb', pid: undefined },
 				{ level: 40, name: undefined, msg: 'c', pid: undefined },
 			],
 		);
 	});
-	test('prints readable lines where they are asked for', async () => assert.match(await printed("log.info({ name: 'org/app' }, 'hello')", { LOG_FORMAT: 'pretty' }), /INFO.*hello/));
+	test('prints readable lines where they are asked for', async () =>
+		assert.match(await printed("log.info({ name: 'org/app' }, 'hello')", { LOG_FORMAT: 'pretty' }), /INFO.*hello/));
 	test('keeps to its level', async () => assert.equal(await printed("log.info('hello')", { LOG_LEVEL: 'warn' }), ''));
 });

@@ -33,7 +33,10 @@ describe('parseChallenge: the first Bearer challenge with a realm', () => {
 			['Bearer realm="a\\"b\\\\c",service="s, t=u"', { realm: 'a"b\\c', service: 's, t=u' }],
 			['Bearer realm="",service=""', { realm: '', service: '' }],
 			['Bearer realm="r"', { realm: 'r', service: '' }],
-			['Bearer realm="r",service="s",scope="repository:a:pull repository:b:pull"', { realm: 'r', service: 's', scope: 'repository:a:pull repository:b:pull' }],
+			[
+				'Bearer realm="r",service="s",scope="repository:a:pull repository:b:pull"',
+				{ realm: 'r', service: 's', scope: 'repository:a:pull repository:b:pull' },
+			],
 			// Of a repeated parameter, the first counts.
 			['Bearer realm="r",realm="q",service="s"', { realm: 'r', service: 's' }],
 			// Among other challenges, in one line or several.

@@ -50,7 +50,12 @@ describe('errorResponse: other errors', () => {
 			// Headers of its own survive, also as another error.
 			[
 				[new RegistryError('NAME_UNKNOWN', 'm', { forPeople: true, headers: { 'retry-after': '5' } }), 'containerd/2.1'],
-				{ status: 403, reason: 'm', headers: { 'retry-after': '5', warning: '299 - "m"' }, body: { errors: [{ code: 'DENIED', message: 'm' }] } },
+				{
+					status: 403,
+					reason: 'm',
+					headers: { 'retry-after': '5', warning: '299 - "m"' },
+					body: { errors: [{ code: 'DENIED', message: 'm' }] },
+				},
 			],
 			// What no header can hold stays in the body.
 			[
@@ -80,13 +85,28 @@ describe("upstreamStatusError: the registry's refusals, in this proxy's words", 
 			[[404, 'blob'], '404 BLOB_UNKNOWN: org/app has no blob X'],
 			[[404, 'tags'], '404 NAME_UNKNOWN: the registry has nothing like this for org/app'],
 			[[404, 'referrers'], '404 NAME_UNKNOWN: the registry has nothing like this for org/app'],
-			[[416, 'blob', { 'content-range': 'bytes */5' }], '416 UNSUPPORTED: X does not have the range that was asked for; content-range: bytes */5'],
+			[
+				[416, 'blob', { 'content-range': 'bytes */5' }],
+				'416 UNSUPPORTED: X does not have the range that was asked for; content-range: bytes */5',
+			],
 			[[416, 'blob'], '416 UNSUPPORTED: X does not have the range that was asked for'],
 			[[429], '429 TOOMANYREQUESTS: the registry answers that there are too many requests; try again later'],
-			[[429, 'blob', { 'retry-after': '30' }], '429 TOOMANYREQUESTS: the registry answers that there are too many requests; try again later; retry-after: 30'],
-			[[503, 'blob', { 'retry-after': '30' }], '503 UNAVAILABLE: the registry is not available at the moment; try again later; retry-after: 30'],
-			[[503, 'blob', { 'retry-after': 'Wed, 21 Oct 2026 07:28:00 GMT' }], '503 UNAVAILABLE: the registry is not available at the moment; try again later'],
-			[[503, 'blob', { 'retry-after': '5' }], '503 UNAVAILABLE: the registry is not available at the moment; try again later; retry-after: 5'],
+			[
+				[429, 'blob', { 'retry-after': '30' }],
+				'429 TOOMANYREQUESTS: the registry answers that there are too many requests; try again later; retry-after: 30',
+			],
+			[
+				[503, 'blob', { 'retry-after': '30' }],
+				'503 UNAVAILABLE: the registry is not available at the moment; try again later; retry-after: 30',
+			],
+			[
+				[503, 'blob', { 'retry-after': 'Wed, 21 Oct 2026 07:28:00 GMT' }],
+				'503 UNAVAILABLE: the registry is not available at the moment; try again later',
+			],
+			[
+				[503, 'blob', { 'retry-after': '5' }],
+				'503 UNAVAILABLE: the registry is not available at the moment; try again later; retry-after: 5',
+			],
 			[[503, 'blob', { 'retry-after': '' }], '503 UNAVAILABLE: the registry is not available at the moment; try again later'],
 			[[503, 'blob', { 'retry-after': '1234567' }], '503 UNAVAILABLE: the registry is not available at the moment; try again later'],
 			[[500], '502 UNAVAILABLE: the registry failed to answer; try again later'],
@@ -98,7 +118,10 @@ describe("upstreamStatusError: the registry's refusals, in this proxy's words", 
 			[[499], '499 UNSUPPORTED: the registry refused the request (499)'],
 			[[451], '451 UNSUPPORTED: the registry refused the request (451)'],
 			// Only what is the client's business of the upstream's headers.
-			[[429, 'blob', { 'retry-after': '30', location: 'http://10.0.0.1/', 'www-authenticate': 'x', 'content-range': 'x' }], '429 TOOMANYREQUESTS: the registry answers that there are too many requests; try again later; retry-after: 30'],
+			[
+				[429, 'blob', { 'retry-after': '30', location: 'http://10.0.0.1/', 'www-authenticate': 'x', 'content-range': 'x' }],
+				'429 TOOMANYREQUESTS: the registry answers that there are too many requests; try again later; retry-after: 30',
+			],
 		],
 		([status, kind = 'blob', headers = {}]) => show(upstreamStatusError(status, { kind, name: 'org/app', item: 'X' }, headers)),
 	);

@@ -85,5 +85,11 @@ describe('digestsIn: a manifest and what it refers to', () => {
 		const bytes = Buffer.from(JSON.stringify({ layers: Array.from({ length: 20_000 }, () => ({ digest: A })) }));
 		assert.ok(digestsIn({ bytes, mediaType: OCI, digest: DIGEST }).length <= 1001);
 	});
-	table<string>([['{"config"', [DIGEST]], ['', [DIGEST]]], (text) => digestsIn({ bytes: Buffer.from(text), mediaType: OCI, digest: DIGEST }));
+	table<string>(
+		[
+			['{"config"', [DIGEST]],
+			['', [DIGEST]],
+		],
+		(text) => digestsIn({ bytes: Buffer.from(text), mediaType: OCI, digest: DIGEST }),
+	);
 });

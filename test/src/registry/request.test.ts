@@ -26,8 +26,14 @@ describe('parseRegistryRequest: the endpoints of a pull', () => {
 			[`/v2/org/app/${COMMIT}/svc/manifests/latest`, tag(`org/app/${COMMIT}/svc`, 'latest')],
 			[`/v2/org/app/manifests/${SHA256}`, { kind: 'manifest', name: 'org/app', reference: { kind: 'digest', text: SHA256 } }],
 			[`/v2/org/app/manifests/${SHA512}`, { kind: 'manifest', name: 'org/app', reference: { kind: 'digest', text: SHA512 } }],
-			[`/v2/org/app/manifests/${SHA256.replace(':', '-')}`, { kind: 'manifest', name: 'org/app', reference: { kind: 'fallback-tag', text: SHA256.replace(':', '-') } }],
-			[`/v2/org/app/manifests/${SHA256.replace(':', '-')}.sig`, { kind: 'manifest', name: 'org/app', reference: { kind: 'fallback-tag', text: `${SHA256.replace(':', '-')}.sig` } }],
+			[
+				`/v2/org/app/manifests/${SHA256.replace(':', '-')}`,
+				{ kind: 'manifest', name: 'org/app', reference: { kind: 'fallback-tag', text: SHA256.replace(':', '-') } },
+			],
+			[
+				`/v2/org/app/manifests/${SHA256.replace(':', '-')}.sig`,
+				{ kind: 'manifest', name: 'org/app', reference: { kind: 'fallback-tag', text: `${SHA256.replace(':', '-')}.sig` } },
+			],
 			[`/v2/org/app/blobs/${SHA256}`, { kind: 'blob', name: 'org/app', digest: SHA256 }],
 			[`/v2/org/app/blobs/${SHA512}`, { kind: 'blob', name: 'org/app', digest: SHA512 }],
 			['/v2/org/app/tags/list', tags('org/app')],
@@ -62,7 +68,10 @@ describe('parseRegistryRequest: names that look like endpoints', () => {
 describe('parseRegistryRequest: escapes are decoded once', () => {
 	table(
 		[
-			[`/v2/org/app/manifests/${SHA256.replace(':', '%3A')}`, { kind: 'manifest', name: 'org/app', reference: { kind: 'digest', text: SHA256 } }],
+			[
+				`/v2/org/app/manifests/${SHA256.replace(':', '%3A')}`,
+				{ kind: 'manifest', name: 'org/app', reference: { kind: 'digest', text: SHA256 } },
+			],
 			[`/v2/org/app/blobs/${SHA256.replace(':', '%3a')}`, { kind: 'blob', name: 'org/app', digest: SHA256 }],
 			['/v2/org%2Fapp/manifests/latest', tag('org/app', 'latest')],
 			['/v2/%6Frg/app/manifests/latest', tag('org/app', 'latest')],
@@ -213,7 +222,10 @@ describe('parseRegistryRequest: what people are told, where they typed it', () =
 	};
 	table<string>(
 		[
-			['/v2/Org/app/manifests/latest', 'the name is not a valid repository name: lower-case letters and digits, with single ".", "_" or "-" between them, as in <org>/<fleet>/<release>'],
+			[
+				'/v2/Org/app/manifests/latest',
+				'the name is not a valid repository name: lower-case letters and digits, with single ".", "_" or "-" between them, as in <org>/<fleet>/<release>',
+			],
 			['/v2/org/app/manifests/2.4.0+rev1', 'the tag is not valid: up to 128 letters, digits, ".", "_" and "-"'],
 		],
 		(url) => error(url).forPeople && error(url).message,

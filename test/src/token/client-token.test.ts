@@ -23,7 +23,10 @@ describe('parseToken: what the token says of a name', () => {
 			[{}, {}],
 			[{ 'org/app': IMAGE }, { 'org/app': { kind: 'image', repository: REPOSITORY, version: '2.4.0' } }],
 			[{ 'org/app': [REPOSITORY, ''] }, { 'org/app': { kind: 'image', repository: REPOSITORY, version: '' } }],
-			[{ 'org/app': [REPOSITORY, '2.4.1-1648554962021'] }, { 'org/app': { kind: 'image', repository: REPOSITORY, version: '2.4.1-1648554962021' } }],
+			[
+				{ 'org/app': [REPOSITORY, '2.4.1-1648554962021'] },
+				{ 'org/app': { kind: 'image', repository: REPOSITORY, version: '2.4.1-1648554962021' } },
+			],
 			[{ 'org/app': [REPOSITORY, '2'] }, { 'org/app': { kind: 'image', repository: REPOSITORY, version: '2' } }],
 			[{ 'org/app': [REPOSITORY, '2'.repeat(128)] }, { 'org/app': { kind: 'image', repository: REPOSITORY, version: '2'.repeat(128) } }],
 			[{ 'org/app': [REPOSITORY, '2.3.8+rev1'] }, { 'org/app': { kind: 'image', repository: REPOSITORY, version: '2.3.8+rev1' } }],
@@ -36,7 +39,10 @@ describe('parseToken: what the token says of a name', () => {
 				{ 'org/app': IMAGE, 'org/other': 'fleet' },
 				{ 'org/app': { kind: 'image', repository: REPOSITORY, version: '2.4.0' }, 'org/other': { kind: 'fleet' } },
 			],
-			[{ 'org/app/9': { code: 'DENIED', message: 'm'.repeat(500) } }, { 'org/app/9': { kind: 'failure', code: 'DENIED', message: 'm'.repeat(500) } }],
+			[
+				{ 'org/app/9': { code: 'DENIED', message: 'm'.repeat(500) } },
+				{ 'org/app/9': { kind: 'failure', code: 'DENIED', message: 'm'.repeat(500) } },
+			],
 			// Names that are properties of every object are names all the same.
 			[{ constructor: IMAGE }, { constructor: { kind: 'image', repository: REPOSITORY, version: '2.4.0' } }],
 		],
@@ -190,7 +196,11 @@ describe('readJwt: claims, unverified', () => {
 });
 
 describe('formatToken', () => {
-	const token = (grants: Record<string, Grant>, sealed?: string): ClientToken => ({ upstream: 'a.b.c', grants: new Map(Object.entries(grants)), sealed });
+	const token = (grants: Record<string, Grant>, sealed?: string): ClientToken => ({
+		upstream: 'a.b.c',
+		grants: new Map(Object.entries(grants)),
+		sealed,
+	});
 	const payload = (text: string): unknown => JSON.parse(Buffer.from(text.slice(text.lastIndexOf('~') + 1), 'base64url').toString());
 
 	table<ClientToken>(
@@ -199,16 +209,29 @@ describe('formatToken', () => {
 			[token({}, 'c2VhbGVk'), { n: {}, s: 'c2VhbGVk' }],
 			[token({ 'org/app': { kind: 'image', repository: REPOSITORY, version: '2.4.0' } }), { n: { 'org/app': IMAGE } }],
 			[token({ 'org/app': { kind: 'fleet' } }), { n: { 'org/app': 'fleet' } }],
-			[token({ 'org/app': { kind: 'failure', code: 'NAME_UNKNOWN', message: 'none' } }), { n: { 'org/app': { code: 'NAME_UNKNOWN', message: 'none' } } }],
-			[token({ 'org/app': { kind: 'failure', code: 'NAME_UNKNOWN', message: 'm'.repeat(600) } }), { n: { 'org/app': { code: 'NAME_UNKNOWN', message: 'm'.repeat(500) } } }],
+			[
+				token({ 'org/app': { kind: 'failure', code: 'NAME_UNKNOWN', message: 'none' } }),
+				{ n: { 'org/app': { code: 'NAME_UNKNOWN', message: 'none' } } },
+			],
+			[
+				token({ 'org/app': { kind: 'failure', code: 'NAME_UNKNOWN', message: 'm'.repeat(600) } }),
+				{ n: { 'org/app': { code: 'NAME_UNKNOWN', message: 'm'.repeat(500) } } },
+			],
 			// A version that no token may hold is for logs only, and must not make the whole token illegible.
-			[token({ 'org/app': { kind: 'image', repository: REPOSITORY, version: 'the second, fixed' } }), { n: { 'org/app': [REPOSITORY, ''] } }],
-			[token({ 'org/app': { kind: 'image', repository: REPOSITORY, version: `1.0.0-${'x'.repeat(200)}` } }), { n: { 'org/app': [REPOSITORY, ''] } }],
+			[
+				token({ 'org/app': { kind: 'image', repository: REPOSITORY, version: 'the second, fixed' } }),
+				{ n: { 'org/app': [REPOSITORY, ''] } },
+			],
+			[
+				token({ 'org/app': { kind: 'image', repository: REPOSITORY, version: `1.0.0-${'x'.repeat(200)}` } }),
+				{ n: { 'org/app': [REPOSITORY, ''] } },
+			],
 		],
 		(given) => payload(formatToken(given)),
 	);
 
-	test('has a payload without what is not there', () => assert.equal(Buffer.from(formatToken(token({})).slice('a.b.c~'.length), 'base64url').toString(), '{"n":{}}'));
+	test('has a payload without what is not there', () =>
+		assert.equal(Buffer.from(formatToken(token({})).slice('a.b.c~'.length), 'base64url').toString(), '{"n":{}}'));
 	test('bounds', () => assert.deepEqual([MAX_GRANTS, MAX_TOKEN_LENGTH], [16, 15_000]));
 	test('is the upstream token, "~" and the rest', () => assert.match(formatToken(token({})), /^a\.b\.c~[A-Za-z0-9_-]+$/));
 });

@@ -22,7 +22,14 @@ describe('unseal: who may act, for which fleet, until when', () => {
 			[['org/app', NOW], 'Bearer key'],
 			[['org/other', NOW], 'Bearer key'],
 			// Sealed by an earlier process of this very version: replicas of both read each other's.
-			[['org/app', NOW, 'D1daPAXWFczaZSHgiU9rByFmkvnSiQFbN_o66J1LlQLyBRKu-s8jDd88MO71RkxQvyQ_TjtL_zymon2xXvNIGJc8igJd33iheq1Qe9n9nPz-e0D2N19Bukjon18nJUzvp9XhXJA_gUPltdoJ'], 'Basic dTprZXk='],
+			[
+				[
+					'org/app',
+					NOW,
+					'D1daPAXWFczaZSHgiU9rByFmkvnSiQFbN_o66J1LlQLyBRKu-s8jDd88MO71RkxQvyQ_TjtL_zymon2xXvNIGJc8igJd33iheq1Qe9n9nPz-e0D2N19Bukjon18nJUzvp9XhXJA_gUPltdoJ',
+				],
+				'Basic dTprZXk=',
+			],
 			[['org/app', 0], 'Bearer key'],
 			// Too old, for another fleet, with another key.
 			[['org/app', NOW + 1], undefined],
@@ -52,11 +59,13 @@ describe('unseal: who may act, for which fleet, until when', () => {
 describe('seal', () => {
 	test('can stand in a token', () => assert.match(TEXT, /^[A-Za-z0-9_-]+$/));
 	test('shows nothing of the contents', () => assert.doesNotMatch(Buffer.from(TEXT, 'base64url').toString('latin1'), /Bearer|key|org|app/));
-	test('never gives the same text twice, because a nonce must not be used again', () => assert.equal(new Set(Array.from({ length: 100 }, () => seal(CONTENT, KEY))).size, 100));
+	test('never gives the same text twice, because a nonce must not be used again', () =>
+		assert.equal(new Set(Array.from({ length: 100 }, () => seal(CONTENT, KEY))).size, 100));
 });
 
 describe('sealingKey', () => {
-	test('is the same for the same secret, so that replicas read what others sealed', () => assert.deepEqual(sealingKey('s'), sealingKey('s')));
+	test('is the same for the same secret, so that replicas read what others sealed', () =>
+		assert.deepEqual(sealingKey('s'), sealingKey('s')));
 	test('is another for another secret', () => assert.notDeepEqual(sealingKey('s'), sealingKey('t')));
 	test('has the 256 bits of the cipher', () => assert.equal(KEY.length, 32));
 });

@@ -20,13 +20,22 @@ describe('parseTokenQuery: the GET form', () => {
 			[[''], { caller: 'anonymous', scopes: [] }],
 			// Docker classic.
 			[['scope=repository%3Aorg%2Fapp%3Apull&service=p'], { caller: 'anonymous', scopes: ['repository:org/app:pull'] }],
-			[['account=u&scope=repository%3Aorg%2Fapp%3Apull&service=p', basic('u:key')], { caller: 'u/key', scopes: ['repository:org/app:pull'] }],
+			[
+				['account=u&scope=repository%3Aorg%2Fapp%3Apull&service=p', basic('u:key')],
+				{ caller: 'u/key', scopes: ['repository:org/app:pull'] },
+			],
 			// docker login.
 			[['account=u&client_id=docker&offline_token=true&service=p', basic('u:key')], { caller: 'u/key', scopes: [] }],
 			// containerd: repeated. BuildKit and others: a list.
-			[['scope=repository:a/a:pull&scope=repository:b/b:pull'], { caller: 'anonymous', scopes: ['repository:a/a:pull', 'repository:b/b:pull'] }],
+			[
+				['scope=repository:a/a:pull&scope=repository:b/b:pull'],
+				{ caller: 'anonymous', scopes: ['repository:a/a:pull', 'repository:b/b:pull'] },
+			],
 			[['scope=repository:a/a:pull+repository:b/b:pull'], { caller: 'anonymous', scopes: ['repository:a/a:pull', 'repository:b/b:pull'] }],
-			[['scope=repository:a/a:pull%20repository:b/b:pull'], { caller: 'anonymous', scopes: ['repository:a/a:pull', 'repository:b/b:pull'] }],
+			[
+				['scope=repository:a/a:pull%20repository:b/b:pull'],
+				{ caller: 'anonymous', scopes: ['repository:a/a:pull', 'repository:b/b:pull'] },
+			],
 			[['scope=repository:Org/App:pull'], { caller: 'anonymous', scopes: [] }],
 			[['SCOPE=repository:a/a:pull&scope[]=repository:a/a:pull'], { caller: 'anonymous', scopes: [] }],
 			[['scope=%'], { caller: 'anonymous', scopes: [] }],
@@ -49,7 +58,10 @@ describe('parseTokenForm: the POST form', () => {
 	table<[form: string, authorization?: string]>(
 		[
 			// containerd, with credentials.
-			[['grant_type=password&client_id=containerd-client&service=p&scope=repository:a/a:pull+repository:b/b:pull&username=u&password=key'], { caller: 'u/key', scopes: ['repository:a/a:pull', 'repository:b/b:pull'] }],
+			[
+				['grant_type=password&client_id=containerd-client&service=p&scope=repository:a/a:pull+repository:b/b:pull&username=u&password=key'],
+				{ caller: 'u/key', scopes: ['repository:a/a:pull', 'repository:b/b:pull'] },
+			],
 			[['grant_type=password&username=u&password=a%3Ab%26c'], { caller: 'u/a:b&c', scopes: [] }],
 			[['grant_type=password&username=&password=key'], { caller: '/key', scopes: [] }],
 			[['grant_type=password&username=&password='], { caller: 'anonymous', scopes: [] }],
