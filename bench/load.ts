@@ -101,7 +101,7 @@ async function loadHeadOnce(host: string, port: number, next: () => Buffer, end:
 	await once(socket, 'connect');
 	let answers = 0;
 	socket.on('data', (piece) => {
-		if (piece.length >= 4 && piece.readUInt32BE(piece.length - 4) === 0x0d0a0d0a) {
+		if (piece.length >= 4 && (piece as Buffer).readUInt32BE(piece.length - 4) === 0x0d0a0d0a) {
 			answers++;
 			if (performance.now() < end) {
 				socket.write(next());

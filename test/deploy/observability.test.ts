@@ -72,7 +72,7 @@ suite('what operators watch it with', () => {
 						.split(',')
 						.filter((label) => label !== '')
 						.sort(),
-					name,
+					String(name),
 				);
 			}
 		}

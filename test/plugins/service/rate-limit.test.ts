@@ -24,7 +24,7 @@ function assertLimited(answer: Answer, windowSeconds: number): void {
 	assert.match(String(answer.headers['retry-after']), /^\d+$/);
 	assert.ok(
 		Number(answer.headers['retry-after']) >= 1 && Number(answer.headers['retry-after']) <= windowSeconds,
-		answer.headers['retry-after'],
+		String(answer.headers['retry-after']),
 	);
 }
 

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { constants, PerformanceObserver, type NodeGCPerformanceDetail, type PerformanceEntry } from 'node:perf_hooks';
+import { constants, PerformanceObserver, type PerformanceEntry } from 'node:perf_hooks';
 import { describe, test } from 'node:test';
 import { minorGcByBytes } from '../../../src/process/minor-gc.ts';
 
@@ -10,7 +10,7 @@ describe('minorGcByBytes', () => {
 		const { promise, resolve } = Promise.withResolvers<void>();
 		let collections = 0;
 		const observer = new PerformanceObserver((list) => {
-			for (const { detail } of list.getEntries() as (PerformanceEntry & { detail: NodeGCPerformanceDetail })[]) {
+			for (const { detail } of list.getEntries() as (PerformanceEntry & { detail: { kind: number } })[]) {
 				if (detail.kind === constants.NODE_PERFORMANCE_GC_MINOR && ++collections === 4) {
 					resolve();
 				}
