@@ -4,15 +4,16 @@ import { readFileSync } from 'node:fs';
 export type Row = Record<string, string>;
 
 /**
- * Reads the first table below a heading of docs/operations.md.
+ * Reads the first table below a heading of a page in docs/.
  *
+ * @param page its file's name there
  * @throws where the heading is not there or has no table
  */
-export function tableBelow(heading: string): Row[] {
-	const text = readFileSync(new URL('../../docs/operations.md', import.meta.url), 'utf8');
+export function tableBelow(page: string, heading: string): Row[] {
+	const text = readFileSync(new URL(`../../docs/${page}`, import.meta.url), 'utf8');
 	const table = new RegExp(`^#+ ${heading}\\n(?:(?![#|]).*\\n)*((?:\\|.*\\n)+)`, 'm').exec(text)?.[1];
 	if (table === undefined) {
-		throw new Error(`docs/operations.md has no table below "${heading}"`);
+		throw new Error(`docs/${page} has no table below "${heading}"`);
 	}
 	const [head, , ...rows] = table.trim().split('\n').map(cells);
 	return rows.map((row) => Object.fromEntries(head!.map((name, i) => [name, row[i] ?? ''])));

@@ -52,7 +52,7 @@ suite('what operators watch it with', () => {
 	});
 
 	test('the metrics are those in the documentation', () => {
-		const documented = tableBelow('Metrics').map((row) => row['Metric']!.replace(/\{.*$/, ''));
+		const documented = tableBelow('observe.md', 'Metrics').map((row) => row['Metric']!.replace(/\{.*$/, ''));
 		const families = [...exposition.matchAll(/^# TYPE (registry_proxy_\S+)/gm)].map((match) => match[1]!);
 		assert.deepEqual(documented.filter((name) => name.startsWith('registry_proxy_')).sort(), families.sort());
 		assert.deepEqual(
@@ -62,7 +62,7 @@ suite('what operators watch it with', () => {
 	});
 
 	test('the metrics have the labels in the documentation', () => {
-		for (const { Metric } of tableBelow('Metrics')) {
+		for (const { Metric } of tableBelow('observe.md', 'Metrics')) {
 			const [, name, labels = ''] = /^(\w+)(?:\{(.*)\})?$/.exec(Metric!)!;
 			const sample = new RegExp(`^${name}(?:_count)?\\{(.*)\\} `, 'm').exec(exposition)?.[1];
 			if (sample !== undefined) {
@@ -100,7 +100,7 @@ suite('what operators watch it with', () => {
 			[],
 		);
 		assert.deepEqual(
-			tableBelow('Alerts')
+			tableBelow('observe.md', 'Alerts')
 				.map((row) => row['Alert']!)
 				.sort(),
 			names,

@@ -7,12 +7,12 @@ import { tableBelow } from './docs.ts';
 
 const read = (path: string): string => readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8');
 
-/** The settings as src/config.ts, .env.example and docs/operations.md tell them: names, and what stands for "not set". */
+/** The settings as src/config.ts, .env.example and docs/configure.md tell them: names, and what stands for "not set". */
 const inSchema = [...read('src/config.ts').matchAll(/^\t([A-Z][A-Z0-9_]+): /gm)]
 	.map((match) => match[1]!)
 	.filter((name, i, all) => all.indexOf(name) === i);
 const inExample = parseEnv(read('.env.example')) as Record<string, string>;
-const inDocs = Object.fromEntries(tableBelow('Variables').map((row) => [row['Variable']!, row['Default']!]));
+const inDocs = Object.fromEntries(tableBelow('configure.md', 'Variables').map((row) => [row['Variable']!, row['Default']!]));
 
 suite('the settings', () => {
 	test('are the same in the schema, in .env.example and in the documentation', () => {
