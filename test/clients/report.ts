@@ -16,44 +16,47 @@ export interface Result {
 
 const MAX_PRINTED = 220;
 
-/** @returns docs/clients.md: the matrix, what each client printed where it had to explain something, and what was not run */
-export function document(results: Result[], notRun: { client: string; why: string }[]): string {
-	const clients = [...new Set(results.map(({ client }) => client))];
-	const versionOf = (client: string): string => results.find((result) => result.client === client)?.version ?? '';
-	const sections = clients.map((client) => {
-		const rows = results.filter((result) => result.client === client);
-		return [`### ${client} ${versionOf(client)}`, '', '| Case | | Printed |', '| --- | --- | --- |', ...rows.map(row), ''].join('\n');
-	});
+/** @returns docs/clients.md: the matrix, and what was not run */
+export function matrix(results: Result[], notRun: { client: string; why: string }[]): string {
 	return `# Clients
 
 What \`npm run test:clients\` saw in its last run: real clients against this service, in front of a real registry (docker-registry) and the real OData engine of the balena API with sample fleets.
 "says why": the sentence that explains a failure was in what the client printed. "hides why": the pull failed as it should, but the client prints neither the body nor the reason of that answer.
+Case by case, with what each client printed: [reports/clients.md](reports/clients.md). The conformance suite, test by test: [reports/conformance.txt](reports/conformance.txt).
 
 | Client | Version | Passed | Failed | Says why |
 | --- | --- | --- | --- | --- |
-${clients
-	.map((client) =>
-		summary(
-			client,
-			versionOf(client),
-			results.filter((result) => result.client === client),
-		),
-	)
+${byClient(results)
+	.map(([client, ofClient]) => summary(client, ofClient))
 	.join('\n')}
 
 Not run, and so not known:
 
 ${notRun.map(({ client, why }) => `- ${client}: ${why}`).join('\n')}
+`;
+}
 
-## Case by case
+/** @returns docs/reports/clients.md: each case with each client, and what it printed where it had to explain something */
+export function caseByCase(results: Result[]): string {
+	const sections = byClient(results).map(([client, ofClient]) =>
+		[`## ${client} ${ofClient[0]!.version}`, '', '| Case | | Printed |', '| --- | --- | --- |', ...ofClient.map(row), ''].join('\n'),
+	);
+	return `# Clients, case by case
+
+Written by \`npm run test:clients\`; [clients.md](../clients.md) sums it up and explains the words.
 
 ${sections.join('\n')}`;
 }
 
-function summary(client: string, version: string, results: Result[]): string {
+/** In the order in which the clients were run. */
+function byClient(results: Result[]): [client: string, results: Result[]][] {
+	return [...Map.groupBy(results, ({ client }) => client)];
+}
+
+function summary(client: string, results: Result[]): string {
 	const toExplain = results.filter(({ isSaid }) => isSaid !== undefined);
 	const passed = results.filter((result) => result.passed).length;
-	return `| ${client} | ${version} | ${passed} | ${results.length - passed} | ${toExplain.length === 0 ? '' : `${toExplain.filter(({ isSaid }) => isSaid).length} of ${toExplain.length}`} |`;
+	return `| ${client} | ${results[0]!.version} | ${passed} | ${results.length - passed} | ${toExplain.length === 0 ? '' : `${toExplain.filter(({ isSaid }) => isSaid).length} of ${toExplain.length}`} |`;
 }
 
 function row({ name, passed, isSaid, reason, printed }: Result): string {

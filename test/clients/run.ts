@@ -9,12 +9,12 @@ import { buildkit, cri1, cri2, ctr1, ctr2, dockerClassic, dockerContainerd } fro
 import { extras } from './extras.ts';
 import { crictl, nerdctl } from './found-clients.ts';
 import { install, NOT_RUN } from './install.ts';
-import { document, type Result } from './report.ts';
+import { caseByCase, matrix, type Result } from './report.ts';
 import { startServers, type Servers } from './servers.ts';
 
 /*
  * `npm run test:clients [-- <part of a client's name>]`: real clients against the service in front of the real registry. Prints the matrix, and writes it to docs/clients.md
- * where all clients were run.
+ * and docs/reports/ where all clients were run.
  */
 
 const only = process.argv[2];
@@ -75,12 +75,13 @@ if (notBuilt.size > 0) {
 	(await extras(servers)).forEach(add);
 	const suite = await conformance();
 	add(suite);
-	await writeFile('docs/conformance.txt', conformanceReport(suite));
+	await writeFile('docs/reports/conformance.txt', conformanceReport(suite));
 }
 await servers.stop();
 
 if (only === undefined) {
-	await writeFile('docs/clients.md', document(results, notRun));
+	await writeFile('docs/clients.md', matrix(results, notRun));
+	await writeFile('docs/reports/clients.md', caseByCase(results));
 }
 for (const { client, why } of notRun) {
 	console.log(`not run: ${client}: ${why}`);
