@@ -1,7 +1,6 @@
 import { spawn, spawnSync, type ChildProcess, type StdioOptions } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync, writeFileSync } from 'node:fs';
-import { createServer, type AddressInfo } from 'node:net';
 import { setTimeout as wait } from 'node:timers/promises';
 
 /** Clock ticks of /proc/<pid>/stat a second: USER_HZ, which is 100 on every Linux that Node runs on. */
@@ -42,16 +41,6 @@ async function stop(child: ChildProcess): Promise<void> {
 		child.kill('SIGTERM');
 		await exited;
 	}
-}
-
-/** @returns a port of 127.0.0.1 that nobody listened on a moment ago */
-export async function freePort(): Promise<number> {
-	const server = createServer().listen(0, '127.0.0.1');
-	await once(server, 'listening');
-	const { port } = server.address() as AddressInfo;
-	server.close();
-	await once(server, 'close');
-	return port;
 }
 
 /** Waits until a URL answers at all. @returns milliseconds from the call to the end of the answer. @throws Error after 15 seconds */

@@ -1,7 +1,8 @@
 import { join } from 'node:path';
 import { startNginx } from './nginx.ts';
-import { freePort, run, waitForAnswer, type Running } from './processes.ts';
+import { run, waitForAnswer, type Running } from './processes.ts';
 import type { Upstream } from './upstream.ts';
+import { freePort } from '../test/upstream/listen.ts';
 
 /** One of the proxies that are compared. */
 export interface Target extends Running {

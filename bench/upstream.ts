@@ -3,7 +3,8 @@ import { mkdirSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { startNginx } from './nginx.ts';
-import { freePort, type Running } from './processes.ts';
+import { type Running } from './processes.ts';
+import { freePort } from '../test/upstream/listen.ts';
 
 /** What all proxies under test stand in front of: nginx with static files, which plays the registry and the balena API at once. */
 export interface Upstream extends Running {

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { connect } from 'node:net';
 import { describe, test } from 'node:test';
-import { requestToken, startProxy, type Proxy } from '../support/proxy.ts';
+import { startProxy, type Proxy } from '../support/proxy.ts';
+import { tokenFor } from '../support/setup.ts';
 import { startRelay } from '../upstream/relay.ts';
 import { sharedUpstream } from '../upstream/shared.ts';
 
@@ -90,7 +91,7 @@ test('no value of a client makes the proxy connect to anything but its two upstr
 	t.after(() => Promise.all([api.close(), registry.close(), trap.close()]));
 	const proxy = await startProxy(t, { apiUrl: api.url, registryUrl: registry.url });
 	const { host } = new URL(trap.url);
-	const { token } = (await requestToken(proxy, [NAME])).body;
+	const token = await tokenFor(proxy, NAME);
 	const forged = `${token.split('~')[0]}~${Buffer.from(JSON.stringify({ n: { [NAME]: [`v2/../../..//${host}/x`, '1'] } })).toString('base64url')}`;
 	for (const bytes of [
 		`GET ${trap.url}/v2/${NAME}/manifests/latest HTTP/1.1\r\nHost: ${host}\r\nAuthorization: Bearer ${token}\r\nConnection: close\r\n\r\n`,

@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import type { Socket } from 'node:net';
-import { test, type TestContext } from 'node:test';
+import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { until } from '../support/expect.ts';
 import { ask, faultAt, setUp, tokenFor, type Setup } from '../support/setup.ts';
 import { imageOf } from '../upstream/index.ts';
 import { sharedUpstream } from '../upstream/shared.ts';
 import { connectTo } from '../support/raw-client.ts';
+import { until } from '../support/until.ts';
 
 /* Clients that hold connections by being slow, one byte at a time or none: each is given CLIENT_TIMEOUT to ask, and IDLE_TIMEOUT to take what it asked for. */
 
@@ -65,7 +65,7 @@ test(`${MANY} connections on which nothing is asked are closed, and nobody else 
 	assert.equal((await ask(setup.proxy, '/ping')).text, 'pong');
 	await tokenFor(setup.proxy, NAME);
 	sockets.forEach((socket) => socket.resume());
-	await untilAsync(t, async () => (await connections(setup)) === 0);
+	await until(async () => (await connections(setup)) === 0);
 });
 
 test('a download may be slow', { timeout: 60_000 }, async (t) => {
@@ -93,15 +93,8 @@ test(
 		const socket = connectTo(proxy).on('error', () => undefined);
 		socket.write(`GET /v2/${NAME}/blobs/${LAYER.digest} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${token}\r\n\r\n`);
 		await once(socket, 'readable');
-		await until(t, () => registry.underWay === 0);
+		await until(() => registry.underWay === 0);
 		assert.ok(proxy.log.some((line) => /"kind":"blob".*"aborted":true/.test(line)));
 		socket.destroy();
 	},
 );
-
-async function untilAsync(t: TestContext, condition: () => Promise<boolean>): Promise<void> {
-	while (!(await condition())) {
-		t.signal.throwIfAborted();
-		await sleep(20);
-	}
-}

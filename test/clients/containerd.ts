@@ -1,8 +1,8 @@
 import { copyFile, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { run, type Finished, type Outcome } from '../support/run.ts';
+import { until } from '../support/until.ts';
 import type { Pull } from './client.ts';
 import { startDaemon } from './daemon.ts';
 import { built } from './install.ts';
@@ -91,17 +91,16 @@ export async function startContainerd({ daemon, ctr, config }: Generation): Prom
 		const listed = async (what: string): Promise<string[]> =>
 			(await call('--namespace', namespace, what, 'ls', '--quiet')).stdout.split('\n').filter((line) => line !== '');
 		// A lease keeps what was pulled under it, also after its image is gone.
-		for (const deadline = Date.now() + 20_000; (await listed('content')).length > 0; await sleep(100)) {
+		const isEmpty = async (): Promise<boolean> => {
 			for (const what of ['leases', 'images']) {
 				const names = await listed(what);
 				if (names.length > 0) {
 					await call('--namespace', namespace, what, 'rm', '--sync', ...names);
 				}
 			}
-			if (Date.now() > deadline) {
-				throw new Error(`the store of ${daemon} does not become empty`);
-			}
-		}
+			return (await listed('content')).length === 0;
+		};
+		await until(isEmpty, { everyMs: 100 });
 	}
 
 	return {

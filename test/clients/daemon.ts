@@ -1,6 +1,7 @@
+import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { until } from '../support/until.ts';
 import { NotRun } from './client.ts';
 
 /** A daemon of a client, until it is stopped. */
@@ -21,12 +22,14 @@ export async function startDaemon(command: string, args: string[], isReady: () =
 	for (const stream of [child.stdout, child.stderr]) {
 		stream.on('data', (chunk: Buffer) => (log = (log + chunk.toString()).slice(-2000)));
 	}
-	for (const deadline = Date.now() + READY_SECONDS * 1000; !(await isReady()); await sleep(200)) {
-		if (child.exitCode !== null || Date.now() > deadline) {
-			child.kill('SIGKILL');
-			throw new NotRun(`${command} did not start: ${log.trim().split('\n').at(-1)}`);
-		}
-	}
+	const isUp = async (): Promise<boolean> => {
+		assert.equal(child.exitCode, null, 'it has ended');
+		return await isReady();
+	};
+	await until(isUp, { seconds: READY_SECONDS, everyMs: 200 }).catch(() => {
+		child.kill('SIGKILL');
+		throw new NotRun(`${command} did not start: ${log.trim().split('\n').at(-1)}`);
+	});
 	return {
 		async stop() {
 			child.kill();

@@ -1,13 +1,13 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { createServer, request } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { request } from 'node:http';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { run } from '../support/run.ts';
+import { until } from '../support/until.ts';
 import { startUpstream, type RunningUpstream } from '../upstream/index.ts';
+import { freePort } from '../upstream/listen.ts';
 import { startBreaking, startRedirector, startStorage, type Counts } from './registries.ts';
 
 /** Everything that a client pulls from, on this machine. */
@@ -145,18 +145,12 @@ async function makeCertificates(directory: string): Promise<{ ca: string; cert: 
 	return { ca: at('ca.pem'), cert: at('cert.pem'), key: at('key.pem') };
 }
 
-async function freePort(): Promise<number> {
-	const server = createServer().listen(0, '127.0.0.1');
-	await once(server, 'listening');
-	const { port } = server.address() as AddressInfo;
-	server.close();
-	await once(server, 'close');
-	return port;
-}
-
 async function untilOpen(port: number, child: ChildProcess): Promise<void> {
-	for (const deadline = Date.now() + 30_000; ; await sleep(50)) {
-		const isOpen = await new Promise<boolean>((resolve) => {
+	await until(async () => {
+		if (child.exitCode !== null) {
+			throw new Error(`nothing listens on port ${port}`);
+		}
+		return await new Promise<boolean>((resolve) => {
 			request({ host: '127.0.0.1', port, path: '/ping' }, (answer) => {
 				answer.resume();
 				resolve(true);
@@ -164,11 +158,5 @@ async function untilOpen(port: number, child: ChildProcess): Promise<void> {
 				.on('error', (error: NodeJS.ErrnoException) => resolve(error.code !== 'ECONNREFUSED'))
 				.end();
 		});
-		if (isOpen) {
-			return;
-		}
-		if (child.exitCode !== null || Date.now() > deadline) {
-			throw new Error(`nothing listens on port ${port}`);
-		}
-	}
+	});
 }

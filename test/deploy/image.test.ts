@@ -4,13 +4,15 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
-import { pull } from '../support/proxy.ts';
+import { ACCEPT } from '../support/proxy.ts';
+import { ask, tokenFor } from '../support/setup.ts';
 import { sharedUpstream } from '../upstream/shared.ts';
 import { needs } from '../upstream/tools.ts';
 import { startContainer } from './container.ts';
 import { makeLocalBases, run } from './local-base.ts';
 
 const ROOT = new URL('../../', import.meta.url).pathname;
+const NAME = 'balenablocks/browser-aarch64/2.3.8';
 const NODE = '/usr/local/bin/node';
 
 /** The Dockerfile, built for real; only its two base images are replaced, by ones made of this machine's files. */
@@ -129,7 +131,8 @@ suite('the container image', needs('buildah', 'podman', 'ldd', 'npm'), () => {
 			...Object.entries(env).map(([name, value]) => `--env=${name}=${value}`),
 		]);
 
-		const answer = await pull(container, 'balenablocks/browser-aarch64/2.3.8', 'manifests/latest');
+		const token = await tokenFor(container, NAME);
+		const answer = await ask(container, `/v2/${NAME}/manifests/latest`, { token, headers: { accept: ACCEPT } });
 		assert.equal(answer.status, 200, answer.text);
 		assert.equal(JSON.parse(answer.text).schemaVersion, 2);
 		assert.equal(container.exec([NODE, '--eval', 'fs.writeFileSync("/tmp/x", "")']), 1, 'it cannot write');

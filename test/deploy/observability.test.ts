@@ -4,13 +4,15 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, suite, test, type TestContext } from 'node:test';
-import { pull, startProxy } from '../support/proxy.ts';
+import { ACCEPT, startProxy } from '../support/proxy.ts';
+import { ask, tokenFor } from '../support/setup.ts';
 import { freePort } from '../upstream/listen.ts';
 import { sharedUpstream } from '../upstream/shared.ts';
 import { needs } from '../upstream/tools.ts';
 import { tableBelow } from './docs.ts';
 import { run } from './local-base.ts';
 
+const NAME = 'balenablocks/browser-aarch64/2.3.8';
 const path = (name: string): string => new URL(`../../${name}`, import.meta.url).pathname;
 const ALERTS = readFileSync(path('deploy/prometheus/alerts.yml'), 'utf8');
 const DASHBOARD = JSON.parse(readFileSync(path('deploy/grafana/dashboard.json'), 'utf8'));
@@ -32,7 +34,8 @@ suite('what operators watch it with', () => {
 		const proxy = await startProxy({ after: (stop: () => unknown) => stops.push(stop) } as unknown as TestContext, await sharedUpstream(), {
 			METRICS_PORT: String(port),
 		});
-		assert.equal((await pull(proxy, 'balenablocks/browser-aarch64/2.3.8', 'manifests/latest')).status, 200);
+		const token = await tokenFor(proxy, NAME);
+		assert.equal((await ask(proxy, `/v2/${NAME}/manifests/latest`, { token, headers: { accept: ACCEPT } })).status, 200);
 		exposition = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
 		exposed = new Set(
 			[...exposition.matchAll(/^# TYPE (\S+) (\S+)$/gm)].flatMap(([, name, type]) =>

@@ -12,6 +12,7 @@ import { freePort } from '../upstream/listen.ts';
 import { sharedUpstream } from '../upstream/shared.ts';
 import { needs } from '../upstream/tools.ts';
 import { run } from './local-base.ts';
+import { until } from '../support/until.ts';
 
 const ROOT = new URL('../../', import.meta.url).pathname;
 const DOMAIN = 'balena.test';
@@ -64,10 +65,10 @@ suite('beside openBalena', needs('haproxy', 'openssl'), () => {
 	async function start(command: string, args: string[], port: number, env = process.env): Promise<ChildProcess> {
 		const child = spawn(command, args, { env, stdio: ['ignore', 'ignore', 'ignore'] });
 		children.push(child);
-		while (!(await accepts(port))) {
+		await until(async () => {
 			assert.equal(child.exitCode, null, `${command} ended`);
-			await new Promise((resolve) => setTimeout(resolve, 50));
-		}
+			return await accepts(port);
+		});
 		return child;
 	}
 

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { test } from 'node:test';
-import { until } from '../support/setup.ts';
 import { run } from '../support/run.ts';
+import { until } from '../support/until.ts';
 
 /* `npm run demo`: the first thing that a newcomer sees. */
 

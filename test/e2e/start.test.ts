@@ -6,8 +6,10 @@ import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
-import { ACCEPT, requestToken } from '../support/proxy.ts';
-import { until } from '../support/setup.ts';
+import { ACCEPT } from '../support/proxy.ts';
+import { tokenFor } from '../support/setup.ts';
+import { freePort } from '../upstream/listen.ts';
+import { until } from '../support/until.ts';
 import { imageOf } from '../upstream/index.ts';
 import { startRelay } from '../upstream/relay.ts';
 import { sharedUpstream } from '../upstream/shared.ts';
@@ -66,15 +68,6 @@ async function portInUse(t: TestContext): Promise<number> {
 	return (server.address() as AddressInfo).port;
 }
 
-async function freePort(): Promise<number> {
-	const server = createServer().listen(0, '127.0.0.1');
-	await once(server, 'listening');
-	const { port } = server.address() as AddressInfo;
-	server.close();
-	await once(server, 'close');
-	return port;
-}
-
 test('it tells what it runs with and that its upstreams answer, and serves', async (t) => {
 	const { url, printed } = await start(t);
 	const started = JSON.parse(
@@ -87,9 +80,9 @@ test('it tells what it runs with and that its upstreams answer, and serves', asy
 	assert.equal(started.config.TOKEN_SECRET, '(set)');
 	assert.ok(!printed().includes(TOKEN_SECRET));
 	assert.equal(await (await fetch(`${url}/ping`)).text(), 'pong');
-	const { body } = await requestToken({ url }, [NAME]);
+	const token = await tokenFor({ url }, NAME);
 	const manifest = await fetch(`${url}/v2/${NAME}/manifests/latest`, {
-		headers: { authorization: `Bearer ${body.token}`, accept: ACCEPT },
+		headers: { authorization: `Bearer ${token}`, accept: ACCEPT },
 	});
 	assert.equal(manifest.headers.get('docker-content-digest'), imageOf(upstream, NAME).digest);
 });
@@ -124,10 +117,10 @@ test('SIGTERM: what is being pulled is pulled to its end', async (t) => {
 	const registry = await startRelay(upstream.registryUrl);
 	t.after(() => registry.close());
 	const running = await start(t, { REGISTRY_URL: registry.url });
-	const { body } = await requestToken(running, [NAME]);
+	const token = await tokenFor(running, NAME);
 	const { digest, size } = imageOf(upstream, NAME).platforms[0]!.layers[0]!;
 	registry.fault = ({ url }) => (url.includes('/blobs/') ? { delayMs: 500 } : undefined);
-	const layer = fetch(`${running.url}/v2/${NAME}/blobs/${digest}`, { headers: { authorization: `Bearer ${body.token}` } });
+	const layer = fetch(`${running.url}/v2/${NAME}/blobs/${digest}`, { headers: { authorization: `Bearer ${token}` } });
 	await until(() => registry.requests.some(({ url }) => url.includes('/blobs/')));
 	running.child.kill('SIGTERM');
 	await until(() => running.printed().includes('running downloads may finish'));

@@ -7,7 +7,8 @@ import { ask, begin, setUp, tokenFor, type Question } from '../support/setup.ts'
 import { imageOf } from '../upstream/index.ts';
 import { sharedUpstream } from '../upstream/shared.ts';
 import { startBrokenServer } from '../support/broken-server.ts';
-import { assertTold, logged, LONG, until, type Line, type Told } from '../support/expect.ts';
+import { assertTold, logged, LONG, type Line, type Told } from '../support/expect.ts';
+import { until } from '../support/until.ts';
 
 /* The registry fails in the middle of its answer. What has been sent cannot be taken back, but it is never passed off as whole. */
 
@@ -98,7 +99,7 @@ test('in the middle of a blob', { timeout: 60_000, concurrency: true }, async (t
 				assert.equal(incoming.complete, false);
 				assert.ok(received <= PART.length);
 				const line = (): Line | undefined => logged(proxy, ({ msg, kind }) => msg === 'request' && kind === 'blob');
-				await until(t, () => line() !== undefined);
+				await until(() => line() !== undefined);
 				assert.deepEqual([line()!.status, line()!.aborted, line()!.bytes > received], [incoming.statusCode, true, true]);
 				assert.ok(
 					logged(proxy, ({ level, msg, reqId }) => level === 40 && /broke off/.test(msg) && reqId === line()!.reqId),

@@ -6,12 +6,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { basic, type Proxy } from '../support/proxy.ts';
-import { ask, assertError, setUp, tokenFor, until } from '../support/setup.ts';
+import { ask, assertError, setUp, tokenFor } from '../support/setup.ts';
 import { freePort } from '../upstream/listen.ts';
 import { sharedUpstream } from '../upstream/shared.ts';
 import { needs } from '../upstream/tools.ts';
 import { logged } from '../support/expect.ts';
 import { startProcess } from '../support/process.ts';
+import { until } from '../support/until.ts';
 
 /* Limits that replicas share through Redis, and go on without it. */
 

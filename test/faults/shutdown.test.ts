@@ -8,8 +8,8 @@ import { ask, begin, setUp, tokenFor } from '../support/setup.ts';
 import { imageOf } from '../upstream/index.ts';
 import { sharedUpstream } from '../upstream/shared.ts';
 import { httpAnswer, startBrokenServer } from '../support/broken-server.ts';
-import { until } from '../support/expect.ts';
 import { startProcess, type ServiceProcess } from '../support/process.ts';
+import { until } from '../support/until.ts';
 
 /* The end of the process, as an orchestrator brings it about. */
 
@@ -79,7 +79,7 @@ test('SIGTERM', { timeout: 60_000 }, async (t) => {
 				startProcess(t, { apiUrl: upstream.apiUrl, registryUrl }, env),
 			]);
 			const downloads = [download(service, token), download(service, token)];
-			await until(t, () => waiting.length === 2);
+			await until(() => waiting.length === 2);
 			// Neither a connection that is kept alive nor one that never asks holds up the end.
 			const idle = [connect(Number(new URL(service.url).port), '127.0.0.1'), connect(Number(new URL(service.url).port), '127.0.0.1')];
 			idle[0]!.write(`GET /ping HTTP/1.1\r\nHost: x\r\n\r\n`);
@@ -103,7 +103,7 @@ test('SIGTERM', { timeout: 60_000 }, async (t) => {
 			await t.test('another instance is not concerned', async () => {
 				assert.equal((await ask(other, '/ready')).status, 200);
 				const second = download(other, token);
-				await until(t, () => waiting.length === 1);
+				await until(() => waiting.length === 1);
 				release();
 				assert.equal((await second).isWhole, true);
 			});
@@ -115,7 +115,7 @@ test('SIGTERM', { timeout: 60_000 }, async (t) => {
 		const { registryUrl, waiting } = await withHalves(t);
 		const service = await startProcess(t, { apiUrl: upstream.apiUrl, registryUrl }, { SHUTDOWN_TIMEOUT: '0.5' });
 		const started = download(service, token);
-		await until(t, () => waiting.length === 1);
+		await until(() => waiting.length === 1);
 		service.child.kill('SIGTERM');
 		assert.deepEqual(await service.ended, [0, null]);
 		assert.equal((await started).isWhole, false);
@@ -133,9 +133,9 @@ test('SIGTERM', { timeout: 60_000 }, async (t) => {
 		const { registryUrl, waiting } = await withHalves(t);
 		const service = await startProcess(t, { apiUrl: upstream.apiUrl, registryUrl }, { SHUTDOWN_TIMEOUT: '600' });
 		const started = download(service, token);
-		await until(t, () => waiting.length === 1);
+		await until(() => waiting.length === 1);
 		service.child.kill('SIGTERM');
-		await until(t, () => service.lines.some(({ msg }) => /running downloads may finish/.test(msg)));
+		await until(() => service.lines.some(({ msg }) => /running downloads may finish/.test(msg)));
 		service.child.kill('SIGTERM');
 		assert.deepEqual(await service.ended, [1, null]);
 		assert.equal((await started).isWhole, false);

@@ -6,8 +6,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { ask, setUp, tokenFor } from '../support/setup.ts';
 import { sharedUpstream } from '../upstream/shared.ts';
 import { startBrokenServer } from '../support/broken-server.ts';
-import { until } from '../support/expect.ts';
 import { startProcess } from '../support/process.ts';
+import { until } from '../support/until.ts';
 
 /* Clients that do not read what they asked for: back-pressure reaches the registry, so that they cost next to no memory, and the others notice nothing. */
 
@@ -64,7 +64,7 @@ test(
 		});
 		t.after(() => sockets.forEach((socket) => socket.destroy()));
 		// Until nothing moves any more; longer than REGISTRY_BODY_TIMEOUT, which does not end what a client holds up.
-		await until(t, () => sockets.every((socket) => socket.bytesRead > 0));
+		await until(() => sockets.every((socket) => socket.bytesRead > 0));
 		for (let last = -1; last !== sent; await sleep(1500)) {
 			last = sent;
 		}
@@ -83,11 +83,11 @@ test(
 		await t.test('one that reads on gets the rest', async () => {
 			const [first] = sockets;
 			first!.resume();
-			await until(t, () => first!.bytesRead > SIZE);
+			await until(() => first!.bytesRead > SIZE);
 		});
 		await t.test('those that go away let go of the registry', async () => {
 			sockets.forEach((socket) => socket.destroy());
-			await until(t, () => registry.open <= 2);
+			await until(() => registry.open <= 2);
 		});
 	},
 );

@@ -5,7 +5,8 @@ import { ask, faultAt, forgetRequests, grantsOf, seen, setUp, tokenFor, upstream
 import { imageOf } from '../upstream/index.ts';
 import { sharedUpstream } from '../upstream/shared.ts';
 import type { Fault } from '../upstream/relay.ts';
-import { assertTold, logged, LONG, until, type Told } from '../support/expect.ts';
+import { assertTold, logged, LONG, type Told } from '../support/expect.ts';
+import { until } from '../support/until.ts';
 
 /* An outage of the API: what is remembered keeps public pulls going for STALE_TTL, and nothing that was got with credentials does. */
 
@@ -52,7 +53,7 @@ test('public pulls of names that are known go on while the API', { timeout: 60_0
 				assert.ok(proxy.app.resolver.counts.stale > 0 && proxy.app.upstreamTokens.counts.stale > 0);
 				// And once it is back, what is new is used at once.
 				api.fault = () => undefined;
-				await until(t, () => api.underWay === 0 || fault === 'hang');
+				await until(() => api.underWay === 0 || fault === 'hang');
 				if (fault !== 'hang') {
 					await pullPublic(setup);
 					assert.notEqual(await pullPublic(setup), before);
@@ -72,7 +73,7 @@ test('a slow API is waited for, but not for long where something is remembered',
 	assert.equal(await pullPublic(setup), last, 'it was not');
 	setup.api.fault = () => undefined;
 	// What was asked for then arrives after all, and is used by the next.
-	await until(t, () => setup.api.underWay === 0);
+	await until(() => setup.api.underWay === 0);
 	assert.notEqual(await pullPublic(setup), last);
 });
 
@@ -82,7 +83,7 @@ test('the end of STALE_TTL is the end', { timeout: 20_000 }, async (t) => {
 	await pullPublic(setup);
 	api.fault = () => 'reset';
 	let status = 200;
-	await until(t, () => {
+	await until(() => {
 		void ask(proxy, `/auth/v1/token?scope=repository:${NAME}:pull`).then((answer) => (status = answer.status));
 		return status === 502;
 	});

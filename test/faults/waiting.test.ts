@@ -5,7 +5,8 @@ import { ACCEPT, basic } from '../support/proxy.ts';
 import { ask, assertError, faultAt, forgetRequests, seen, setUp, tokenFor, type Answer, type Setup } from '../support/setup.ts';
 import { imageOf } from '../upstream/index.ts';
 import { sharedUpstream } from '../upstream/shared.ts';
-import { assertTold, LONG, until, type Told } from '../support/expect.ts';
+import { assertTold, LONG, type Told } from '../support/expect.ts';
+import { until } from '../support/until.ts';
 
 /* What waits for an upstream is bounded in number and in time, and one upstream that hangs does not stop what can be answered without it. */
 
@@ -39,7 +40,7 @@ test('the registry hangs', { timeout: 60_000 }, async (t) => {
 		const token = await tokenFor(proxy, NAME);
 		registry.fault = faultAt(/\/blobs\//, 'hang');
 		const clients = Array.from({ length: 5 }, (_, i) => start(setup, blob(i), token));
-		await until(t, () => registry.underWay === 3);
+		await until(() => registry.underWay === 3);
 		const answers = await Promise.all(Array.from({ length: 20 }, (_, i) => ask(proxy, blob(5 + i), { token })));
 		const refused = answers.filter(({ status }) => status !== 503);
 		assert.deepEqual(refused, []);
@@ -54,18 +55,18 @@ test('the registry hangs', { timeout: 60_000 }, async (t) => {
 		await tokenFor(proxy, 'acme/multi-arch');
 		await t.test(
 			'places become free when clients go away: those of the waiting, and those of the asked, even before the headers',
-			async (t) => {
+			async () => {
 				clients.slice(3).forEach((client) => client.destroy());
 				registry.fault = () => undefined;
 				forgetRequests(setup);
-				await until(t, () => proxy.log.filter((line) => /"aborted":true/.test(line)).length === 2);
+				await until(() => proxy.log.filter((line) => /"aborted":true/.test(line)).length === 2);
 				// Two places for three: one is refused at once.
 				const next = [0, 1, 2].map((i) => ask(proxy, blob(i), { token }));
 				assertTold(await Promise.race(next), BUSY, proxy);
 				assert.equal(registry.underWay, 3);
 				clients.slice(0, 3).forEach((client) => client.destroy());
 				assert.deepEqual((await Promise.all(next)).map(({ status }) => status).sort(), [404, 404, 503]);
-				await until(t, () => registry.underWay === 0);
+				await until(() => registry.underWay === 0);
 				assert.deepEqual(
 					seen(registry, ({ url }) => url.includes('/blobs/')).length,
 					2,
@@ -84,7 +85,7 @@ test('the registry hangs', { timeout: 60_000 }, async (t) => {
 		const token = await tokenFor(proxy, NAME);
 		registry.fault = faultAt(/\/blobs\//, 'hang');
 		const client = start(setup, blob(0), token);
-		await until(t, () => registry.underWay === 1);
+		await until(() => registry.underWay === 1);
 		for (const answer of await Promise.all([
 			ask(proxy, blob(1), { token }),
 			ask(proxy, `/v2/${NAME}/manifests/latest`, { token, headers: { accept: ACCEPT } }),
@@ -102,7 +103,7 @@ test('the registry hangs', { timeout: 60_000 }, async (t) => {
 		assert.equal((await ask(proxy, `/v2/${NAME}/blobs/${LAYER}`, { token })).status, 200);
 		registry.fault = faultAt(/\/blobs\//, 'hang');
 		const client = start(setup, blob(0), token);
-		await until(t, () => registry.underWay === 1);
+		await until(() => registry.underWay === 1);
 		assertTold(await ask(proxy, blob(1), { token }), BUSY, proxy);
 		client.destroy();
 	});
@@ -118,7 +119,7 @@ test('the API hangs', { timeout: 60_000 }, async (t) => {
 		const login = basic(upstream.keys.owner);
 		api.fault = () => 'hang';
 		const waiting = Array.from({ length: 5 }, (_, i) => start(setup, fleet(i)));
-		await until(t, () => api.underWay === 3);
+		await until(() => api.underWay === 3);
 		const answers = await Promise.all(Array.from({ length: 20 }, (_, i) => ask(proxy, fleet(5 + i))));
 		for (const answer of [...answers, await ask(proxy, '/auth/v1/token', { headers: { authorization: login } })]) {
 			assertTold(answer, BUSY, proxy, [upstream.keys.owner]);
@@ -147,7 +148,7 @@ test('the API hangs', { timeout: 60_000 }, async (t) => {
 		assert.ok(api.requests.length <= 5);
 		// And the places are free again.
 		api.fault = () => undefined;
-		await until(t, () => api.underWay === 0);
+		await until(() => api.underWay === 0);
 		await tokenFor(proxy, NAME);
 	});
 });
@@ -178,10 +179,10 @@ test('a client that goes away before the headers takes its request to the regist
 			const { path, token } = how(await tokenFor(proxy, NAME));
 			registry.fault = () => 'hang';
 			const client = start(setup, path, token);
-			await until(t, () => registry.underWay === 1);
+			await until(() => registry.underWay === 1);
 			client.destroy();
-			await until(t, () => registry.underWay === 0);
-			await until(t, () => hasBrokenOff(setup, 499));
+			await until(() => registry.underWay === 0);
+			await until(() => hasBrokenOff(setup, 499));
 			assert.ok(!setup.proxy.log.some((line) => (JSON.parse(line) as { level: number }).level >= 50), 'that is no error of anybody’s');
 		});
 	}
@@ -194,9 +195,9 @@ test('a client that goes away in the middle of a blob takes its request to the r
 	registry.fault = faultAt(/\/blobs\//, { hangAfterBytes: 1000 });
 	const client = start(setup, `/v2/${NAME}/blobs/${LAYER}`, token);
 	client.once('response', (response) => response.on('error', () => undefined).once('data', () => client.destroy()));
-	await until(t, () => registry.underWay === 1);
-	await until(t, () => registry.underWay === 0);
-	await until(t, () => hasBrokenOff(setup, 200));
+	await until(() => registry.underWay === 1);
+	await until(() => registry.underWay === 0);
+	await until(() => hasBrokenOff(setup, 200));
 });
 
 test('identical requests share an answer: the first who goes away does not take it from the others', { timeout: 20_000 }, async (t) => {
@@ -210,7 +211,7 @@ test('identical requests share an answer: the first who goes away does not take 
 	] as const) {
 		relay.fault = () => ({ delayMs: 300 });
 		const first = start(setup, address, bearer);
-		await until(t, () => relay.underWay === 1);
+		await until(() => relay.underWay === 1);
 		const others: Promise<Answer>[] = [1, 2, 3].map(() => ask(proxy, address, { ...(bearer === undefined ? {} : { token: bearer }) }));
 		first.destroy();
 		assert.deepEqual(

@@ -4,7 +4,8 @@ import type { Socket } from 'node:net';
 import { test } from 'node:test';
 import { connectTo } from '../support/raw-client.ts';
 import { startProcess } from '../support/process.ts';
-import { ask, tokenFor, until } from '../support/setup.ts';
+import { ask, tokenFor } from '../support/setup.ts';
+import { until } from '../support/until.ts';
 import { freePort } from '../upstream/listen.ts';
 import { sharedUpstream } from '../upstream/shared.ts';
 

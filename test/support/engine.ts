@@ -1,11 +1,12 @@
+import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { needs } from '../upstream/tools.ts';
 import { run, type Outcome } from './run.ts';
+import { until } from './until.ts';
 
 /** A Docker Engine of one's own, which needs root, and its command line with a configuration of its own. */
 export interface Engine {
@@ -60,12 +61,14 @@ export async function startEngine({
 		await rm(directory, { recursive: true, force: true });
 	};
 
-	for (const deadline = Date.now() + READY_SECONDS * 1000; (await docker('version')).code !== 0; await sleep(100)) {
-		if (daemon.exitCode !== null || Date.now() > deadline) {
-			await stop();
-			throw new Error(`dockerd did not come up:\n${log}`);
-		}
-	}
+	const isUp = async (): Promise<boolean> => {
+		assert.equal(daemon.exitCode, null, 'it has ended');
+		return (await docker('version')).code === 0;
+	};
+	await until(isUp, { seconds: READY_SECONDS, everyMs: 100 }).catch(async (error: unknown) => {
+		await stop();
+		throw new Error(`dockerd did not come up:\n${log}`, { cause: error });
+	});
 	return {
 		directory,
 		docker,

@@ -1,7 +1,5 @@
 import assert from 'node:assert/strict';
 import { isIP } from 'node:net';
-import type { TestContext } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Proxy } from './proxy.ts';
 import type { Answer } from './setup.ts';
 
@@ -78,12 +76,4 @@ export function logged(proxy: Proxy, condition: (line: Line) => boolean): Line |
 		.filter((text) => text !== '')
 		.map((text) => JSON.parse(text) as Line)
 		.find(condition);
-}
-
-/** Waits until something has happened, by asking every few milliseconds. @throws where the test's time is over */
-export async function until(t: TestContext, condition: () => boolean): Promise<void> {
-	while (!condition()) {
-		t.signal.throwIfAborted();
-		await sleep(5);
-	}
 }

@@ -53,24 +53,6 @@ export function basic(key: string, user = 'u'): string {
 	return `Basic ${Buffer.from(`${user}:${key}`).toString('base64')}`;
 }
 
-/** Asks the proxy for a token as Docker does. @returns the whole answer, parsed */
-export async function requestToken(
-	proxy: Pick<Proxy, 'url'>,
-	names: string[],
-	authorization?: string,
-): Promise<{ status: number; body: any; headers: Headers }> {
-	const query = new URLSearchParams(names.map((name): [string, string] => ['scope', `repository:${name}:pull`]));
-	const response = await fetch(`${proxy.url}/auth/v1/token?${query}`, { headers: authorization === undefined ? {} : { authorization } });
-	return { status: response.status, body: await response.json(), headers: response.headers };
-}
-
-export interface PullAnswer {
-	status: number;
-	reason: string;
-	headers: Headers;
-	text: string;
-}
-
 /** What Docker says that it accepts. */
 export const ACCEPT = [
 	'application/vnd.docker.distribution.manifest.v2+json',
@@ -78,19 +60,3 @@ export const ACCEPT = [
 	'application/vnd.oci.image.index.v1+json',
 	'application/vnd.oci.image.manifest.v1+json',
 ].join(', ');
-
-/** One request below `/v2/` with a token for the name in it. `path` is what follows `/v2/<name>/`. */
-export async function pull(
-	proxy: Pick<Proxy, 'url'>,
-	name: string,
-	path: string,
-	options: { authorization?: string; method?: string; headers?: Record<string, string>; token?: string } = {},
-): Promise<PullAnswer> {
-	const token = options.token ?? (await requestToken(proxy, [name], options.authorization)).body.token;
-	const response = await fetch(`${proxy.url}/v2/${name}/${path}`, {
-		method: options.method ?? 'GET',
-		redirect: 'manual',
-		headers: { accept: ACCEPT, authorization: `Bearer ${token}`, ...options.headers },
-	});
-	return { status: response.status, reason: response.statusText, headers: response.headers, text: await response.text() };
-}

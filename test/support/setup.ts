@@ -129,14 +129,3 @@ export function forgetRequests({ api, registry }: Setup): void {
 export function faultAt(path: RegExp, fault: Fault): (request: RecordedRequest) => Fault {
 	return ({ url }) => (path.test(url) ? fault : undefined);
 }
-
-const LONGEST_WAIT_MS = 30_000;
-
-/** Waits until something has happened, by asking again and again. @throws Error where it does not happen at all */
-export async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
-	const end = Date.now() + LONGEST_WAIT_MS;
-	while (!(await condition())) {
-		assert.ok(Date.now() < end, `what was waited for did not happen: ${condition.toString()}`);
-		await new Promise((resolve) => setTimeout(resolve, 5));
-	}
-}

@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { after, before, test } from 'node:test';
 import { startRelay, type Fault, type Relay } from './relay.ts';
+import { until } from '../support/until.ts';
 
 const BODY = 'x'.repeat(100_000);
 
@@ -107,10 +108,4 @@ async function received(response: Response): Promise<number> {
 		}
 	});
 	return length;
-}
-
-async function until(condition: () => boolean): Promise<void> {
-	while (!condition()) {
-		await new Promise((resolve) => setImmediate(resolve));
-	}
 }

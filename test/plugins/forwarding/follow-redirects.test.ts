@@ -3,7 +3,8 @@ import { createServer, type IncomingMessage } from 'node:http';
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { describe, test, type TestContext } from 'node:test';
-import { pull, startProxy } from '../../support/proxy.ts';
+import { startProxy, type Proxy } from '../../support/proxy.ts';
+import { ask, tokenFor, type Answer, type Question } from '../../support/setup.ts';
 import { imageOf } from '../../upstream/index.ts';
 import { startRelay } from '../../upstream/relay.ts';
 import { sharedUpstream } from '../../upstream/shared.ts';
@@ -34,11 +35,19 @@ async function startStorage(t: TestContext): Promise<{ url: string; requests: In
 	return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, requests };
 }
 
-async function startWithRedirect(t: TestContext, location: string, env: Record<string, string>) {
+/** @returns what the service says of a blob that the registry redirects */
+async function pullRedirected(
+	t: TestContext,
+	location: string,
+	env: Record<string, string>,
+	headers?: Question['headers'],
+): Promise<Answer & Pick<Proxy, 'log'>> {
 	const registry = await startRelay(upstream.registryUrl);
 	t.after(() => registry.close());
 	registry.fault = ({ url = '' }) => (url.includes('/blobs/') ? { status: 307, headers: { location }, body: '' } : undefined);
-	return startProxy(t, { ...upstream, registryUrl: registry.url }, env);
+	const proxy = await startProxy(t, { ...upstream, registryUrl: registry.url }, env);
+	const answer = await ask(proxy, `/v2/${NAME}/${blob}`, { token: await tokenFor(proxy, NAME), headers });
+	return { ...answer, log: proxy.log };
 }
 
 describe('redirects of blobs', () => {
@@ -73,24 +82,22 @@ describe('redirects of blobs', () => {
 	for (const { what, path, env, status, text, asked } of rows) {
 		test(what, async (t) => {
 			const storage = await startStorage(t);
-			const proxy = await startWithRedirect(t, storage.url + path, env);
-			const answer = await pull(proxy, NAME, blob);
+			const answer = await pullRedirected(t, storage.url + path, env);
 			assert.equal(answer.status, status, answer.text);
 			assert.equal(storage.requests.length, asked);
 			if (text !== undefined) {
 				assert.equal(answer.text, text);
 			}
 			if (status === 307) {
-				assert.equal(answer.headers.get('location'), storage.url + path);
+				assert.equal(answer.headers.location, storage.url + path);
 			}
 		});
 	}
 
 	test('are followed with the range that the client asked for', async (t) => {
 		const storage = await startStorage(t);
-		const proxy = await startWithRedirect(t, `${storage.url}/blob`, { FOLLOW_REDIRECTS: 'http', ...LOOPBACK });
-		const answer = await pull(proxy, NAME, blob, { headers: { range: 'bytes=4-' } });
-		assert.deepEqual([answer.status, answer.headers.get('content-range'), answer.text], [206, 'bytes 4-9/10', '456789']);
+		const answer = await pullRedirected(t, `${storage.url}/blob`, { FOLLOW_REDIRECTS: 'http', ...LOOPBACK }, { range: 'bytes=4-' });
+		assert.deepEqual([answer.status, answer.headers['content-range'], answer.text], [206, 'bytes 4-9/10', '456789']);
 	});
 
 	for (const location of [
@@ -104,10 +111,9 @@ describe('redirects of blobs', () => {
 		'ftp://example.com/',
 	]) {
 		test(`never lead to ${location}`, async (t) => {
-			const proxy = await startWithRedirect(t, location, { FOLLOW_REDIRECTS: 'http' });
-			const answer = await pull(proxy, NAME, blob);
-			assert.equal(answer.status, 502);
-			assert.match(proxy.log.join(''), /which is (not allowed|this machine)/);
+			const { status, log } = await pullRedirected(t, location, { FOLLOW_REDIRECTS: 'http' });
+			assert.equal(status, 502);
+			assert.match(log.join(''), /which is (not allowed|this machine)/);
 		});
 	}
 });

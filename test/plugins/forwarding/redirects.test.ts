@@ -3,7 +3,8 @@ import { test } from 'node:test';
 import { imageOf } from '../../upstream/index.ts';
 import type { Fault, RecordedRequest } from '../../upstream/relay.ts';
 import { sharedUpstream } from '../../upstream/shared.ts';
-import { ask, CACHE_MODES, faultAt, seen, setUp, tokenFor, until, type Answer, type Setup } from '../../support/setup.ts';
+import { ask, CACHE_MODES, faultAt, seen, setUp, tokenFor, type Answer, type Setup } from '../../support/setup.ts';
+import { until } from '../../support/until.ts';
 
 /* Redirects of blobs: passed on untouched and remembered briefly, by method. */
 

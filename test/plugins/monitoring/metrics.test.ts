@@ -2,11 +2,12 @@ import assert from 'node:assert/strict';
 import { request } from 'node:http';
 import { test, type TestContext } from 'node:test';
 import { ACCEPT, basic } from '../../support/proxy.ts';
-import { ask, faultAt, setUp, tokenFor, until, type Setup } from '../../support/setup.ts';
+import { ask, faultAt, setUp, tokenFor, type Setup } from '../../support/setup.ts';
 import { imageOf } from '../../upstream/index.ts';
 import { freePort } from '../../upstream/listen.ts';
 import { sharedUpstream } from '../../upstream/shared.ts';
 import { LONG } from '../../support/expect.ts';
+import { until } from '../../support/until.ts';
 
 /* Whatever breaks can be seen in the metrics: which fault moves which one, and no other of the same name. */
 

@@ -17,10 +17,10 @@ import {
 	forgetRequests,
 	setUp,
 	tokenFor,
-	until,
 	upstreamPart,
 	type Setup,
 } from '../../support/setup.ts';
+import { until } from '../../support/until.ts';
 
 /* `/v2/<name>/blobs/<digest>`: streamed both ways, never kept, never changed, and never passed off as whole when they are not. */
 

@@ -5,7 +5,8 @@ import { changeFleet } from '../../upstream/control.ts';
 import { imageOf } from '../../upstream/index.ts';
 import type { Fault } from '../../upstream/relay.ts';
 import { sharedUpstream } from '../../upstream/shared.ts';
-import { ask, assertError, grantsOf, seen, setUp, tokenFor, until } from '../../support/setup.ts';
+import { ask, assertError, grantsOf, seen, setUp, tokenFor } from '../../support/setup.ts';
+import { until } from '../../support/until.ts';
 
 /* What is not kept in memory, and what is forgotten. */
 

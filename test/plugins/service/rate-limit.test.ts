@@ -3,7 +3,8 @@ import { test } from 'node:test';
 import { ACCEPT, basic, type Proxy } from '../../support/proxy.ts';
 import { imageOf } from '../../upstream/index.ts';
 import { sharedUpstream } from '../../upstream/shared.ts';
-import { ask, assertError, forgetRequests, seen, setUp, tokenFor, until, type Answer } from '../../support/setup.ts';
+import { ask, assertError, forgetRequests, seen, setUp, tokenFor, type Answer } from '../../support/setup.ts';
+import { until } from '../../support/until.ts';
 
 /* How much one client may ask, and how often it may fail to log in. Clients are told apart by what a trusted balancer says of them. */
 

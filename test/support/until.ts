@@ -1,0 +1,16 @@
+import assert from 'node:assert/strict';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+/**
+ * Waits until something has happened, by asking again and again: the one way in which tests wait.
+ *
+ * @param condition may throw, where what is waited for cannot happen any more
+ * @param seconds after which the wait fails
+ * @param everyMs milliseconds between two questions
+ * @throws Error that shows the condition, where it does not come to hold
+ */
+export async function until(condition: () => boolean | Promise<boolean>, { seconds = 30, everyMs = 5 } = {}): Promise<void> {
+	for (const end = Date.now() + seconds * 1000; !(await condition()); await sleep(everyMs)) {
+		assert.ok(Date.now() < end, `what was waited for did not happen: ${condition.toString()}`);
+	}
+}
