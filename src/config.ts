@@ -1,11 +1,24 @@
 import { readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { z } from 'zod';
+import { CONSTANTS } from './constants.ts';
 
 /*
- * Every setting of the service: one schema is its type, its validation and its defaults. `.env.example` has the same list for people.
- * Durations are in seconds where a person sets them, and in milliseconds (the names end in Ms) once they are parsed.
+ * Every setting of the service: one schema is its type, its validation and its defaults, and says in its metadata what it accepts, whether it is a duration and
+ * whether it is a secret. `.env.example` has the same list for people; what nobody has a reason to set is in constants.ts.
+ * Durations are in seconds where a person sets them, and in milliseconds once they are parsed.
  */
+
+declare module 'zod' {
+	interface GlobalMeta {
+		/** What is accepted, in words. */
+		accepts?: string;
+		/** Of which only the presence may be shown. */
+		isSecret?: boolean;
+		/** Set in seconds, kept in milliseconds. */
+		isDuration?: boolean;
+	}
+}
 
 const MAX_SECONDS = 7 * 24 * 3600;
 
@@ -24,7 +37,7 @@ const seconds = (min = 0) =>
 		// Timers want whole milliseconds, and 1.001 * 1000 is a little less than 1001.
 		.transform((text) => Math.round(Number(text) * 1000))
 		.refine((ms) => ms >= min * 1000 && ms <= MAX_SECONDS * 1000)
-		.meta({ accepts: `seconds, from ${min} to ${MAX_SECONDS}` });
+		.meta({ accepts: `seconds, from ${min} to ${MAX_SECONDS}`, isDuration: true });
 
 const oneOf = <const T extends readonly [string, ...string[]]>(...values: T) =>
 	z.enum(values).meta({ accepts: `one of ${values.join(', ')}` });
@@ -108,60 +121,40 @@ const schema = z.object({
 	PUBLIC_URL: origin.optional(),
 	TRUST_PROXY: trustProxy.prefault('false'),
 	LOG_LEVEL: oneOf('fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent').prefault('info'),
-	LOG_FORMAT: oneOf('auto', 'json', 'pretty').prefault('auto'),
 	/** What a tag behind `<org>/<fleet>` means: nothing, or a release. See docs/tags.md. */
 	TAGS: oneOf('ignore', 'release').prefault('ignore'),
 	/** Key for credentials that travel sealed in tokens; the same for all replicas. */
 	TOKEN_SECRET: z
 		.string()
 		.min(32)
-		.meta({ accepts: 'at least 32 characters, hard to guess, such as the output of "openssl rand -base64 32"' })
+		.meta({ accepts: 'at least 32 characters, hard to guess, such as the output of "openssl rand -base64 32"', isSecret: true })
 		.optional(),
-	/** Requests that one client address may make in a window; 0 for no limit. */
+	/** Requests that one client address may make in a minute; 0 for no limit. */
 	RATE_LIMIT_MAX: whole(0, 1e9).prefault('6000'),
-	RATE_LIMIT_WINDOW: seconds(1).prefault('60'),
 	/** Addresses and networks without limits. */
 	RATE_LIMIT_ALLOW: addresses.prefault(''),
-	/** Failed logins with one pair of credentials in a window, ten times as many from one address; 0 for no limit. */
-	LOGIN_FAILURES_MAX: whole(0, 1e9).prefault('30'),
-	LOGIN_FAILURES_WINDOW: seconds(1).prefault('300'),
 	/** Redis or Valkey, so that all replicas count together. */
 	REDIS_URL: z
 		.string()
 		.refine((text) => /^rediss?:$/.test(URL.parse(text)?.protocol ?? ''))
-		.meta({ accepts: 'a redis or rediss URL, such as redis://user:password@redis:6379/0' })
+		.meta({ accepts: 'a redis or rediss URL, such as redis://user:password@redis:6379/0', isSecret: true })
 		.optional(),
-	/** How many resolved references are remembered, and for how long: found ones, and failures. */
-	RESOLUTION_CACHE_SIZE: whole(1, 1e7).prefault('10000'),
+	/** For how long resolved references are remembered. */
 	RESOLUTION_TTL: seconds().prefault('60'),
-	RESOLUTION_FAILURE_TTL: seconds().prefault('10'),
 	/** For how much longer found references and anonymous tokens may be used while the API does not answer. */
 	STALE_TTL: seconds().prefault('3600'),
-	/** How many anonymous tokens of the API are remembered, and for how long at the most. */
-	TOKEN_CACHE_SIZE: whole(1, 1e6).prefault('2000'),
+	/** For how long anonymous tokens of the API are remembered at the most. */
 	TOKEN_TTL: seconds().prefault('120'),
 	/** For how long a token that the registry accepted for a repository is known to be; never beyond its own expiry. 0 asks the registry each time. */
 	AUTHORIZATION_TTL: seconds().prefault('120'),
 	/** Bytes of manifests that are remembered; 0 for none. */
 	MANIFEST_CACHE_BYTES: whole(0, 1e12).prefault('67108864'),
-	/** For how long a tag's manifest is remembered; one named by its digest never changes. */
-	MANIFEST_TAG_TTL: seconds().prefault('60'),
 	/** For how long a blob's redirect is remembered at the most; never for more than half of the life its URL tells. 0 for not at all. */
 	REDIRECT_TTL: seconds().prefault('60'),
 	/** Whether to follow the registry's redirects of blobs and stream what is there, for clients that cannot reach it: off, only to https, or to http too. */
 	FOLLOW_REDIRECTS: oneOf('off', 'https', 'http').prefault('off'),
-	/** Addresses and networks of this machine (loopback, link-local) to which redirects may be followed all the same. */
-	FOLLOW_REDIRECTS_ALLOW: addresses.prefault(''),
-	/** Waits for the API: its whole answer. For the registry: to connect, for the first byte of an answer, and between two pieces of its body. */
-	API_TIMEOUT: seconds(0.001).prefault('15'),
-	REGISTRY_CONNECT_TIMEOUT: seconds(0.001).prefault('10'),
-	REGISTRY_HEADERS_TIMEOUT: seconds(0.001).prefault('25'),
-	REGISTRY_BODY_TIMEOUT: seconds(0.001).prefault('60'),
-	/** Requests to the registry and to the API at once, and how many more may wait for one: no longer than REGISTRY_CONNECT_TIMEOUT, and API_TIMEOUT. */
+	/** Requests to the registry at once, running downloads included. */
 	REGISTRY_CONNECTIONS: whole(1, 10_000).prefault('256'),
-	REGISTRY_QUEUE: whole(0, 1e6).prefault('1000'),
-	API_CONCURRENCY: whole(1, 10_000).prefault('32'),
-	API_QUEUE: whole(0, 1e6).prefault('1000'),
 	/** Port of the Prometheus metrics; none unless it is set. */
 	METRICS_PORT: whole(0, 65535).optional(),
 	/** Pages for people with a browser. */
@@ -169,10 +162,6 @@ const schema = z.object({
 	/** Certificate and key in PEM files, for TLS without a balancer in front; read again when they change. */
 	TLS_CERT: file.optional(),
 	TLS_KEY: file.optional(),
-	/** How long a client may take to send a request, headers and body. */
-	CLIENT_TIMEOUT: seconds(0.1).prefault('20'),
-	/** How long a connection may stand still, without a byte in either direction; longer than all waits for upstreams. */
-	IDLE_TIMEOUT: seconds(1).prefault('300'),
 	/** How long to go on answering after SIGTERM, with readiness off, so that balancers look elsewhere first. */
 	SHUTDOWN_DELAY: seconds().prefault('0'),
 	/** How long running downloads may go on after SIGTERM. */
@@ -180,8 +169,10 @@ const schema = z.object({
 });
 
 type Parsed = z.output<typeof schema>;
+type Name = keyof typeof schema.shape;
 
-export interface Config extends Omit<Parsed, 'API_URL' | 'REGISTRY_URL'> {
+/** The settings, and the constants beside them. */
+export interface Config extends Omit<Parsed, 'API_URL' | 'REGISTRY_URL'>, Readonly<typeof CONSTANTS> {
 	API_URL: string;
 	REGISTRY_URL: string;
 }
@@ -189,12 +180,17 @@ export interface Config extends Omit<Parsed, 'API_URL' | 'REGISTRY_URL'> {
 /** A setting that cannot be used; its message is one line that names the variable, the value and what is accepted. */
 export class ConfigError extends Error {}
 
-const SECRETS = new Set(['TOKEN_SECRET', 'REDIS_URL']);
+/** What the schema says of each setting, in its order. */
+export const SETTINGS: ReadonlyMap<Name, z.core.GlobalMeta> = new Map(
+	Object.entries(schema.shape).map(([name, type]) => [name as Name, metaOf(type)]),
+);
+
 const DEFAULT_DOMAIN = 'balena-cloud.com';
 
 /**
  * Reads the configuration from environment variables. Empty ones count as absent, as compose files produce them.
  *
+ * @returns the settings, and the constants
  * @throws ConfigError for the first invalid value
  */
 export function parseConfig(env: Record<string, string | undefined>): Config {
@@ -203,9 +199,10 @@ export function parseConfig(env: Record<string, string | undefined>): Config {
 	);
 	const result = schema.safeParse(given);
 	if (!result.success) {
-		const name = String(result.error.issues[0]?.path[0]) as keyof typeof schema.shape;
-		const value = SECRETS.has(name) ? 'is set to a value that' : `is ${JSON.stringify(given[name] ?? '')}, which`;
-		throw new ConfigError(`${name} ${value} cannot be used; accepted: ${accepts(schema.shape[name])}`);
+		const name = String(result.error.issues[0]?.path[0]) as Name;
+		const { isSecret, accepts } = SETTINGS.get(name)!;
+		const value = isSecret === true ? 'is set to a value that' : `is ${JSON.stringify(given[name] ?? '')}, which`;
+		throw new ConfigError(`${name} ${value} cannot be used; accepted: ${accepts}`);
 	}
 	const parsed = result.data;
 	if ((parsed.TLS_CERT === undefined) !== (parsed.TLS_KEY === undefined)) {
@@ -215,6 +212,7 @@ export function parseConfig(env: Record<string, string | undefined>): Config {
 	}
 	const domain = parsed.DNS_TLD ?? DEFAULT_DOMAIN;
 	return {
+		...CONSTANTS,
 		...parsed,
 		// The order of the proxy before this one: the URL, then the domain, then the host alone.
 		REGISTRY_URL:
@@ -229,13 +227,11 @@ function originOf(host: string): string {
 	return new URL(`https://${host}`).origin;
 }
 
-/** What a setting accepts, in words: the `accepts` of its schema, below wrappers such as "optional". */
-function accepts(type: z.ZodType): string {
-	for (let at: unknown = type; at instanceof z.ZodType; at = (at.def as unknown as { innerType?: unknown }).innerType) {
-		const words = at.meta()?.['accepts'];
-		if (typeof words === 'string') {
-			return words;
-		}
+/** The metadata of a type, below wrappers such as "optional". */
+function metaOf(type: z.ZodType): z.core.GlobalMeta {
+	let at: unknown = type;
+	while (at instanceof z.ZodType && at.meta() === undefined) {
+		at = (at.def as unknown as { innerType?: unknown }).innerType;
 	}
-	return 'another value';
+	return (at instanceof z.ZodType ? at.meta() : undefined) ?? {};
 }

@@ -52,7 +52,7 @@ async function orExit<T>(run: () => Promise<T>): Promise<T> {
 /** What the service runs with and whether its upstreams answer, in one block. It serves already: a registry that is down is no reason not to. */
 async function printStart(app: FastifyInstance, config: Config): Promise<void> {
 	const { api, registry } = await app.health.upstreams();
-	if (config.LOG_FORMAT === 'json' || !process.stdout.isTTY) {
+	if (!process.stdout.isTTY) {
 		app.log.info(
 			{ config: Object.fromEntries(describeConfig(config).map((line) => line.split(/ {2,}/, 2))), upstreams: { api, registry } },
 			'started',

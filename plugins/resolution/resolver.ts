@@ -86,7 +86,7 @@ export default fp(
 						return { value, freshMs: config.RESOLUTION_TTL, staleMs: config.STALE_TTL };
 					}
 					// A failure told to credentials may be an anonymous caller's answer to a key that is about to become valid: never kept.
-					return { value, freshMs: caller.kind === 'anonymous' ? config.RESOLUTION_FAILURE_TTL : 0 };
+					return { value, freshMs: caller.kind === 'anonymous' ? Math.min(config.RESOLUTION_FAILURE_TTL, config.RESOLUTION_TTL) : 0 };
 				}),
 			versions: (slug, caller) =>
 				versions.get(`${caller.fingerprint} ${slug}`, async () => {

@@ -1,7 +1,4 @@
-import type { Config } from '../config.ts';
-
-/** Values of which only the presence may be shown. */
-const SECRETS: ReadonlySet<string> = new Set(['TOKEN_SECRET', 'REDIS_URL']);
+import { SETTINGS, type Config } from '../config.ts';
 
 /**
  * The effective configuration for the block that is printed at the start.
@@ -9,12 +6,10 @@ const SECRETS: ReadonlySet<string> = new Set(['TOKEN_SECRET', 'REDIS_URL']);
  * @returns a line a setting, in the order of the schema; unset ones are left out and secrets masked
  */
 export function describeConfig(config: Config): string[] {
-	const entries = Object.entries(config).filter(([, value]) => value !== undefined);
-	const width = Math.max(...entries.map(([name]) => name.length));
-	return entries.map(([name, value]) => `${name.padEnd(width)}  ${SECRETS.has(name) ? '(set)' : describeValue(name, value)}`);
-}
-
-/** Durations are kept in milliseconds and were given in seconds. */
-function describeValue(name: string, value: unknown): string {
-	return /(_TTL|_TIMEOUT|_WINDOW|_DELAY)$/.test(name) ? `${Number(value) / 1000} s` : String(value);
+	const set = [...SETTINGS].filter(([name]) => config[name] !== undefined);
+	const width = Math.max(...set.map(([name]) => name.length));
+	return set.map(([name, { isSecret, isDuration }]) => {
+		const value = isSecret === true ? '(set)' : isDuration === true ? `${Number(config[name]) / 1000} s` : String(config[name]);
+		return `${name.padEnd(width)}  ${value}`;
+	});
 }

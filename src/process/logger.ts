@@ -12,11 +12,11 @@ const SECRETS = [
 ];
 
 /**
- * @returns a logger of one JSON line an event; readable lines in a terminal or where they are asked for, if pino-pretty is installed (it is for development only)
+ * @returns a logger of one JSON line an event; readable lines in a terminal, if pino-pretty is installed (it is for development only)
  */
-export function createLogger({ LOG_LEVEL, LOG_FORMAT }: Pick<Config, 'LOG_LEVEL' | 'LOG_FORMAT'>): Logger {
+export function createLogger({ LOG_LEVEL }: Pick<Config, 'LOG_LEVEL'>, isTerminal: boolean = process.stdout.isTTY): Logger {
 	const options = { level: LOG_LEVEL, base: undefined, redact: SECRETS };
-	if (hasPretty() && (LOG_FORMAT === 'pretty' || (LOG_FORMAT === 'auto' && process.stdout.isTTY))) {
+	if (isTerminal && hasPretty()) {
 		return pino({ ...options, transport: { target: 'pino-pretty', options: { translateTime: 'HH:MM:ss' } } });
 	}
 	return pino(options);

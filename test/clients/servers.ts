@@ -4,6 +4,7 @@ import { request } from 'node:http';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { processOptions } from '../support/constants.ts';
 import { run } from '../support/run.ts';
 import { until } from '../support/until.ts';
 import { startUpstream, type RunningUpstream } from '../upstream/index.ts';
@@ -41,7 +42,8 @@ export async function startServers(): Promise<Servers> {
 	const children: ChildProcess[] = [];
 	const proxy = async (env: Record<string, string>): Promise<string> => {
 		const port = await freePort();
-		const child = spawn(process.execPath, ['src/server.ts'], {
+		const options = processOptions(env);
+		const child = spawn(process.execPath, [...options.args, 'src/server.ts'], {
 			env: {
 				...process.env,
 				PROXY_HOST: '127.0.0.1',
@@ -49,7 +51,7 @@ export async function startServers(): Promise<Servers> {
 				API_URL: upstream.apiUrl,
 				REGISTRY_URL: upstream.registryUrl,
 				LOG_LEVEL: 'warn',
-				...env,
+				...options.env,
 			},
 			stdio: ['ignore', 'inherit', 'inherit'],
 		});

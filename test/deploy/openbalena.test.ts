@@ -52,7 +52,6 @@ suite('beside openBalena', needs('haproxy', 'openssl'), () => {
 			TRUST_PROXY: '127.0.0.0/8',
 			PROXY_HOST: '127.0.0.1',
 			PROXY_PORT: String(servicePort),
-			LOG_FORMAT: 'json',
 		};
 		return start(process.execPath, ['--import', RESOLVER, `${ROOT}src/server.ts`], servicePort, {
 			...clean(process.env),

@@ -102,7 +102,7 @@ test('on a terminal, it prints that as a block, and Ctrl-C ends it', needsTermin
 	await until(() => /registry +http\S+: ok/.test(printed()));
 	for (const line of [
 		/^ {2}TOKEN_SECRET +\(set\)\r?$/m,
-		/^ {2}RATE_LIMIT_WINDOW +60 s\r?$/m,
+		/^ {2}RESOLUTION_TTL +60 s\r?$/m,
 		new RegExp(`^ {2}API_URL +${upstream.apiUrl}\\r?$`, 'm'),
 		new RegExp(`^ {2}balena API +${upstream.apiUrl}: ok\\r?$`, 'm'),
 	]) {

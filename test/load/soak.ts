@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { residentMb, run, stopAll, waitForAnswer } from '../../bench/processes.ts';
+import { processOptions } from '../support/constants.ts';
 import { startUpstream } from '../upstream/index.ts';
 import { freePort } from '../upstream/listen.ts';
 import { availableRegistry } from '../upstream/shared.ts';
@@ -18,7 +19,7 @@ const WARM_UP = 0.3;
 /** By how much the median of the last third of the rest may be above that of its first third, in MB. */
 const MAX_GROWTH_MB = 32;
 /** Small enough to be full long before the end; what fills them would be growth otherwise. */
-const CACHES = { RESOLUTION_CACHE_SIZE: '1000', TOKEN_CACHE_SIZE: '100', MANIFEST_CACHE_BYTES: '1000000' };
+const LIMITS = { CLIENT_TIMEOUT: '5', RESOLUTION_CACHE_SIZE: '1000', TOKEN_CACHE_SIZE: '100', MANIFEST_CACHE_BYTES: '1000000' };
 const LARGE_MB = 30;
 /** How long the service may take to let go of what clients have left. */
 const DRAIN_MS = 15_000;
@@ -45,9 +46,10 @@ if (!(minutes > 0 && minutes <= 24 * 60)) {
 
 const upstream = await startUpstream({ registry: availableRegistry(), large: LARGE_MB });
 const [port, metricsPort] = [await freePort(), await freePort()];
+const limits = processOptions(LIMITS);
 const service = run(
 	process.execPath,
-	[SERVER],
+	[...limits.args, SERVER],
 	{
 		API_URL: upstream.apiUrl,
 		REGISTRY_URL: upstream.registryUrl,
@@ -55,10 +57,8 @@ const service = run(
 		PROXY_PORT: String(port),
 		METRICS_PORT: String(metricsPort),
 		TRUST_PROXY: 'loopback',
-		CLIENT_TIMEOUT: '5',
 		LOG_LEVEL: 'error',
-		LOG_FORMAT: 'json',
-		...CACHES,
+		...limits.env,
 	},
 	['ignore', 'inherit', 'inherit'],
 );

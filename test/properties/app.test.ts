@@ -5,7 +5,7 @@ import { Agent, request as httpRequest, type IncomingHttpHeaders, type OutgoingH
 import type { AddressInfo } from 'node:net';
 import { after, before, describe } from 'node:test';
 import { buildApp } from '../../src/app.ts';
-import { parseConfig } from '../../src/config.ts';
+import { configOf } from '../support/constants.ts';
 import { anyText, base64url, digest, mutated, name, nearly, repository, secret, tag } from './arbitraries.ts';
 import { assertHeader, check } from './check.ts';
 
@@ -16,7 +16,7 @@ const agent = new Agent({ keepAlive: true, maxSockets: 1 });
 let app: FastifyInstance;
 
 before(async () => {
-	app = await buildApp(parseConfig(NOWHERE), { logger: false });
+	app = await buildApp(configOf(NOWHERE), { logger: false });
 	await app.listen({ host: '127.0.0.1', port: 0 });
 });
 

@@ -5,6 +5,7 @@ import { duplexPair } from 'node:stream';
 import { after, before, describe, test } from 'node:test';
 import { buildApp } from '../../src/app.ts';
 import { parseConfig } from '../../src/config.ts';
+import { configOf } from '../support/constants.ts';
 import { table } from '../support/table.ts';
 
 // What the service answers by itself, without asking anyone: nothing listens at these upstreams.
@@ -123,10 +124,10 @@ describe('buildApp: the id of a request', () => {
 	test('a new one each time', async () => assert.notEqual(await given(undefined), await given(undefined)));
 });
 
-describe('buildApp: every CLIENT_TIMEOUT that is accepted', () => {
+describe('buildApp: CLIENT_TIMEOUT', () => {
 	for (const seconds of ['0.1', '20', '301', '3600']) {
 		test(`${seconds} s bounds the sending of a request`, async (t) => {
-			const other = await buildApp(parseConfig({ ...NOWHERE, CLIENT_TIMEOUT: seconds, IDLE_TIMEOUT: '3600' }), { logger: false });
+			const other = await buildApp(configOf({ ...NOWHERE, CLIENT_TIMEOUT: seconds, IDLE_TIMEOUT: '3600' }), { logger: false });
 			t.after(() => other.close());
 			assert.deepEqual([other.server.requestTimeout, other.server.headersTimeout], [Number(seconds) * 1000, Number(seconds) * 1000]);
 		});

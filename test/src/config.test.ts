@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { fileURLToPath } from 'node:url';
 import { describe, test } from 'node:test';
 import { ConfigError, parseConfig, type Config } from '../../src/config.ts';
+import { CONSTANTS } from '../../src/constants.ts';
 import { table } from '../support/table.ts';
 
 type Env = Record<string, string | undefined>;
@@ -24,9 +25,14 @@ describe('parseConfig: nothing set', () => {
 	test('trusts no proxy', () => assert.deepEqual(read({}, 'TRUST_PROXY'), [false]));
 	test('ignores tags', () => assert.deepEqual(read({}, 'TAGS'), ['ignore']));
 	test('durations are milliseconds', () =>
-		assert.deepEqual(read({}, 'RESOLUTION_TTL', 'API_TIMEOUT', 'STALE_TTL'), [60_000, 15_000, 3_600_000]));
+		assert.deepEqual(read({}, 'RESOLUTION_TTL', 'SHUTDOWN_TIMEOUT', 'STALE_TTL'), [60_000, 30_000, 3_600_000]));
 	test('other variables do not matter', () =>
 		assert.deepEqual(parseConfig({ PATH: '/bin', HOME: '/', constructor: 'x', toString: 'x', hasOwnProperty: 'x' }), parseConfig({})));
+	test('the constants are there, and no variable reaches them', () =>
+		assert.deepEqual(
+			[parseConfig({ API_TIMEOUT: '1', API_QUEUE: '2' })].map(({ API_TIMEOUT, API_QUEUE }) => [API_TIMEOUT, API_QUEUE]),
+			[[CONSTANTS.API_TIMEOUT, CONSTANTS.API_QUEUE]],
+		));
 	test('what is empty or blank is not set', () =>
 		assert.deepEqual(
 			parseConfig({ PROXY_PORT: '', API_URL: ' ', TRUST_PROXY: '\t', TOKEN_SECRET: '\n', DNS_TLD: undefined }),
@@ -77,9 +83,7 @@ describe('parseConfig: what cannot be used stops the start with one line', () =>
 				{ RATE_LIMIT_MAX: '9'.repeat(16) },
 				`RATE_LIMIT_MAX is "${'9'.repeat(16)}", which cannot be used; accepted: a whole number from 0 to 1000000000`,
 			],
-			[{ RESOLUTION_CACHE_SIZE: '0' }, 'RESOLUTION_CACHE_SIZE is "0", which cannot be used; accepted: a whole number from 1 to 10000000'],
-			[{ API_TIMEOUT: '0' }, 'API_TIMEOUT is "0", which cannot be used; accepted: seconds, from 0.001 to 604800'],
-			[{ RATE_LIMIT_WINDOW: '0.5' }, 'RATE_LIMIT_WINDOW is "0.5", which cannot be used; accepted: seconds, from 1 to 604800'],
+			[{ REGISTRY_CONNECTIONS: '0' }, 'REGISTRY_CONNECTIONS is "0", which cannot be used; accepted: a whole number from 1 to 10000'],
 			[{ RESOLUTION_TTL: '604801' }, 'RESOLUTION_TTL is "604801", which cannot be used; accepted: seconds, from 0 to 604800'],
 			[{ RESOLUTION_TTL: '1m' }, 'RESOLUTION_TTL is "1m", which cannot be used; accepted: seconds, from 0 to 604800'],
 			[{ RESOLUTION_TTL: '0.0001' }, 'RESOLUTION_TTL is "0.0001", which cannot be used; accepted: seconds, from 0 to 604800'],

@@ -43,7 +43,7 @@ describe('server: a start that cannot succeed', () => {
 
 describe('server: a start without upstreams', () => {
 	test('serves, says where, and ends on SIGTERM', async (t) => {
-		const child = start({ LOG_FORMAT: 'json', TOKEN_SECRET: 'correct-horse-battery-staple-correct-horse' });
+		const child = start({ TOKEN_SECRET: 'correct-horse-battery-staple-correct-horse' });
 		t.after(() => child.kill('SIGKILL'));
 		let log = '';
 		const origin = await new Promise<string>((resolve, reject) => {

@@ -2,6 +2,7 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import type { TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { processOptions } from './constants.ts';
 import type { Line } from './expect.ts';
 
 const SERVER = fileURLToPath(new URL('../../src/server.ts', import.meta.url));
@@ -17,21 +18,21 @@ export interface ServiceProcess {
 	ended: Promise<[code: number | null, signal: NodeJS.Signals | null]>;
 }
 
-/** Starts `node src/server.ts` on a free port. It is killed with the test, if it has not ended by then. */
+/** Starts `node src/server.ts` on a free port, with settings by their environment variables and constants by their names. It is killed with the test, if it has not ended by then. */
 export async function startProcess(
 	t: TestContext,
 	upstream: { apiUrl: string; registryUrl: string },
 	env: Record<string, string> = {},
 ): Promise<ServiceProcess> {
-	const child = spawn(process.execPath, [SERVER], {
+	const options = processOptions(env);
+	const child = spawn(process.execPath, [...options.args, SERVER], {
 		env: {
 			PATH: process.env.PATH,
 			PROXY_HOST: '127.0.0.1',
 			PROXY_PORT: '0',
-			LOG_FORMAT: 'json',
 			API_URL: upstream.apiUrl,
 			REGISTRY_URL: upstream.registryUrl,
-			...env,
+			...options.env,
 		},
 		stdio: ['ignore', 'pipe', 'inherit'],
 	});

@@ -4,7 +4,7 @@ import { Writable } from 'node:stream';
 import type { AddressInfo } from 'node:net';
 import type { TestContext } from 'node:test';
 import { buildApp } from '../../src/app.ts';
-import { parseConfig } from '../../src/config.ts';
+import { configOf } from './constants.ts';
 
 export interface Proxy {
 	/** Origin of the service, such as `http://127.0.0.1:40123`. */
@@ -20,7 +20,7 @@ export interface Proxy {
  * Starts the service on a free port, and stops it when the test ends.
  *
  * @param upstream where the API and the registry are: the stand-in's, or relays before them
- * @param env further settings, by their environment variables
+ * @param env further settings by their environment variables, and constants by their names
  */
 export async function startProxy(
 	t: TestContext,
@@ -28,7 +28,7 @@ export async function startProxy(
 	env: Record<string, string> = {},
 ): Promise<Proxy> {
 	const log: string[] = [];
-	const config = parseConfig({
+	const config = configOf({
 		PROXY_HOST: '127.0.0.1',
 		PROXY_PORT: '0',
 		API_URL: upstream.apiUrl,

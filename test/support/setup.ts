@@ -16,7 +16,7 @@ export interface Setup {
 	registry: Relay;
 }
 
-/** @param env settings of the service, by their environment variables */
+/** @param env settings of the service by their environment variables, and constants by their names */
 export async function setUp(t: TestContext, env: Record<string, string> = {}): Promise<Setup> {
 	const upstream = await sharedUpstream();
 	const [api, registry] = await Promise.all([startRelay(upstream.apiUrl), startRelay(upstream.registryUrl)]);

@@ -22,10 +22,7 @@ describe('describeConfig: a line a setting', () => {
 			[{ TRUST_PROXY: '10.0.0.0/8, loopback' }, ['TRUST_PROXY 10.0.0.0/8,loopback']],
 			[{ PUBLIC_URL: 'https://bh.cr' }, ['PUBLIC_URL https://bh.cr']],
 			// Seconds, as they were given.
-			[
-				{ RESOLUTION_TTL: '1.5', API_TIMEOUT: '20', RATE_LIMIT_WINDOW: '90', SHUTDOWN_DELAY: '3' },
-				['RATE_LIMIT_WINDOW 90 s', 'RESOLUTION_TTL 1.5 s', 'API_TIMEOUT 20 s', 'SHUTDOWN_DELAY 3 s'],
-			],
+			[{ RESOLUTION_TTL: '1.5', STALE_TTL: '90', SHUTDOWN_DELAY: '3' }, ['RESOLUTION_TTL 1.5 s', 'STALE_TTL 90 s', 'SHUTDOWN_DELAY 3 s']],
 			// Secrets are only there or not.
 			[{ TOKEN_SECRET: SECRET, REDIS_URL: 'redis://user:hunter2@redis' }, ['TOKEN_SECRET (set)', 'REDIS_URL (set)']],
 		],

@@ -9,8 +9,8 @@ const run = promisify(execFile);
 const LOGGER = fileURLToPath(new URL('../../../src/process/logger.ts', import.meta.url));
 
 /** What a process prints that makes a logger and runs some code with it. */
-async function printed(code: string, settings: { LOG_LEVEL?: string; LOG_FORMAT?: string } = {}): Promise<string> {
-	const options = JSON.stringify({ LOG_LEVEL: 'info', LOG_FORMAT: 'auto', ...settings });
+async function printed(code: string, { level = 'info', isTerminal = false } = {}): Promise<string> {
+	const options = `${JSON.stringify({ LOG_LEVEL: level })}, ${isTerminal}`;
 	const { stdout } = await run(process.execPath, [
 		'--input-type=module',
 		'-e',
@@ -47,7 +47,7 @@ describe('createLogger', () => {
 			],
 		);
 	});
-	test('prints readable lines where they are asked for', async () =>
-		assert.match(await printed("log.info({ name: 'org/app' }, 'hello')", { LOG_FORMAT: 'pretty' }), /INFO.*hello/));
-	test('keeps to its level', async () => assert.equal(await printed("log.info('hello')", { LOG_LEVEL: 'warn' }), ''));
+	test('prints readable lines in a terminal', async () =>
+		assert.match(await printed("log.info({ name: 'org/app' }, 'hello')", { isTerminal: true }), /INFO.*hello/));
+	test('keeps to its level', async () => assert.equal(await printed("log.info('hello')", { level: 'warn' }), ''));
 });
