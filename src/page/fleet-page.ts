@@ -14,12 +14,12 @@ export function fleetPage(host: string, fleet: FleetPageData, shown: PageRelease
 		host,
 		`${fleet.slug} on ${host}`,
 		html`<main>
-			<h1>${fleet.name}</h1>
-			<p class="lead"><code>${fleet.slug}</code></p>
-			${facts([fleet.architecture, fleet.deviceType])}
-			${shown === undefined ? html`<p>This fleet has no release to pull yet.</p>` : release(host, fleet, shown, service)}
-			${fleet.releases.length === 0 ? undefined : releases(fleet, shown)}
-		</main>`,
+<h1>${fleet.name}</h1>
+<p class="lead"><code>${fleet.slug}</code></p>
+${facts([fleet.architecture, fleet.deviceType])}
+${shown === undefined ? html`<p>This fleet has no release to pull yet.</p>` : release(host, fleet, shown, service)}
+${fleet.releases.length === 0 ? undefined : releases(fleet, shown)}
+</main>`,
 	);
 }
 
@@ -32,10 +32,11 @@ function release(host: string, fleet: FleetPageData, shown: PageRelease, service
 	);
 	const isPinnable = images.some(({ digest }) => digest !== undefined);
 	return html`<h2>Release ${shown.version}${service === undefined ? undefined : html`, service ${service}`}${badges(shown, fleet)}</h2>
-		${facts([shown.commit === '' ? undefined : html`commit <code>${shown.commit}</code>`, time(shown), fileSize(sizeOf(images))])}
-		${images.length === 0 ? html`<p>This release has no image to pull.</p>` : undefined} ${isPinnable ? CHOICE : undefined}
-		${images.length === 0 ? undefined : snippets(fleet.name, named).map((snippet, i) => copyBlock(snippet, isPinnable ? pinned[i] : undefined))}
-		${service === undefined || shown.images.length === 1 ? undefined : html`<p><a href="/${fleet.slug}/${shown.path}">All ${shown.images.length} services of this release</a></p>`}`;
+${facts([shown.commit === '' ? undefined : html`commit <code>${shown.commit}</code>`, time(shown), fileSize(sizeOf(images))])}
+${images.length === 0 ? html`<p>This release has no image to pull.</p>` : undefined}
+${isPinnable ? CHOICE : undefined}
+${images.length === 0 ? undefined : snippets(fleet.name, named).map((snippet, i) => copyBlock(snippet, isPinnable ? pinned[i] : undefined))}
+${service === undefined || shown.images.length === 1 ? undefined : html`<p><a href="/${fleet.slug}/${shown.path}">All ${shown.images.length} services of this release</a></p>`}`;
 }
 
 /** Where a release has several images, their services are part of what is copied into shells: nothing that is no name may be. */
@@ -44,10 +45,9 @@ function nameable({ images }: PageRelease): PageImage[] {
 }
 
 /** Which of the two forms is shown is the style's business; where a browser cannot do that, both are. */
-const CHOICE = html`<fieldset class="choice">
-	<legend>Name the image by</legend>
-	<label><input type="radio" name="by" id="by-name" autocomplete="off" checked />release</label>
-	<label><input type="radio" name="by" id="by-digest" autocomplete="off" />release and digest: always these bytes</label>
+const CHOICE = html`<fieldset class="choice"><legend>Name the image by</legend>
+<label><input type="radio" name="by" id="by-name" autocomplete="off" checked>release</label>
+<label><input type="radio" name="by" id="by-digest" autocomplete="off">release and digest: always these bytes</label>
 </fieldset>`;
 
 function pulled(host: string, slug: string, { path, images }: PageRelease, { service, digest }: PageImage, isPinned: boolean): PulledImage {
@@ -58,32 +58,21 @@ function pulled(host: string, slug: string, { path, images }: PageRelease, { ser
 
 function releases(fleet: FleetPageData, shown: PageRelease | undefined): Html {
 	return html`<h2>Releases</h2>
-		${fleet.releases.length < MAX_RELEASES ? undefined : html`<p class="soft">The newest ${MAX_RELEASES}. Older ones, and drafts by their whole version, can be pulled as well.</p>`}
-		<table class="releases">
-			<thead>
-				<tr>
-					<th scope="col">Version</th>
-					<th scope="col">Commit</th>
-					<th scope="col">Date</th>
-					<th scope="col">Services</th>
-					<th scope="col">Size</th>
-				</tr>
-			</thead>
-			<tbody>
-				${fleet.releases.map(
-					(row) =>
-						html`<tr>
-							<td>
-								${row.commit === shown?.commit ? html`<strong aria-current="true">${row.version}</strong>` : html`<a href="/${fleet.slug}/${row.path}">${row.version}</a>`}${badges(row, fleet)}
-							</td>
-							<td><code>${row.commit.slice(0, 7)}</code></td>
-							<td>${time(row)}</td>
-							<td class="services">${row.images.map(({ service }) => service).join(', ')}</td>
-							<td>${fileSize(sizeOf(row.images))}</td>
-						</tr> `,
-				)}
-			</tbody>
-		</table>`;
+${fleet.releases.length < MAX_RELEASES ? undefined : html`<p class="soft">The newest ${MAX_RELEASES}. Older ones, and drafts by their whole version, can be pulled as well.</p>`}
+<table class="releases">
+<thead><tr><th scope="col">Version</th><th scope="col">Commit</th><th scope="col">Date</th><th scope="col">Services</th><th scope="col">Size</th></tr></thead>
+<tbody>
+${fleet.releases.map(
+	(row) => html`<tr>
+<td>${row.commit === shown?.commit ? html`<strong aria-current="true">${row.version}</strong>` : html`<a href="/${fleet.slug}/${row.path}">${row.version}</a>`}${badges(row, fleet)}</td>
+<td><code>${row.commit.slice(0, 7)}</code></td>
+<td>${time(row)}</td>
+<td class="services">${row.images.map(({ service }) => service).join(', ')}</td>
+<td>${fileSize(sizeOf(row.images))}</td>
+</tr>
+`,
+)}</tbody>
+</table>`;
 }
 
 function badges({ commit, isInvalidated = false }: PageRelease, { trackedCommit }: FleetPageData): Html {
@@ -92,11 +81,7 @@ function badges({ commit, isInvalidated = false }: PageRelease, { trackedCommit 
 
 function facts(known: readonly (string | Html | undefined)[]): Html {
 	const items = known.flatMap((fact) => (fact === undefined || fact === '' ? [] : [html`<li>${fact}</li>`]));
-	return items.length === 0
-		? html``
-		: html`<ul class="facts">
-				${items}
-			</ul>`;
+	return items.length === 0 ? html`` : html`<ul class="facts">${items}</ul>`;
 }
 
 function time({ date }: PageRelease): Html | undefined {

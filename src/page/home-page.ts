@@ -19,54 +19,30 @@ export function homePage(host: string, trial: Trial | undefined): string {
 		host,
 		`${host}: container images of balena fleets`,
 		html`<main>
-			<h1>Container images of balena fleets</h1>
-			<p class="lead">
-				This registry has the images of balena fleets under the names that people know: organisation, fleet and release. Any container tool
-				can pull them.
-			</p>
-			<h2>Try a reference</h2>
-			<form method="get" action="/">
-				<label for="reference"
-					>Name of an image
-					<input
-						id="reference"
-						name="reference"
-						value="${trial?.typed ?? ''}"
-						placeholder="org/fleet/2.4.0"
-						maxlength="300"
-						autocomplete="off"
-						autocapitalize="none"
-						spellcheck="false"
-						aria-describedby="scope"
-						required
-				/></label>
-				<button type="submit">What is it?</button>
-			</form>
-			<p class="soft" id="scope">A whole command line will do. Only public fleets can be tried here.</p>
-			${trial === undefined ? undefined : answer(host, trial)}
-			<h2>How images are named</h2>
-			<table>
-				<thead>
-					<tr>
-						<th scope="col">Name</th>
-						<th scope="col">Image</th>
-					</tr>
-				</thead>
-				<tbody>
-					${NAMES.map(
-						([name, image]) =>
-							html`<tr>
-								<td><code>${host}/${name}</code></td>
-								<td>${image}</td>
-							</tr> `,
-					)}
-				</tbody>
-			</table>
-			<p>In a browser, each of these addresses is a page with the lines to copy.</p>
-			<h2>Private fleets</h2>
-			<p>Log in first, with any user name, and a balena API key as the password:</p>
-			${copyBlock({ heading: 'Log in', lines: [`docker login ${host}`] })}
-		</main>`,
+<h1>Container images of balena fleets</h1>
+<p class="lead">This registry has the images of balena fleets under the names that people know: organisation, fleet and release. Any container tool can pull them.</p>
+<h2>Try a reference</h2>
+<form method="get" action="/">
+<label for="reference">Name of an image
+<input id="reference" name="reference" value="${trial?.typed ?? ''}" placeholder="org/fleet/2.4.0" maxlength="300" autocomplete="off" autocapitalize="none" spellcheck="false" aria-describedby="scope" required></label>
+<button type="submit">What is it?</button>
+</form>
+<p class="soft" id="scope">A whole command line will do. Only public fleets can be tried here.</p>
+${trial === undefined ? undefined : answer(host, trial)}
+<h2>How images are named</h2>
+<table>
+<thead><tr><th scope="col">Name</th><th scope="col">Image</th></tr></thead>
+<tbody>
+${NAMES.map(
+	([name, image]) => html`<tr><td><code>${host}/${name}</code></td><td>${image}</td></tr>
+`,
+)}</tbody>
+</table>
+<p>In a browser, each of these addresses is a page with the lines to copy.</p>
+<h2>Private fleets</h2>
+<p>Log in first, with any user name, and a balena API key as the password:</p>
+${copyBlock({ heading: 'Log in', lines: [`docker login ${host}`] })}
+</main>`,
 	);
 }
 
@@ -82,20 +58,18 @@ const NAMES = [
 function answer(host: string, { reference, outcome, page, notes = [] }: Trial): Html {
 	const more = notes.map((note) => html`<p>${note}</p>`);
 	if (outcome.kind === 'failure') {
-		return html`<div class="answer bad" role="status">
-			<p>${sentence(outcome.message)}</p>
-			${more}${page === undefined ? undefined : html`<p><a href="/${page}">What there is to pull of this fleet</a></p>`}
-		</div>`;
+		return html`<div class="answer bad" role="status"><p>${sentence(outcome.message)}</p>${more}${page === undefined ? undefined : html`<p><a href="/${page}">What there is to pull of this fleet</a></p>`}</div>`;
 	}
 	const { version, digest, repository } = outcome;
 	const pull = `docker pull ${host}/${reference}`;
 	return html`<div class="answer" role="status">
-		<p><code>${reference}</code> is <strong>release ${version}</strong>.</p>
-		${more} ${copyBlock({ heading: 'Pull it', lines: [pull] })}
-		${digest === undefined ? undefined : copyBlock({ heading: 'Pull always exactly this image', lines: [`${pull}@${digest}`] })}
-		${repository === undefined ? undefined : html`<p class="soft">The registry behind this one stores it as <code>${repository}</code>.</p>`}
-		<p><a href="/${page ?? reference}">Lines for Compose, Dockerfile and Kubernetes</a></p>
-	</div>`;
+<p><code>${reference}</code> is <strong>release ${version}</strong>.</p>
+${more}
+${copyBlock({ heading: 'Pull it', lines: [pull] })}
+${digest === undefined ? undefined : copyBlock({ heading: 'Pull always exactly this image', lines: [`${pull}@${digest}`] })}
+${repository === undefined ? undefined : html`<p class="soft">The registry behind this one stores it as <code>${repository}</code>.</p>`}
+<p><a href="/${page ?? reference}">Lines for Compose, Dockerfile and Kubernetes</a></p>
+</div>`;
 }
 
 /**
@@ -108,10 +82,10 @@ export function messagePage(host: string, title: string, message: string, page?:
 		host,
 		title,
 		html`<main>
-			<h1>${title}</h1>
-			<div class="answer bad"><p>${sentence(message)}</p></div>
-			${page === undefined ? undefined : html`<p><a href="/${page}">What there is to pull of this fleet</a></p>`}
-			<p><a href="/">How images are named here</a></p>
-		</main>`,
+<h1>${title}</h1>
+<div class="answer bad"><p>${sentence(message)}</p></div>
+${page === undefined ? undefined : html`<p><a href="/${page}">What there is to pull of this fleet</a></p>`}
+<p><a href="/">How images are named here</a></p>
+</main>`,
 	);
 }

@@ -41,23 +41,20 @@ const LOGO = new Html(
  */
 export function layout(host: string, title: string, content: Html): string {
 	return html`<!doctype html>
-		<html lang="en">
-			<head>
-				<meta charset="utf-8" />
-				<meta name="viewport" content="width=device-width, initial-scale=1" />
-				<title>${title}</title>
-				<style>
-					${new Html(STYLE)}
-				</style>
-			</head>
-			<body>
-				<nav class="site" aria-label="Site">${LOGO}<a href="/">${host}</a></nav>
-				${content}
-				<script>
-					${new Html(SCRIPT)};
-				</script>
-			</body>
-		</html> `.text;
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>${title}</title>
+<style>${new Html(STYLE)}</style>
+</head>
+<body>
+<nav class="site" aria-label="Site">${LOGO}<a href="/">${host}</a></nav>
+${content}
+<script>${new Html(SCRIPT)}</script>
+</body>
+</html>
+`.text;
 }
 
 /**
@@ -65,15 +62,16 @@ export function layout(host: string, title: string, content: Html): string {
  * @param pinned the same with digests, which are shown instead where `#by-digest` is checked
  */
 export function copyBlock({ heading, lines }: Snippet, pinned?: Snippet): Html {
-	return html`<section class="copy">
-		<header><h3>${heading}</h3></header>
-		${block('name', lines)}${pinned === undefined ? undefined : block('digest', pinned.lines)}
-	</section> `;
+	return html`<section class="copy"><header><h3>${heading}</h3></header>${block('name', lines)}${pinned === undefined ? undefined : block('digest', pinned.lines)}</section>
+`;
 }
 
 /** Each line is an element that knows its indentation, so that what does not fit goes on behind it and not before. */
 function block(className: string, lines: string[]): Html {
-	return html`<pre class="${className}">${lines.map((line) => html`<span class="in${line.search(/[^ ]|$/)}">${line} </span>`)}</pre>`;
+	return html`<pre class="${className}">${lines.map(
+		(line) => html`<span class="in${line.search(/[^ ]|$/)}">${line}
+</span>`,
+	)}</pre>`;
 }
 
 /** @returns a sentence with a capital, unless it begins with a name */

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { RegistryError } from '../../src/errors.ts';
-import { startProxy } from '../support/proxy.ts';
-import { ask } from '../support/setup.ts';
-import { imageOf, releaseOf } from '../upstream/index.ts';
-import { sharedUpstream } from '../upstream/shared.ts';
+import { RegistryError } from '../../../src/errors.ts';
+import { startProxy } from '../../support/proxy.ts';
+import { ask } from '../../support/setup.ts';
+import { imageOf, releaseOf } from '../../upstream/index.ts';
+import { sharedUpstream } from '../../upstream/shared.ts';
 
 const upstream = await sharedUpstream();
 const BROWSER = 'balenablocks/browser-aarch64';

@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { test, type TestContext } from 'node:test';
 import { gzipSync } from 'node:zlib';
-import { basic, startProxy, type Proxy } from '../support/proxy.ts';
-import { ask, faultAt, setUp, tokenFor } from '../support/setup.ts';
-import { sharedUpstream } from '../upstream/shared.ts';
-import type { Fault } from '../upstream/relay.ts';
-import { closedPort, httpAnswer, startBrokenServer, unresponsivePort } from '../support/broken-server.ts';
-import { assertTold, LONG, type Told } from '../support/expect.ts';
+import { basic, startProxy, type Proxy } from '../../support/proxy.ts';
+import { ask, faultAt, setUp, tokenFor } from '../../support/setup.ts';
+import { sharedUpstream } from '../../upstream/shared.ts';
+import type { Fault } from '../../upstream/relay.ts';
+import { closedPort, httpAnswer, startBrokenServer, unresponsivePort } from '../../support/broken-server.ts';
+import { assertTold, LONG, type Told } from '../../support/expect.ts';
 
 /* The balena API fails in every way it can: what a client is told, in what form, within which setting's time, and that the log knows and nothing leaks. */
 

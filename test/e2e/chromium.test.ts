@@ -5,7 +5,7 @@ import { imageOf } from '../upstream/index.ts';
 import { sharedUpstream } from '../upstream/shared.ts';
 import { needs } from '../upstream/tools.ts';
 import { openTab, type Tab } from '../support/browser.ts';
-import { lowContrast } from './contrast.ts';
+import { lowContrast } from '../support/contrast.ts';
 
 const upstream = await sharedUpstream();
 const BROWSER = 'balenablocks/browser-aarch64';

@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { test, type TestContext } from 'node:test';
-import { ACCEPT, basic, startProxy, type Proxy } from '../support/proxy.ts';
-import { ask, faultAt, setUp, tokenFor, type Question } from '../support/setup.ts';
-import { imageOf } from '../upstream/index.ts';
-import { sharedUpstream } from '../upstream/shared.ts';
-import type { Fault } from '../upstream/relay.ts';
-import { closedPort, unresponsivePort } from '../support/broken-server.ts';
-import { assertTold, LONG, type Told } from '../support/expect.ts';
+import { ACCEPT, basic, startProxy, type Proxy } from '../../support/proxy.ts';
+import { ask, faultAt, setUp, tokenFor, type Question } from '../../support/setup.ts';
+import { imageOf } from '../../upstream/index.ts';
+import { sharedUpstream } from '../../upstream/shared.ts';
+import type { Fault } from '../../upstream/relay.ts';
+import { closedPort, unresponsivePort } from '../../support/broken-server.ts';
+import { assertTold, LONG, type Told } from '../../support/expect.ts';
 
 /* The registry fails before its answer begins: what a client is told, for each kind of request, and within which setting's time. */
 

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { startProxy } from '../support/proxy.ts';
-import { imageOf } from '../upstream/index.ts';
-import { sharedUpstream } from '../upstream/shared.ts';
+import { startProxy } from '../../support/proxy.ts';
+import { imageOf } from '../../upstream/index.ts';
+import { sharedUpstream } from '../../upstream/shared.ts';
 
 const upstream = await sharedUpstream();
 const BROWSER = 'balenablocks/browser-aarch64';

@@ -1,0 +1,270 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { ACCEPT, basic } from '../../support/proxy.ts';
+import { imageOf, releaseOf } from '../../upstream/index.ts';
+import { sharedUpstream } from '../../upstream/shared.ts';
+import { ask, assertError, CACHES_OFF, forgetRequests, seen, setUp, tokenFor, type Answer, type Setup } from '../../support/setup.ts';
+
+/* Every form in which people name a release, and every sentence that answers one that cannot be pulled. */
+
+const upstream = await sharedUpstream();
+const { keys } = upstream;
+const BROWSER = 'balenablocks/browser-aarch64';
+const DRAFT = '2.4.1-1648554962021';
+const commit = (rawVersion: string, slug = BROWSER): string => releaseOf(upstream, slug, rawVersion).commit;
+
+/** Who asks: nobody in particular, or the holder of a sample key. */
+type Who = 'anonymous' | keyof typeof keys;
+const authorizationOf = (who: Who): string | undefined =>
+	who === 'anonymous' ? undefined : who === 'session' ? `Bearer ${keys.session}` : basic(keys[who]);
+
+async function manifest({ proxy }: Setup, name: string, who: Who, headers: Record<string, string> = {}): Promise<Answer> {
+	return ask(proxy, `/v2/${name}/manifests/latest`, {
+		token: await tokenFor(proxy, name, authorizationOf(who)),
+		headers: { accept: ACCEPT, ...headers },
+	});
+}
+
+const queries = ({ api }: Setup): string[] => seen(api, ({ url }) => url.startsWith('/v7/')).map((line) => line.split(/[?(]/)[0]!);
+
+/** What a reference means: `slug rawVersion service`. */
+const FOUND: [reference: string, rawVersion: string, service?: string][] = [
+	[BROWSER, '2.4.0'],
+	[`${BROWSER}/latest`, '2.4.0'],
+	[`${BROWSER}/current`, '2.4.0'],
+	[`${BROWSER}/default`, '2.4.0'],
+	[`${BROWSER}/pinned`, '2.4.0'],
+	['acme/pinned', '1.1.0'],
+	['acme/pinned/latest', '1.1.0'],
+	['acme/pinned/pinned', '1.1.0'],
+	['acme/pinned/1.2.0', '1.2.0'],
+	// A final release by its version, of the highest revision.
+	[`${BROWSER}/2.4.0`, '2.4.0'],
+	[`${BROWSER}/2.3.8`, '2.3.8+rev2'],
+	[`${BROWSER}/1.10.0`, '1.10.0'],
+	[`${BROWSER}/2.2.0`, '2.2.0'],
+	// A draft by its whole version.
+	[`${BROWSER}/${DRAFT}`, DRAFT],
+	// Any by its commit.
+	[`${BROWSER}/${commit('2.4.0')}`, '2.4.0'],
+	[`${BROWSER}/${commit('2.3.8')}`, '2.3.8'],
+	[`${BROWSER}/${commit('2.3.8+rev1')}`, '2.3.8+rev1'],
+	[`${BROWSER}/${commit(DRAFT)}`, DRAFT],
+	[`${BROWSER}/${commit('2.1.0')}`, '2.1.0'],
+	// By the beginning of its commit.
+	[`${BROWSER}/${commit('2.4.0').slice(0, 7)}`, '2.4.0'],
+	[`${BROWSER}/${commit('2.3.8+rev1').slice(0, 12)}`, '2.3.8+rev1'],
+	[`${BROWSER}/${commit(DRAFT).slice(0, 31)}`, DRAFT],
+	[`${BROWSER}/c0ffee11`, '2.1.0'],
+	[`${BROWSER}/c0ffee15`, '2.1.1'],
+	// With the v that people put before a version.
+	[`${BROWSER}/v2.4.0`, '2.4.0'],
+	[`${BROWSER}/v2.3.8`, '2.3.8+rev2'],
+	[`${BROWSER}/v${DRAFT}`, DRAFT],
+	// The highest of a major or a minor.
+	[`${BROWSER}/2`, '2.4.0'],
+	[`${BROWSER}/1`, '1.10.0'],
+	[`${BROWSER}/2.3`, '2.3.8+rev2'],
+	[`${BROWSER}/2.1`, '2.1.1'],
+	[`${BROWSER}/1.9`, '1.9.3'],
+	[`${BROWSER}/v2`, '2.4.0'],
+	[`${BROWSER}/v1.9`, '1.9.3'],
+	// One of its services.
+	[`${BROWSER}/2.4.0/main`, '2.4.0', 'main'],
+	['acme/several/1.0.0/db', '1.0.0', 'db'],
+	['acme/several/1.0.0/main', '1.0.0', 'main'],
+	['acme/several/latest/proxy', '1.1.0', 'proxy'],
+	['acme/several/v1.0.0/db', '1.0.0', 'db'],
+	['acme/several/1/db', '1.1.0', 'db'],
+	['acme/several/1.0/db', '1.0.0', 'db'],
+	[`acme/several/${commit('1.0.0', 'acme/several')}/proxy`, '1.0.0', 'proxy'],
+	[`acme/several/${commit('1.0.0', 'acme/several').slice(0, 8)}/proxy`, '1.0.0', 'proxy'],
+];
+
+const FOUND_PRIVATE: typeof FOUND = [
+	['acme/secret', '1.1.0'],
+	['acme/secret/latest', '1.1.0'],
+	['acme/secret/1.0.0', '1.0.0'],
+	['acme/secret/v1.0.0', '1.0.0'],
+	['acme/secret/1.0', '1.0.0'],
+	['acme/secret/1.2.0-1700000000000', '1.2.0-1700000000000'],
+	[`acme/secret/${commit('1.0.0', 'acme/secret')}`, '1.0.0'],
+	[`acme/secret/${commit('1.0.0', 'acme/secret').slice(0, 7)}`, '1.0.0'],
+	['acme/secret/1.1.0/main', '1.1.0', 'main'],
+];
+const OWNERS_ONLY: typeof FOUND = [
+	['acme/secret-several/1.0.0/worker', '1.0.0', 'worker'],
+	['acme/secret-several/latest/main', '1.0.0', 'main'],
+];
+
+test('references that mean an image, with one question to the API', async (t) => {
+	const setup = await setUp(t, CACHES_OFF);
+	const rows: [Who, typeof FOUND][] = [
+		['anonymous', FOUND],
+		['stranger', FOUND.slice(0, 12)],
+		['owner', [...FOUND.slice(0, 12), ...FOUND_PRIVATE, ...OWNERS_ONLY]],
+		['session', FOUND_PRIVATE.slice(0, 3)],
+		['device', FOUND_PRIVATE],
+	];
+	for (const [who, references] of rows) {
+		for (const [reference, rawVersion, service] of references) {
+			await t.test(`${who}: ${reference} is ${rawVersion} ${service ?? ''}`, async () => {
+				forgetRequests(setup);
+				const answer = await manifest(setup, reference, who);
+				assert.equal(answer.status, 200, answer.text);
+				const [org, fleet] = reference.split('/');
+				assert.equal(answer.headers['docker-content-digest'], imageOf(upstream, `${org}/${fleet}`, rawVersion, service).digest);
+				assert.deepEqual(queries(setup), ['GET /v7/release']);
+			});
+		}
+	}
+});
+
+test('no two references, and no two callers, share an answer: at the same time, and from memory', async (t) => {
+	const setup = await setUp(t);
+	const asked: [Who, (typeof FOUND)[0]][] = [...FOUND, ...FOUND_PRIVATE].flatMap((row) =>
+		(['anonymous', 'owner', 'stranger'] as const).map((who): [Who, (typeof FOUND)[0]] => [who, row]),
+	);
+	for (const round of ['at the same time', 'from memory']) {
+		await t.test(round, async () => {
+			const answers = await Promise.all(asked.map(([who, [reference]]) => manifest(setup, reference, who)));
+			for (const [i, [who, [reference, rawVersion, service]]] of asked.entries()) {
+				const [org, fleet] = reference.split('/');
+				const isVisible = who === 'owner' || fleet !== 'secret';
+				assert.equal(answers[i]!.status, isVisible ? 200 : 404, `${who}: ${reference}`);
+				assert.equal(
+					answers[i]!.headers['docker-content-digest'],
+					isVisible ? imageOf(upstream, `${org}/${fleet}`, rawVersion, service).digest : undefined,
+					`${who}: ${reference}`,
+				);
+			}
+		});
+	}
+});
+
+const ITS_LATEST = 'its latest is 2.4.0';
+
+/** What is said of a reference, and in how many questions it was found out. */
+const SENTENCES: [reference: string, sentence: string, questions: number][] = [
+	[`${BROWSER}/2.3.9`, `${BROWSER} has no release 2.3.9; ${ITS_LATEST}, and 2.3.8 exists`, 2],
+	[`${BROWSER}/v2.3.9`, `${BROWSER} has no release v2.3.9; ${ITS_LATEST}, and 2.3.8 exists`, 2],
+	[`${BROWSER}/1.9.9`, `${BROWSER} has no release 1.9.9; ${ITS_LATEST}, and 1.9.3 exists`, 2],
+	[`${BROWSER}/1.20.0`, `${BROWSER} has no release 1.20.0; ${ITS_LATEST}, and 1.10.0 exists`, 2],
+	[`${BROWSER}/2.1.5`, `${BROWSER} has no release 2.1.5; ${ITS_LATEST}, and 2.1.1 exists`, 2],
+	[`${BROWSER}/2.9.0`, `${BROWSER} has no release 2.9.0; ${ITS_LATEST}`, 2],
+	[`${BROWSER}/9.9.9`, `${BROWSER} has no release 9.9.9; ${ITS_LATEST}`, 2],
+	[`${BROWSER}/3`, `${BROWSER} has no release 3; ${ITS_LATEST}`, 2],
+	[`${BROWSER}/stable`, `${BROWSER} has no release stable; ${ITS_LATEST}`, 2],
+	[`${BROWSER}/deadbeef`, `${BROWSER} has no release deadbeef; ${ITS_LATEST}`, 2],
+	[`${BROWSER}/c0ffee`, `${BROWSER} has no release c0ffee; ${ITS_LATEST}`, 2],
+	[`${BROWSER}/2.4.1`, `release 2.4.1 of ${BROWSER} is a draft; pull it by its whole version, as in ${BROWSER}/${DRAFT}`, 2],
+	[`${BROWSER}/v2.4.1`, `release v2.4.1 of ${BROWSER} is a draft; pull it by its whole version, as in ${BROWSER}/${DRAFT}`, 2],
+	[`${BROWSER}/2.5.0`, `release 2.5.0 of ${BROWSER} did not build (its status is "failed"); ${ITS_LATEST}`, 2],
+	[`${BROWSER}/${commit('2.5.0')}`, `release ${commit('2.5.0')} of ${BROWSER} did not build (its status is "failed"); ${ITS_LATEST}`, 2],
+	[`${BROWSER}/2.6.0`, `release 2.6.0 of ${BROWSER} is still building; ${ITS_LATEST}`, 2],
+	[`${BROWSER}/2.6.0/main`, `release 2.6.0 of ${BROWSER} is still building; ${ITS_LATEST}`, 2],
+	[
+		`${BROWSER}/c0ffee1`,
+		`${BROWSER} has several releases whose commit begins with c0ffee1: ${commit('2.1.1')} (2.1.1), ${commit('2.1.0')} (2.1.0)`,
+		1,
+	],
+	[
+		`${BROWSER}/2.4.0/worker`,
+		`release 2.4.0 of ${BROWSER} has no service worker; it has: main; pull one of them, as in ${BROWSER}/2.4.0/main`,
+		1,
+	],
+	[
+		'acme/several',
+		'release 1.1.0 of acme/several has several services: db, main, proxy; pull one of them, as in acme/several/latest/db',
+		1,
+	],
+	[
+		'acme/several/1.0.0',
+		'release 1.0.0 of acme/several has several services: db, main, proxy; pull one of them, as in acme/several/1.0.0/db',
+		1,
+	],
+	['acme/several/1', 'release 1.1.0 of acme/several has several services: db, main, proxy; pull one of them, as in acme/several/1/db', 1],
+	[
+		'acme/several/1.0.0/nope',
+		'release 1.0.0 of acme/several has no service nope; it has: db, main, proxy; pull one of them, as in acme/several/1.0.0/db',
+		1,
+	],
+	['acme/several/2.0.0/db', 'acme/several has no release 2.0.0; its latest is 1.1.0', 2],
+	['acme/empty', 'acme/empty has no release to pull yet', 2],
+	['acme/empty/1.0.0', 'acme/empty has no release 1.0.0; it has no finished release yet', 2],
+];
+
+const noPublic = (slug: string): string =>
+	`there is no public fleet ${slug}; if it is private, log in first, with any user name and a balena API key as the password`;
+const noFleet = (slug: string): string =>
+	`there is no fleet ${slug} that this login may pull from; check the name, and whether the API key's user has access to it`;
+
+test('references that mean none, and what is said, with at most two questions to the API', async (t) => {
+	const setup = await setUp(t, CACHES_OFF);
+	const hidden = ['acme/nowhere', 'nobody/nowhere', 'acme/secret', 'acme/secret-several'].flatMap((slug) => [
+		slug,
+		`${slug}/latest`,
+		`${slug}/1.0.0`,
+		`${slug}/1.0.0/main`,
+		`${slug}/c0ffee1`,
+	]);
+	const rows: [Who, typeof SENTENCES][] = [
+		['anonymous', [...SENTENCES, ...hidden.map((name): (typeof SENTENCES)[0] => [name, noPublic(name.split('/', 2).join('/')), 2])]],
+		[
+			'stranger',
+			[...SENTENCES.slice(0, 3), ...hidden.map((name): (typeof SENTENCES)[0] => [name, noFleet(name.split('/', 2).join('/')), 2])],
+		],
+		['device', [['acme/secret-several', noFleet('acme/secret-several'), 2]]],
+		[
+			'owner',
+			[
+				...SENTENCES.slice(0, 3),
+				['acme/nowhere', noFleet('acme/nowhere'), 2],
+				['acme/secret/1.0.1', 'acme/secret has no release 1.0.1; its latest is 1.1.0, and 1.0.0 exists', 2],
+				[
+					'acme/secret/1.2.0',
+					'release 1.2.0 of acme/secret is a draft; pull it by its whole version, as in acme/secret/1.2.0-1700000000000',
+					2,
+				],
+				[
+					'acme/secret-several',
+					'release 1.0.0 of acme/secret-several has several services: main, worker; pull one of them, as in acme/secret-several/latest/main',
+					1,
+				],
+			],
+		],
+	];
+	for (const [who, sentences] of rows) {
+		for (const [reference, sentence, questions] of sentences) {
+			await t.test(`${who}: ${reference}`, async () => {
+				forgetRequests(setup);
+				const answer = await manifest(setup, reference, who);
+				assert.equal(assertError(answer, 404, 'NAME_UNKNOWN'), sentence);
+				// Where a client hides the body.
+				assert.equal(answer.reason, sentence);
+				assert.equal(answer.headers['warning'], `299 - "${sentence.replaceAll('"', "'")}"`);
+				assert.deepEqual(queries(setup), ['GET /v7/release', 'GET /v7/application'].slice(0, questions));
+				assert.deepEqual(
+					seen(setup.registry, ({ url }) => url !== '/v2/'),
+					[],
+				);
+			});
+		}
+	}
+
+	await t.test('what the sentences propose works', async () => {
+		const proposed = new Set(SENTENCES.map(([, sentence]) => /as in (\S+)$/.exec(sentence)?.[1]).filter((name) => name !== undefined));
+		assert.ok(proposed.size >= 5);
+		for (const name of proposed) {
+			assert.equal((await manifest(setup, name, 'anonymous')).status, 200, name);
+		}
+	});
+
+	for (const agent of ['containerd/1.6.20+ds1', 'buildkit/v0.12', 'Docker-Client containerd-client/2.0']) {
+		await t.test(`${agent} shows the sentence of a refusal, but not of a 404`, async () => {
+			const answer = await manifest(setup, `${BROWSER}/2.3.9`, 'anonymous', { 'user-agent': agent });
+			assert.equal(assertError(answer, 403, 'DENIED'), SENTENCES[0]![1]);
+			assert.equal(answer.reason, SENTENCES[0]![1]);
+		});
+	}
+});
