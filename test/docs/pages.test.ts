@@ -53,7 +53,9 @@ suite('the documentation', () => {
 	}
 
 	// That the files are there, the test of links shows.
-	for (const section of prose('docs/request-handling.md').split(/^(?=## )/m).slice(1)) {
+	for (const section of prose('docs/request-handling.md')
+		.split(/^(?=## )/m)
+		.slice(1)) {
 		test(`request-handling.md names the source of "${/^## (.*)/.exec(section)![1]!}"`, () => {
 			assert.match(section, /^## .*\n\nSource: (\[((?:src|plugins)\/[^\]]+\.ts)\]\(\.\.\/\2\)(, |\.$))+/m);
 		});
