@@ -10,9 +10,9 @@ import { pullImage } from './pull-image.ts';
  * shows each step. Then it stays up, for a client of your own, unless `--once` is given.
  */
 
-const PUBLIC = 'balenablocks/browser-aarch64/2.3.8';
+const PUBLIC = 'balenalabs/browser-aarch64/2.3.8';
 const PRIVATE = 'acme/secret';
-const MISSING = 'balenablocks/browser-aarch64/2.3.9';
+const MISSING = 'balenalabs/browser-aarch64/2.3.9';
 
 say('Starting a sample balena API and registry (a few seconds) …');
 const upstream = await startUpstream({ registry: 'embedded' });
@@ -42,9 +42,9 @@ if (process.argv.includes('--once')) {
 	await upstream.close();
 } else {
 	heading('Now you');
-	say(`  docker pull ${host}/balenablocks/browser-aarch64
+	say(`  docker pull ${host}/balenalabs/browser-aarch64
   docker pull ${host}/${PUBLIC}
-  skopeo list-tags --tls-verify=false docker://${host}/balenablocks/browser-aarch64
+  skopeo list-tags --tls-verify=false docker://${host}/balenalabs/browser-aarch64
   docker login -u anyone -p ${upstream.keys.owner} ${host} && docker pull ${host}/${PRIVATE}
   The page for people: http://${host}/
 

@@ -9,7 +9,7 @@ import { sharedUpstream } from '../upstream/shared.ts';
 /* What no client sends, over plain sockets. */
 
 const upstream = await sharedUpstream();
-const NAME = 'balenablocks/browser-aarch64';
+const NAME = 'balenalabs/browser-aarch64';
 
 /** Sends bytes, and reads until the other side closes. */
 function send({ host }: Proxy, bytes: string): Promise<string> {

@@ -17,7 +17,7 @@ export interface Case {
 	suits?: (client: Client) => boolean;
 }
 
-const BROWSER = 'balenablocks/browser-aarch64';
+const BROWSER = 'balenalabs/browser-aarch64';
 const SECRET = 'acme/secret';
 const withPlatform = ({ noPlatform }: Client): boolean => noPlatform !== true;
 const plain =

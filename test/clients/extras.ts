@@ -12,7 +12,7 @@ import { startPushing, type Listener } from './registries.ts';
 import type { Result } from './report.ts';
 import type { Servers } from './servers.ts';
 
-const BROWSER = 'balenablocks/browser-aarch64';
+const BROWSER = 'balenalabs/browser-aarch64';
 const SIGNED = 'acme/signed';
 
 /** What is not a pull: lists of tags, referrers, signatures. Each is one client's own command. */

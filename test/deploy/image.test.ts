@@ -12,7 +12,7 @@ import { startContainer } from './container.ts';
 import { makeLocalBases, run } from './local-base.ts';
 
 const ROOT = new URL('../../', import.meta.url).pathname;
-const NAME = 'balenablocks/browser-aarch64/2.3.8';
+const NAME = 'balenalabs/browser-aarch64/2.3.8';
 const NODE = '/usr/local/bin/node';
 
 /** The Dockerfile, built for real; only its two base images are replaced, by ones made of this machine's files. */

@@ -12,7 +12,7 @@ import { needs } from '../upstream/tools.ts';
 import { tableBelow } from './docs.ts';
 import { run } from './local-base.ts';
 
-const NAME = 'balenablocks/browser-aarch64/2.3.8';
+const NAME = 'balenalabs/browser-aarch64/2.3.8';
 const path = (name: string): string => new URL(`../../${name}`, import.meta.url).pathname;
 const ALERTS = readFileSync(path('deploy/prometheus/alerts.yml'), 'utf8');
 const DASHBOARD = JSON.parse(readFileSync(path('deploy/grafana/dashboard.json'), 'utf8'));

@@ -16,7 +16,7 @@ import { until } from '../support/until.ts';
 
 const ROOT = new URL('../../', import.meta.url).pathname;
 const DOMAIN = 'balena.test';
-const NAME = 'balenablocks/browser-aarch64/2.3.8';
+const NAME = 'balenalabs/browser-aarch64/2.3.8';
 /** Names of the domain lead to this machine, as they lead to HAProxy within openBalena's network. */
 const RESOLVER = `data:text/javascript,${encodeURIComponent(`
 	import dns from 'node:dns'; import { syncBuiltinESMExports } from 'node:module';

@@ -8,7 +8,7 @@ import { openTab, type Tab } from '../support/browser.ts';
 import { lowContrast } from '../support/contrast.ts';
 
 const upstream = await sharedUpstream();
-const BROWSER = 'balenablocks/browser-aarch64';
+const BROWSER = 'balenalabs/browser-aarch64';
 const FLEET = `/${BROWSER}`;
 const PAGES = [
 	'/',

@@ -29,7 +29,7 @@ test('with --once it shows each step of three pulls, and ends', async () => {
 	assert.match(private_, /\(as u, with the key\)/);
 	assert.match(
 		missing,
-		/What the terminal shows: NAME_UNKNOWN: balenablocks\/browser-aarch64 has no release 2\.3\.9; its latest is 2\.4\.0, and 2\.3\.8 exists/,
+		/What the terminal shows: NAME_UNKNOWN: balenalabs\/browser-aarch64 has no release 2\.3\.9; its latest is 2\.4\.0, and 2\.3\.8 exists/,
 	);
 	assert.doesNotMatch(printed, /WRONG/);
 });
@@ -40,7 +40,7 @@ test('without it, it says what to try, and can be pulled from until Ctrl-C', asy
 	let printed = '';
 	child.stdout.on('data', (chunk: Buffer) => (printed += chunk.toString()));
 	await until(() => printed.includes('Press Ctrl-C to end.'));
-	const [, host] = /docker pull (localhost:\d+)\/balenablocks/.exec(printed) ?? [];
+	const [, host] = /docker pull (localhost:\d+)\/balenalabs/.exec(printed) ?? [];
 	assert.equal(await (await fetch(`http://${host}/ping`)).text(), 'pong');
 	child.kill('SIGINT');
 	await once(child, 'exit');

@@ -7,7 +7,7 @@ import { needsEngine, remainsOf, startEngine, type Engine } from '../support/eng
 import { pullEach, type Row } from '../support/pull-each.ts';
 
 const upstream = await sharedUpstream();
-const BROWSER = 'balenablocks/browser-aarch64';
+const BROWSER = 'balenalabs/browser-aarch64';
 const SECRET = 'acme/secret';
 const browser = imageOf(upstream, BROWSER);
 const revised = imageOf(upstream, BROWSER, '2.3.8+rev2');

@@ -24,7 +24,7 @@ type Who = keyof typeof KEYS;
 const EVERYBODY: Who[] = ['anonymous', 'owner', 'stranger'];
 const ALLOWED: Who[] = ['owner', 'device'];
 
-const BROWSER = 'balenablocks/browser-aarch64';
+const BROWSER = 'balenalabs/browser-aarch64';
 const COMMIT = releaseOf(upstream, BROWSER, '2.3.8').commit;
 const browser = imageOf(upstream, BROWSER, '2.4.0');
 const revised = imageOf(upstream, BROWSER, '2.3.8+rev2');
@@ -67,7 +67,7 @@ const REFUSED: [reference: string, said: RegExp, who?: Who[]][] = [
 	[`${BROWSER}/2.3.9`, /has no release 2\.3\.9; its latest is 2\.4\.0, and 2\.3\.8 exists/, EVERYBODY],
 	[
 		`${BROWSER}/2.4.1`,
-		/release 2\.4\.1 of \S+ is a draft; pull it by its whole version, as in balenablocks\/browser-aarch64\/2\.4\.1-1648554962021/,
+		/release 2\.4\.1 of \S+ is a draft; pull it by its whole version, as in balenalabs\/browser-aarch64\/2\.4\.1-1648554962021/,
 	],
 	[`${BROWSER}/2.5.0`, /release 2\.5\.0 of \S+ did not build/],
 	[`${BROWSER}/2.6.0`, /release 2\.6\.0 of \S+ is still building/],

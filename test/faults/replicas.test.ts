@@ -21,10 +21,10 @@ const SECRET = 'correct-horse-battery-staple-correct-horse';
 
 /** Public and private, of one service and of several, by every form of a reference. */
 const REFERENCES: { name: string; image: ReturnType<typeof imageOf>; login?: string }[] = [
-	{ name: 'balenablocks/browser-aarch64', image: imageOf(upstream, 'balenablocks/browser-aarch64') },
-	{ name: 'balenablocks/browser-aarch64/latest', image: imageOf(upstream, 'balenablocks/browser-aarch64') },
-	{ name: 'balenablocks/browser-aarch64/2.3.8', image: imageOf(upstream, 'balenablocks/browser-aarch64', '2.3.8+rev2') },
-	{ name: 'balenablocks/browser-aarch64/v2.3', image: imageOf(upstream, 'balenablocks/browser-aarch64', '2.3.8+rev2') },
+	{ name: 'balenalabs/browser-aarch64', image: imageOf(upstream, 'balenalabs/browser-aarch64') },
+	{ name: 'balenalabs/browser-aarch64/latest', image: imageOf(upstream, 'balenalabs/browser-aarch64') },
+	{ name: 'balenalabs/browser-aarch64/2.3.8', image: imageOf(upstream, 'balenalabs/browser-aarch64', '2.3.8+rev2') },
+	{ name: 'balenalabs/browser-aarch64/v2.3', image: imageOf(upstream, 'balenalabs/browser-aarch64', '2.3.8+rev2') },
 	{ name: 'acme/multi-arch/1.0.0', image: imageOf(upstream, 'acme/multi-arch', '1.0.0') },
 	{ name: 'acme/several/1.1.0/db', image: imageOf(upstream, 'acme/several', '1.1.0', 'db') },
 	{ name: imageOf(upstream, 'acme/pinned').repository, image: imageOf(upstream, 'acme/pinned') },
@@ -124,7 +124,7 @@ suite('two replicas behind nginx, round-robin', needs('nginx', 'skopeo'), () => 
 					? REFERENCES.map(({ name, ...rest }) => ({ reference: name, ...rest }))
 					: [
 							{ reference: 'acme/secret:1.0.0', image: imageOf(upstream, 'acme/secret', '1.0.0'), login: LOGIN },
-							{ reference: 'balenablocks/browser-aarch64:2.3', image: imageOf(upstream, 'balenablocks/browser-aarch64', '2.3.8+rev2') },
+							{ reference: 'balenalabs/browser-aarch64:2.3', image: imageOf(upstream, 'balenalabs/browser-aarch64', '2.3.8+rev2') },
 						];
 			for (const { reference, image, login } of references) {
 				await t.test(reference, async (t) => {

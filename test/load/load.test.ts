@@ -18,7 +18,7 @@ import { sharedUpstream } from '../upstream/shared.ts';
 
 const upstream = await sharedUpstream();
 const MANY = 10_000;
-const NAME = 'balenablocks/browser-aarch64';
+const NAME = 'balenalabs/browser-aarch64';
 const isQuery = ({ url }: { url: string }): boolean => url.startsWith('/v7/');
 
 interface Loaded {

@@ -39,7 +39,7 @@ export const DEVICE_TYPES = { 'generic-amd64': 'amd64', 'generic-aarch64': 'aarc
 /** @returns the sample fleets. `withLarge` adds `acme/large`, whose one layer is big. */
 export function sampleFleets({ withLarge = false } = {}): SampleFleet[] {
 	return [
-		fleet('balenablocks/browser-aarch64', 'public', {
+		fleet('balenalabs/browser-aarch64', 'public', {
 			deviceType: 'generic-aarch64',
 			target: '2.4.0',
 			releases: [

@@ -38,7 +38,7 @@ interface Answered {
 	body: string;
 }
 
-const single = (upstream: Upstream): ReturnType<typeof imageOf> => imageOf(upstream, 'balenablocks/browser-aarch64', '2.3.8+rev2');
+const single = (upstream: Upstream): ReturnType<typeof imageOf> => imageOf(upstream, 'balenalabs/browser-aarch64', '2.3.8+rev2');
 const manifest = (reference: string) => (upstream: Upstream) => `/v2/${single(upstream).repository}/manifests/${reference}`;
 const blob = (upstream: Upstream): string => `/v2/${single(upstream).repository}/blobs/${single(upstream).platforms[0]!.layers[0]!.digest}`;
 
@@ -119,8 +119,8 @@ const REQUESTS: [string, Asked, [status: number, challenge?: string | ((upstream
 	['unknown manifest digest', { path: manifest(ABSENT), token: 'good' }, [404, undefined, 'MANIFEST_UNKNOWN']],
 	[
 		'a slug in place of the repository',
-		{ path: () => '/v2/balenablocks/browser-aarch64/manifests/latest', token: 'good' },
-		[401, ',scope="repository:balenablocks/browser-aarch64:pull",error="insufficient_scope"'],
+		{ path: () => '/v2/balenalabs/browser-aarch64/manifests/latest', token: 'good' },
+		[401, ',scope="repository:balenalabs/browser-aarch64:pull",error="insufficient_scope"'],
 	],
 	[
 		'pushing with a pull token',

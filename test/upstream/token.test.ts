@@ -9,7 +9,7 @@ import { sharedUpstream } from './shared.ts';
 let upstream: Upstream;
 before(async () => void (upstream = await sharedUpstream()));
 
-const BROWSER = 'balenablocks/browser-aarch64';
+const BROWSER = 'balenalabs/browser-aarch64';
 const basic = (password: string, user = 'x'): string => `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`;
 
 interface Claims {

@@ -9,7 +9,7 @@ import { imageOf } from '../../upstream/index.ts';
 import { startRelay } from '../../upstream/relay.ts';
 import { sharedUpstream } from '../../upstream/shared.ts';
 
-const NAME = 'balenablocks/browser-aarch64';
+const NAME = 'balenalabs/browser-aarch64';
 const upstream = await sharedUpstream();
 const blob = `blobs/${imageOf(upstream, NAME).platforms[0]!.layers[0]!.digest}`;
 

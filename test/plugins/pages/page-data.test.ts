@@ -5,7 +5,7 @@ import { imageOf } from '../../upstream/index.ts';
 import { sharedUpstream } from '../../upstream/shared.ts';
 
 const upstream = await sharedUpstream();
-const BROWSER = 'balenablocks/browser-aarch64';
+const BROWSER = 'balenalabs/browser-aarch64';
 const { digest, repository } = imageOf(upstream, BROWSER);
 const IGNORED = /The tag is ignored here/;
 const OTHER_DIGEST = /digest that was given is not/;
@@ -24,7 +24,7 @@ describe('a reference that somebody tries', () => {
 		{
 			typed: `${BROWSER}:2.3.8`,
 			tags: 'ignore',
-			has: [/is <strong>release 2\.4\.0</, IGNORED, /For release 2\.3\.8, write balenablocks\/browser-aarch64\/2\.3\.8\./],
+			has: [/is <strong>release 2\.4\.0</, IGNORED, /For release 2\.3\.8, write balenalabs\/browser-aarch64\/2\.3\.8\./],
 		},
 		{ typed: `${BROWSER}/2.4.0:2.3.8`, has: [/is <strong>release 2\.4\.0</, IGNORED], hasNot: [/For release/] },
 		{
@@ -38,7 +38,7 @@ describe('a reference that somebody tries', () => {
 		{ typed: `${BROWSER}/2.4.0:2.3.8`, tags: 'release', has: [/is <strong>release 2\.4\.0</, IGNORED] },
 		{ typed: 'acme/several', has: [/Release 1\.1\.0 of acme\/several has several services: db, main, proxy/, /href="\/acme\/several"/] },
 		{ typed: 'acme/several/latest/db', has: [/is <strong>release 1\.1\.0</, /href="\/acme\/several\/latest\/db"/] },
-		{ typed: `${BROWSER}/9.9.9`, has: [/>balenablocks\/browser-aarch64 has no release 9\.9\.9/, new RegExp(`href="/${BROWSER}"`)] },
+		{ typed: `${BROWSER}/9.9.9`, has: [/>balenalabs\/browser-aarch64 has no release 9\.9\.9/, new RegExp(`href="/${BROWSER}"`)] },
 		{ typed: 'acme/secret', has: [/There is no public fleet acme\/secret/], hasNot: [/href="\/acme/] },
 		{ typed: 'acme/secret/1.1.0', has: [/There is no public fleet acme\/secret/], hasNot: [/href="\/acme/] },
 		{ typed: repository, has: [/name that the registry itself gave/] },

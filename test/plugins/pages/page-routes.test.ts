@@ -7,7 +7,7 @@ import { imageOf, releaseOf } from '../../upstream/index.ts';
 import { sharedUpstream } from '../../upstream/shared.ts';
 
 const upstream = await sharedUpstream();
-const BROWSER = 'balenablocks/browser-aarch64';
+const BROWSER = 'balenalabs/browser-aarch64';
 const SEVERAL = 'acme/several';
 const commitOf = (version: string): string => releaseOf(upstream, BROWSER, version).commit;
 const digestOf = (version?: string): string => imageOf(upstream, BROWSER, version).digest;
@@ -43,7 +43,7 @@ describe('pages', () => {
 		{
 			path: `/${BROWSER}/9.9.9`,
 			status: 404,
-			has: [/>balenablocks\/browser-aarch64 has no release 9\.9\.9; its latest is 2\.4\.0/, new RegExp(`href="/${BROWSER}"`)],
+			has: [/>balenalabs\/browser-aarch64 has no release 9\.9\.9; its latest is 2\.4\.0/, new RegExp(`href="/${BROWSER}"`)],
 		},
 		{ path: `/${BROWSER}/2.5.0`, status: 404, has: [/did not build/] },
 		{ path: `/${BROWSER}/c0ffee1`, status: 404, has: [/several releases whose commit begins with c0ffee1/] },
@@ -206,7 +206,7 @@ describe('how pages are sent', () => {
 
 	test('with the public name of the service', async (t) => {
 		const { url } = await startProxy(t, upstream, { PUBLIC_URL: 'https://images.example.com' });
-		assert.match(await (await fetch(`${url}/${BROWSER}`)).text(), /docker pull images\.example\.com\/balenablocks/);
+		assert.match(await (await fetch(`${url}/${BROWSER}`)).text(), /docker pull images\.example\.com\/balenalabs/);
 	});
 
 	test('a fleet is asked for once a minute', async (t) => {

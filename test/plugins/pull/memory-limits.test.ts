@@ -11,7 +11,7 @@ import { until } from '../../support/until.ts';
 /* What is not kept in memory, and what is forgotten. */
 
 const upstream = await sharedUpstream();
-const BROWSER = 'balenablocks/browser-aarch64';
+const BROWSER = 'balenalabs/browser-aarch64';
 const NAME = 'acme/pinned/1.0.0';
 const IMAGE = imageOf(upstream, 'acme/pinned', '1.0.0');
 

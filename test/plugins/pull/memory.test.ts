@@ -9,7 +9,7 @@ import type { Fault } from '../../upstream/relay.ts';
 /* What is answered from memory, counted at the relays: what the upstreams do not see was. */
 
 const upstream = await sharedUpstream();
-const BROWSER = 'balenablocks/browser-aarch64';
+const BROWSER = 'balenalabs/browser-aarch64';
 const NAME = 'acme/pinned/1.0.0';
 const IMAGE = imageOf(upstream, 'acme/pinned', '1.0.0');
 

@@ -20,7 +20,7 @@ import {
 /* `tags/list`: of a fleet, what can be pulled; of a release, what the registry has. And `_catalog`, which tells nothing. */
 
 const upstream = await sharedUpstream();
-const BROWSER = 'balenablocks/browser-aarch64';
+const BROWSER = 'balenalabs/browser-aarch64';
 /** Final and successful, in the order of the distribution-spec, which is not that of versions. */
 const VERSIONS = ['1.10.0', '1.9.3', '2.1.0', '2.1.1', '2.2.0', '2.3.8', '2.4.0'];
 const owner = basic(upstream.keys.owner);

@@ -13,7 +13,7 @@ import { pullEach, type Row } from '../../support/pull-each.ts';
 /* TAGS=release: what a tag means to clients that ask for their token before they name it. */
 
 const upstream = await sharedUpstream();
-const BROWSER = 'balenablocks/browser-aarch64';
+const BROWSER = 'balenalabs/browser-aarch64';
 const SECRET = 'acme/secret';
 const browser = imageOf(upstream, BROWSER);
 const revised = imageOf(upstream, BROWSER, '2.3.8+rev2');
@@ -36,10 +36,10 @@ const ANYBODY: Row[] = [
 	['acme/multi-arch:1.1', imageOf(upstream, 'acme/multi-arch', '1.1.0')],
 	[`${BROWSER}@${imageOf(upstream, BROWSER, '1.10.0').digest}`, imageOf(upstream, BROWSER, '1.10.0')],
 	[`acme/multi-arch@${multiArch.digest}`, multiArch],
-	[`${BROWSER}:9.9.9`, /manifest unknown: balenablocks\/browser-aarch64 has no release 9\.9\.9; its latest is 2\.4\.0/],
-	[`${BROWSER}:stable`, /manifest unknown: balenablocks\/browser-aarch64 has no release stable; its latest is 2\.4\.0/],
+	[`${BROWSER}:9.9.9`, /manifest unknown: balenalabs\/browser-aarch64 has no release 9\.9\.9; its latest is 2\.4\.0/],
+	[`${BROWSER}:stable`, /manifest unknown: balenalabs\/browser-aarch64 has no release stable; its latest is 2\.4\.0/],
 	[`${BROWSER}:2.5.0`, /did not build/],
-	[`${BROWSER}@${multiArch.digest}`, /no release of balenablocks\/browser-aarch64 has sha256:/],
+	[`${BROWSER}@${multiArch.digest}`, /no release of balenalabs\/browser-aarch64 has sha256:/],
 	['acme/several:1.0.0', /has several services: db, main, proxy; pull one of them, as in acme\/several\/1\.0\.0\/db/],
 	['acme/empty:latest', /acme\/empty has no release to pull yet/],
 	[`${SECRET}:1.0.0`, /there is no public fleet acme\/secret; if it is private, log in first/],

@@ -9,7 +9,7 @@ import { ask, assertError, CACHES_OFF, forgetRequests, seen, setUp, tokenFor, ty
 
 const upstream = await sharedUpstream();
 const { keys } = upstream;
-const BROWSER = 'balenablocks/browser-aarch64';
+const BROWSER = 'balenalabs/browser-aarch64';
 const DRAFT = '2.4.1-1648554962021';
 const commit = (rawVersion: string, slug = BROWSER): string => releaseOf(upstream, slug, rawVersion).commit;
 

@@ -12,7 +12,7 @@ import { parseRelease, type ReleaseReference } from '../../../src/balena/referen
 import type { Fleet, Image, MatchedRelease, ReleaseRow } from '../../../src/balena/release.ts';
 import { table } from '../../support/table.ts';
 
-const SLUG = 'balenablocks/browser-aarch64';
+const SLUG = 'balenalabs/browser-aarch64';
 
 /** What was typed behind the slug: "2.4.0", "2.4.0/main", or nothing. */
 function reference(text: string): ReleaseReference {

@@ -23,7 +23,7 @@ describe('parseReference: <org>/<fleet>[/<release>[/<service>]]', () => {
 	table<string>(
 		[
 			['org/app', { slug: 'org/app', bare: true }],
-			['balenablocks/browser-aarch64', { slug: 'balenablocks/browser-aarch64', bare: true }],
+			['balenalabs/browser-aarch64', { slug: 'balenalabs/browser-aarch64', bare: true }],
 			['org_1/app_2-x', { slug: 'org_1/app_2-x', bare: true }],
 			// Words for the release that the fleet tracks.
 			['org/app/latest', { slug: 'org/app', bare: false }],
