@@ -1,6 +1,7 @@
 import type { AddressInfo } from 'node:net';
 import { buildApp } from '../src/app.ts';
 import { parseConfig } from '../src/config.ts';
+import { logDestination } from '../src/process/log-destination.ts';
 import { createLogger } from '../src/process/logger.ts';
 import { startUpstream } from '../test/upstream/index.ts';
 import { pullImage } from './pull-image.ts';
@@ -23,7 +24,7 @@ const config = parseConfig({
 	REGISTRY_URL: upstream.registryUrl,
 	LOG_LEVEL: process.env['LOG_LEVEL'] ?? 'warn',
 });
-const app = await buildApp(config, { loggerInstance: createLogger(config) });
+const app = await buildApp(config, { loggerInstance: createLogger(config, logDestination()) });
 await app.listen({ host: config.PROXY_HOST, port: config.PROXY_PORT });
 const host = `localhost:${(app.server.address() as AddressInfo).port}`;
 say(`The proxy listens on http://${host}, in front of ${upstream.registryUrl}.`);

@@ -4,6 +4,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { ConfigError, parseConfig, type Config } from './config.ts';
 import { describeConfig } from './process/describe-config.ts';
 import { listenOn } from './process/listen.ts';
+import { logDestination } from './process/log-destination.ts';
 import { createLogger } from './process/logger.ts';
 import { startTracing } from './process/tracing.ts';
 
@@ -14,7 +15,8 @@ const config = await orExit(async () => parseConfig(process.env));
 const stopTracing = await startTracing(process.env);
 // After tracing has started, because that has to come before Fastify.
 const { buildApp } = await import('./app.ts');
-const app = await orExit(() => buildApp(config, { loggerInstance: createLogger(config) }));
+const destination = logDestination();
+const app = await orExit(() => buildApp(config, { loggerInstance: createLogger(config, destination) }));
 
 closeWithGrace({ delay: config.SHUTDOWN_DELAY + config.SHUTDOWN_TIMEOUT + LAST_MOMENT_MS, logger: false }, async ({ signal, err }) => {
 	if (err !== undefined) {
@@ -31,6 +33,7 @@ closeWithGrace({ delay: config.SHUTDOWN_DELAY + config.SHUTDOWN_TIMEOUT + LAST_M
 	await app.close();
 	clearTimeout(cut);
 	await stopTracing?.();
+	await destination.end();
 });
 
 await orExit(() => listenOn(config.PROXY_HOST, config.PROXY_PORT, (host) => app.listen({ host, port: config.PROXY_PORT })));

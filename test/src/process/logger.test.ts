@@ -8,13 +8,15 @@ import { table } from '../../support/table.ts';
 const run = promisify(execFile);
 const LOGGER = fileURLToPath(new URL('../../../src/process/logger.ts', import.meta.url));
 
+const DESTINATION = fileURLToPath(new URL('../../../src/process/log-destination.ts', import.meta.url));
+
 /** What a process prints that makes a logger and runs some code with it. */
 async function printed(code: string, { level = 'info', isTerminal = false } = {}): Promise<string> {
-	const options = `${JSON.stringify({ LOG_LEVEL: level })}, ${isTerminal}`;
+	const options = `${JSON.stringify({ LOG_LEVEL: level })}, logDestination(), ${isTerminal}`;
 	const { stdout } = await run(process.execPath, [
 		'--input-type=module',
 		'-e',
-		`import { createLogger } from ${JSON.stringify(LOGGER)};\nconst log = createLogger(${options});\n${code}`,
+		`import { createLogger } from ${JSON.stringify(LOGGER)};\nimport { logDestination } from ${JSON.stringify(DESTINATION)};\nconst log = createLogger(${options});\n${code}`,
 	]);
 	return stdout;
 }
