@@ -20,6 +20,8 @@ RUN rm -rf node_modules/@types \
 COPY src ./src
 COPY plugins ./plugins
 COPY deploy/healthcheck.ts ./
+# Node needs it since version 25, and the runtime image has none.
+RUN cp -L /usr/lib/*-linux-gnu/libatomic.so.1 /
 # Compiled code for V8, so that a start takes a third less processor time. Node looks it up under the id of the user, so it is made by the one who will run;
 # another user (or a newer Node) runs without it. The request for a token goes nowhere, but loads what only requests load.
 USER 65532:65532
@@ -38,6 +40,7 @@ LABEL org.opencontainers.image.title="open-balena-registry-proxy" \
 	org.opencontainers.image.version="${VERSION}" \
 	org.opencontainers.image.revision="${REVISION}"
 COPY --from=build /usr/local/bin/node /usr/local/bin/node
+COPY --from=build /libatomic.so.1 /usr/lib/
 COPY --from=build --chown=0:0 /tmp/compile-cache /app/compile-cache
 COPY --from=build --chown=0:0 /app /app
 WORKDIR /app

@@ -24,6 +24,8 @@ export interface LocalBases {
 const BUILD_TOOLS = ['sh', 'env', 'find', 'rm', 'chmod', 'test'];
 /** Loaded by the C library itself when it resolves names, so that no binary lists them. */
 const NAME_SERVICE = ['libnss_files.so.2', 'libnss_dns.so.2', 'libresolv.so.2'];
+/** What Node needs and distroless/cc has not: the Dockerfile has to bring it. */
+const NOT_IN_RUNTIME = /libatomic/;
 const CERTIFICATES = '/etc/ssl/certs/ca-certificates.crt';
 const USERS = 'root:x:0:0:root:/root:/sbin/nologin\nnonroot:x:65532:65532:nonroot:/home/nonroot:/sbin/nologin\n';
 
@@ -66,7 +68,9 @@ function layOut(root: string, programs: string[]): void {
 		copyFileSync(program, join(root, 'usr/bin', basename(program)));
 	}
 	for (const library of new Set([...programs, process.execPath].flatMap(librariesOf))) {
-		copyTo(root, library);
+		if (programs.length > 0 || !NOT_IN_RUNTIME.test(library)) {
+			copyTo(root, library);
+		}
 	}
 	const libraries = dirname(librariesOf(process.execPath).find((path) => path.includes('libc.so'))!);
 	for (const path of NAME_SERVICE.map((name) => join(libraries, name)).filter(existsSync)) {
@@ -96,7 +100,8 @@ function copyTo(root: string, path: string): void {
 }
 
 function npmDirectory(): string {
-	return join(run('npm', ['root', '--global']).trim(), 'npm');
+	// Not npm's own word for it, which goes by the Node that runs it: the one that the tests bring has none beside it.
+	return dirname(dirname(realpathSync(run('sh', ['-c', 'command -v npm']).trim())));
 }
 
 function store(root: string, name: string): string {
