@@ -21,7 +21,7 @@ export interface LocalBases {
 }
 
 /** What the build stage's shell lines call. */
-const BUILD_TOOLS = ['sh', 'env', 'find', 'rm', 'chmod', 'test'];
+const BUILD_TOOLS = ['cp', 'sh', 'env', 'find', 'rm', 'chmod', 'test'];
 /** Loaded by the C library itself when it resolves names, so that no binary lists them. */
 const NAME_SERVICE = ['libnss_files.so.2', 'libnss_dns.so.2', 'libresolv.so.2'];
 /** What Node needs and distroless/cc has not: the Dockerfile has to bring it. */
