@@ -3,6 +3,7 @@ import fp from 'fastify-plugin';
 import { lookup, type LookupAddress } from 'node:dns';
 import { isIP, type LookupFunction } from 'node:net';
 import { Agent, request as httpRequest, type Dispatcher } from 'undici';
+import type { BoundedOptions } from '../../src/http/bounded-dispatch.ts';
 import { upstreamError } from '../../src/errors.ts';
 import type { Config } from '../../src/config.ts';
 import { blockList, isForbiddenTarget } from '../../src/http/networks.ts';
@@ -55,6 +56,8 @@ export default fp(
 			bodyTimeout: config.REGISTRY_BODY_TIMEOUT,
 		});
 		app.addHook('onClose', async () => agent.destroy());
+		// A download is one, wherever it comes from.
+		const dispatcher = agent.compose(app.registry.bound);
 
 		function check(url: URL): URL {
 			// Node does not look up what is an address already.
@@ -71,10 +74,11 @@ export default fp(
 				for (let hop = 1; ; hop++) {
 					const response = await httpRequest(url, {
 						method: request.method as 'GET' | 'HEAD',
-						dispatcher: agent,
+						dispatcher,
 						signal: request.signal,
+						client: app.shareOf(request.ip),
 						headers: forwardedRequestHeaders(request.headers),
-					});
+					} as { method: 'GET' | 'HEAD' } & BoundedOptions);
 					const next = response.headers['location'];
 					if (response.statusCode < 300 || response.statusCode >= 400 || typeof next !== 'string') {
 						return response;
@@ -90,5 +94,5 @@ export default fp(
 			}
 		});
 	},
-	{ name: 'follow-redirects' },
+	{ name: 'follow-redirects', dependencies: ['rate-limit', 'registry'] },
 );

@@ -18,7 +18,7 @@ declare module 'fastify' {
 		/** This proxy's origin, as the client that is forwarded for sees it. */
 		ownOrigin: string;
 		/** Emits "abort" when the connection of a client that is forwarded for has closed. Fastify's `request.signal` costs more than all else that is done for a request. */
-		clientGone: EventEmitter | null;
+		clientGone: ClientGone | null;
 	}
 	interface FastifyReply {
 		/** Streams the upstream registry's answer to the client. Whatever is not a success or a redirect becomes an error of this proxy's. */
@@ -29,7 +29,8 @@ declare module 'fastify' {
 /** Carries what ends an upstream request past reply-from, which copies headers, symbols included, but knows no signal. */
 const CLIENT_GONE = Symbol('client gone');
 
-type Headers = Record<string, string> & { [CLIENT_GONE]?: EventEmitter };
+type ClientGone = EventEmitter & { client?: string };
+type Headers = Record<string, string> & { [CLIENT_GONE]?: ClientGone };
 /** An answer as reply-from hands it on. */
 interface UpstreamResponse {
 	statusCode: number;
@@ -76,16 +77,17 @@ export default fp(
 			this.request.upstreamRequest = upstreamRequest;
 			// Here, because it throws for an invalid Host, and inside reply-from nobody would catch it.
 			this.request.ownOrigin = this.request.publicOrigin();
-			const clientGone = new EventEmitter();
+			const clientGone: ClientGone = new EventEmitter();
+			clientGone.client = app.shareOf(this.request.ip);
 			this.raw.once('close', () => clientGone.emit('abort'));
 			this.request.clientGone = clientGone;
 			return this.from(upstreamRequest.path, options as never);
 		});
 	},
-	{ name: 'forward', dependencies: ['registry', 'challenge', 'follow-redirects'] },
+	{ name: 'forward', dependencies: ['rate-limit', 'registry', 'challenge', 'follow-redirects'] },
 );
 
-function takeClientGone({ headers }: Dispatcher.DispatchOptions): EventEmitter {
+function takeClientGone({ headers }: Dispatcher.DispatchOptions): ClientGone {
 	const clientGone = (headers as Headers)[CLIENT_GONE]!;
 	delete (headers as Headers)[CLIENT_GONE];
 	return clientGone;

@@ -1,11 +1,13 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import fp from 'fastify-plugin';
 import { RegistryError } from '../../src/errors.ts';
+import type { Client } from '../../src/balena/caller.ts';
 import { isBareFleet, parseReference } from '../../src/balena/reference.ts';
 import type { Config } from '../../src/config.ts';
 import { tagPage } from '../../src/registry/tag-page.ts';
 import { parseRegistryRequest, type ContentRequest, type ManifestReference } from '../../src/registry/request.ts';
 import type { KnownToken } from '../tokens/client-tokens.ts';
+import { clientOf } from '../service/client-of.ts';
 import { sendJson } from '../service/send-json.ts';
 import type { Target } from './target.ts';
 import type { UpstreamRequest } from '../../src/registry/upstream-request.ts';
@@ -50,11 +52,11 @@ async function pull(app: FastifyInstance, _config: Config): Promise<void> {
 		if (parsed.kind === 'catalog') {
 			return sendJson(reply, { repositories: [] });
 		}
-		const versions = parsed.kind === 'tags' ? await fleetVersions(parsed.name, token) : undefined;
+		const versions = parsed.kind === 'tags' ? await fleetVersions(parsed.name, token, clientOf(request, reply)) : undefined;
 		if (parsed.kind === 'tags' && versions !== undefined) {
 			return sendTags(parsed, versions, reply);
 		}
-		const target = await app.targetOf(parsed, token, request);
+		const target = await app.targetOf(parsed, token, request, reply);
 		request.facts.version = target.version === '' ? undefined : target.version;
 		request.facts.repository = target.repository;
 		switch (parsed.kind) {
@@ -104,9 +106,9 @@ async function pull(app: FastifyInstance, _config: Config): Promise<void> {
 	}
 
 	/** The versions of a bare fleet, as far as the token's holder may see them. Undefined for anything else: of a release, the registry itself says which tags there are. */
-	async function fleetVersions(name: string, token: KnownToken): Promise<string[] | undefined> {
+	async function fleetVersions(name: string, token: KnownToken, client: Client): Promise<string[] | undefined> {
 		const caller = isBareFleet(parseReference(name)) ? app.sealedCredentials.callerOf(token, name) : undefined;
-		return caller && app.resolver.versions(name, caller);
+		return caller && app.resolver.versions(name, { ...caller, client });
 	}
 
 	function sendTags({ name, page }: Extract<ContentRequest, { kind: 'tags' }>, all: string[], reply: FastifyReply): FastifyReply {

@@ -1,11 +1,12 @@
-import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import fp from 'fastify-plugin';
 import { RegistryError } from '../../src/errors.ts';
-import { ANONYMOUS, type Caller } from '../../src/balena/caller.ts';
+import { ANONYMOUS, type Caller, type Client } from '../../src/balena/caller.ts';
 import { isTracked, parseReference, parseRelease } from '../../src/balena/reference.ts';
 import type { Manifest } from '../../src/registry/manifest.ts';
 import type { ContentRequest } from '../../src/registry/request.ts';
 import { fixedGrant, type Grant } from '../../src/token/grant.ts';
+import { clientOf } from '../service/client-of.ts';
 import type { KnownToken } from '../tokens/client-tokens.ts';
 
 /** Where the thing that a request asks for is, and what the upstream registry is shown to get it. */
@@ -20,20 +21,20 @@ export interface Target {
 declare module 'fastify' {
 	interface FastifyInstance {
 		/** @throws RegistryError with the sentence that explains why there is nothing, or a challenge where the token does not cover the name */
-		targetOf(parsed: ContentRequest, token: KnownToken, request: FastifyRequest): Promise<Target>;
+		targetOf(parsed: ContentRequest, token: KnownToken, request: FastifyRequest, reply: FastifyReply): Promise<Target>;
 	}
 }
 
 /** From a friendly name to a repository, by what the client's token says. No state is needed for that, so any replica can do it. */
 export default fp(
 	async (app: FastifyInstance) => {
-		app.decorate('targetOf', async (parsed, token, request) => {
-			const grant = token.grants.get(parsed.name) ?? (await grantWithout(parsed.name, token));
+		app.decorate('targetOf', async (parsed, token, request, reply) => {
+			const grant = token.grants.get(parsed.name) ?? (await grantWithout(parsed.name, token, clientOf(request, reply)));
 			switch (grant?.kind) {
 				case 'image':
 					return { repository: grant.repository, version: grant.version, token };
 				case 'fleet':
-					return targetInFleet(parsed, token, request);
+					return targetInFleet(parsed, token, request, reply);
 				case 'failure':
 					throw new RegistryError(grant.code, grant.message, { forPeople: true });
 				case undefined:
@@ -42,21 +43,22 @@ export default fp(
 		});
 
 		/** For a name that the token does not mention. A token that mentions none at all is the API's own, and perhaps for this name. */
-		async function grantWithout(name: string, token: KnownToken): Promise<Grant | undefined> {
+		async function grantWithout(name: string, token: KnownToken, client: Client): Promise<Grant | undefined> {
 			const reference = parseReference(name);
 			if (reference.kind !== 'fleet') {
 				return fixedGrant(reference);
 			}
-			return token.grants.size === 0 ? app.resolver.resolve(reference, ANONYMOUS) : undefined;
+			return token.grants.size === 0 ? app.resolver.resolve(reference, { ...ANONYMOUS, client }) : undefined;
 		}
 
 		/** A bare fleet whose tags name releases: docs/tags.md. The token's holder is acted for, because the tag was not known when it came with credentials. */
-		async function targetInFleet(parsed: ContentRequest, token: KnownToken, request: FastifyRequest): Promise<Target> {
+		async function targetInFleet(parsed: ContentRequest, token: KnownToken, request: FastifyRequest, reply: FastifyReply): Promise<Target> {
 			const slug = parsed.name;
-			const caller = app.sealedCredentials.callerOf(token, slug);
-			if (caller === undefined) {
+			const holder = app.sealedCredentials.callerOf(token, slug);
+			if (holder === undefined) {
 				throw await request.unauthorized(slug, 'invalid_token');
 			}
+			const caller: Caller = { ...holder, client: clientOf(request, reply) };
 			const { repository, version } = await findInFleet(parsed, slug, caller);
 			try {
 				const upstream = await app.upstreamTokens.get([repository], caller, { keep: true });

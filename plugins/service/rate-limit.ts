@@ -4,13 +4,15 @@ import fp from 'fastify-plugin';
 import type { Redis } from 'ioredis';
 import { RegistryError } from '../../src/errors.ts';
 import { fingerprintOf, type Caller } from '../../src/balena/caller.ts';
-import { clientKey } from '../../src/http/client-address.ts';
+import { clientKey, networkKey } from '../../src/http/client-address.ts';
 import type { Config } from '../../src/config.ts';
 import { derivedKey } from '../../src/token/derived-key.ts';
 import { blockList, includesAddress } from '../../src/http/networks.ts';
 
 declare module 'fastify' {
 	interface FastifyInstance {
+		/** @returns what stands for a client in shares of what is scarce; empty for those without limits */
+		shareOf(address: string | undefined): string;
 		/** Failed logins, by address and by the credentials that failed. */
 		loginLimit: {
 			/** @throws TOOMANYREQUESTS where too many have failed already */
@@ -46,6 +48,9 @@ const PURPOSE = 'open-balena-registry-proxy failed logins 1';
 export default fp(
 	async (app: FastifyInstance, config: Config) => {
 		const allowed = blockList(config.RATE_LIMIT_ALLOW);
+		app.decorate('shareOf', (address) =>
+			config.RATE_LIMIT_ALLOW.length > 0 && includesAddress(allowed, address) ? '' : networkKey(address),
+		);
 		const isAllowed = (request: FastifyRequest): boolean => includesAddress(allowed, request.ip);
 
 		await app.register(rateLimit, {

@@ -9,6 +9,7 @@ import type { Config } from '../../src/config.ts';
 import { asksToPull, pullScope } from '../../src/registry/scope.ts';
 import { formatToken } from '../../src/token/client-token.ts';
 import { parseTokenForm, parseTokenQuery, type TokenRequest } from '../../src/token/token-request.ts';
+import { clientOf } from '../service/client-of.ts';
 import { SEALED_LIFE_MS } from './sealed-credentials.ts';
 import { TOKEN_PATH } from '../upstreams/challenge.ts';
 
@@ -55,7 +56,7 @@ async function tokenEndpoint(app: FastifyInstance, config: Config): Promise<void
 			Object.assign(request.facts, { name: known.name, cache: 'hit' });
 			return sendAnswer(known.bytes, reply);
 		}
-		const answer = await issueToken(parseTokenQuery(queryOf(url), authorization), request);
+		const answer = await issueToken(parseTokenQuery(queryOf(url), authorization), request, reply);
 		if (authorization === undefined) {
 			answers?.set(url, { name: request.facts.name, bytes: answer });
 		}
@@ -63,10 +64,11 @@ async function tokenEndpoint(app: FastifyInstance, config: Config): Promise<void
 	});
 	app.post(TOKEN_PATH, options, async (request, reply) => {
 		const form = request.body instanceof URLSearchParams ? request.body : new URLSearchParams();
-		return sendAnswer(await issueToken(parseTokenForm(form, request.headers.authorization), request), reply);
+		return sendAnswer(await issueToken(parseTokenForm(form, request.headers.authorization), request, reply), reply);
 	});
 
-	async function issueToken({ caller, scopes }: TokenRequest, request: FastifyRequest): Promise<Buffer> {
+	async function issueToken({ caller: anybody, scopes }: TokenRequest, request: FastifyRequest, reply: FastifyReply): Promise<Buffer> {
+		const caller: Caller = { ...anybody, client: clientOf(request, reply) };
 		const names = [...new Set(scopes.filter(asksToPull).map((scope) => scope.name))];
 		request.facts.name = names.slice(0, MAX_NAMES).join(' ');
 		if (names.length > MAX_NAMES) {

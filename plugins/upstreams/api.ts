@@ -1,23 +1,32 @@
 import type { FastifyInstance } from 'fastify';
 import fp from 'fastify-plugin';
-import pLimit from 'p-limit';
+import { LRUCache } from 'lru-cache';
 import { Pool, type Dispatcher } from 'undici';
 import { overloadedError, RegistryError, upstreamError } from '../../src/errors.ts';
 import type { Caller } from '../../src/balena/caller.ts';
 import { loadPine, type Pine } from '../../src/balena/sdk.ts';
 import type { Config } from '../../src/config.ts';
+import { FairQueue } from '../../src/fair-queue.ts';
 import { pullScope } from '../../src/registry/scope.ts';
 import { smallRequest } from '../../src/http/small-request.ts';
+import { userAgent } from '../../src/http/user-agent.ts';
 import { VERIFIED } from '../../src/http/verified.ts';
 
-/** The balena API, as far as pulls need it. Both calls throw only RegistryErrors. */
+export interface CallOptions {
+	/** Whether it is about names that were found before: those, and logins, go before what nobody asked for until now. */
+	isKnown?: boolean;
+	/** Ends the call when nobody waits for it any more. */
+	signal?: AbortSignal;
+}
+
+/** The balena API, as far as pulls need it. Both calls throw only RegistryErrors, or the signal's reason. */
 export interface Api {
 	/** Connections to the API. */
 	dispatcher: Dispatcher;
 	/** Asks the OData API on a caller's behalf. An invalid key counts as anonymous there: only `token` tells. */
-	query(resource: 'release' | 'application', options: Record<string, unknown>, caller: Caller): Promise<unknown>;
+	query(resource: 'release' | 'application', options: Record<string, unknown>, caller: Caller, call?: CallOptions): Promise<unknown>;
 	/** Asks for a registry token that lets the caller pull from repositories. @throws UNAUTHORIZED where the credentials are not valid */
-	token(service: string, repositories: readonly string[], caller: Caller): Promise<string>;
+	token(service: string, repositories: readonly string[], caller: Caller, call?: CallOptions): Promise<string>;
 }
 
 declare module 'fastify' {
@@ -31,60 +40,79 @@ const LOAD_SDK_AFTER_MS = 1500;
 /** Largest answer of the token endpoint, in bytes; tokens are one or two KB. */
 const MAX_TOKEN_ANSWER_BYTES = 64 * 1024;
 
+/** For how many callers, and for how long at the most, it is remembered that the API wants to be left alone. */
+const MAX_PAUSES = 1000;
+const MAX_PAUSE_SECONDS = 300;
+
 export default fp(
 	async (app: FastifyInstance, config: Config) => {
-		const limit = pLimit(config.API_CONCURRENCY);
+		const calls = new FairQueue({
+			capacity: config.API_CONCURRENCY,
+			queue: config.API_QUEUE,
+			refusal: () => overloadedError('api'),
+		});
 		const dispatcher = new Pool(config.API_URL, {
 			connections: config.API_CONCURRENCY,
 			connect: { ...VERIFIED, timeout: config.API_TIMEOUT },
 		});
 		app.addHook('onClose', async () => dispatcher.destroy());
 
+		const agent = userAgent(config.PUBLIC_URL);
 		let pine: Promise<Pine> | undefined;
-		const getPine = (): Promise<Pine> => (pine ??= loadPine(config.API_URL, config.API_TIMEOUT));
+		const getPine = (): Promise<Pine> => (pine ??= loadPine(config.API_URL, config.API_TIMEOUT, agent));
 		// Loading it holds up all else for a while, so not while the first requests come, unless they need it.
 		const later = setTimeout(() => void getPine(), LOAD_SDK_AFTER_MS);
 		later.unref();
 		app.addHook('onClose', async () => clearTimeout(later));
 
-		/** Bounds the calls in flight and in wait; the deadline of one begins when it begins to wait. */
-		async function call<T>(run: (signal: AbortSignal) => Promise<T>): Promise<T> {
-			if (limit.activeCount >= config.API_CONCURRENCY && limit.pendingCount >= config.API_QUEUE) {
-				throw overloadedError('api');
+		/** Until when, in milliseconds since the epoch, the API has asked to be left alone; by caller, because it may count by login. */
+		const pauses = new LRUCache<string, number>({ max: MAX_PAUSES });
+
+		/** Bounds the calls in flight and in wait, in turns by client; the deadline of one begins when it begins to wait. */
+		async function call<T>(caller: Caller, { isKnown = false, signal }: CallOptions, run: (signal: AbortSignal) => Promise<T>): Promise<T> {
+			const pauseMs = (pauses.get(caller.fingerprint) ?? 0) - Date.now();
+			if (pauseMs > 0) {
+				throw tooManyError(Math.ceil(pauseMs / 1000));
 			}
 			// Not AbortSignal.timeout: balena-sdk listens on for as long as a signal lives, and throws where nobody can catch when it fires after the answer.
 			const deadline = new AbortController();
+			const giveUp = (): void => deadline.abort(signal?.reason);
+			signal?.addEventListener('abort', giveUp, { once: true });
 			const timer = setTimeout(
 				() => deadline.abort(new DOMException('the API did not answer in time', 'TimeoutError')),
 				config.API_TIMEOUT,
 			);
+			const place = {
+				client: caller.client === undefined ? '' : app.shareOf(caller.client.address),
+				isKnown: isKnown || caller.kind === 'credentials',
+			};
 			try {
-				return await limit(() => {
-					deadline.signal.throwIfAborted();
-					return run(deadline.signal);
-				});
+				return await calls.run(place, deadline.signal, () => run(deadline.signal));
 			} catch (error) {
-				if (error instanceof RegistryError) {
-					throw error;
+				signal?.throwIfAborted();
+				const known = error instanceof RegistryError ? error : queryError(error, caller);
+				const seconds = Number(known.headers['retry-after'] ?? 0);
+				if (known.code === 'TOOMANYREQUESTS' && seconds > 0) {
+					pauses.set(caller.fingerprint, Date.now() + Math.min(seconds, MAX_PAUSE_SECONDS) * 1000);
 				}
-				// balena-sdk's error tells the status, but no headers.
-				throw (error as { statusCode?: unknown }).statusCode === 429 ? tokenRefusal(429, undefined) : upstreamError('API', error);
+				throw known;
 			} finally {
 				clearTimeout(timer);
+				signal?.removeEventListener('abort', giveUp);
 			}
 		}
 
 		app.decorate('api', {
 			dispatcher,
-			query: (resource, options, caller) =>
-				call(async (signal) => {
+			query: (resource, options, caller, settings = {}) =>
+				call(caller, settings, async (signal) => {
 					const headers = caller.kind === 'anonymous' ? {} : { Authorization: `Bearer ${caller.secret}` };
 					// anonymous: true keeps the SDK's own login out of it; the credentials are the header's.
 					return (await getPine()).get({ resource, options, passthrough: { headers, anonymous: true, signal } });
 				}),
 
-			token: (service, repositories, caller) =>
-				call(async (signal) => {
+			token: (service, repositories, caller, settings = {}) =>
+				call(caller, settings, async (signal) => {
 					const query = new URLSearchParams({ service });
 					for (const repository of repositories) {
 						query.append('scope', pullScope(repository));
@@ -92,7 +120,11 @@ export default fp(
 					const { status, headers, body, isCut } = await smallRequest(dispatcher, {
 						origin: config.API_URL,
 						path: `/auth/v1/token?${query}`,
-						headers: { accept: 'application/json', ...(caller.kind === 'anonymous' ? {} : { authorization: caller.authorization }) },
+						headers: {
+							accept: 'application/json',
+							'user-agent': agent,
+							...(caller.kind === 'anonymous' ? {} : { authorization: caller.authorization }),
+						},
 						maxBytes: MAX_TOKEN_ANSWER_BYTES,
 						signal,
 					});
@@ -107,8 +139,24 @@ export default fp(
 				}),
 		});
 	},
-	{ name: 'api' },
+	{ name: 'api', dependencies: ['rate-limit'] },
 );
+
+/** @param error what balena-sdk threw: its BalenaRequestError has the status, and the headers as fetch gives them */
+function queryError(error: unknown, caller: Caller): RegistryError {
+	const { statusCode, responseHeaders } = error as { statusCode?: unknown; responseHeaders?: { get?(name: string): string | null } };
+	switch (statusCode) {
+		case 429:
+			return tokenRefusal(429, responseHeaders?.get?.('retry-after') ?? undefined);
+		case 401:
+		case 403:
+			return caller.kind === 'credentials'
+				? tokenRefusal(statusCode, undefined)
+				: new RegistryError('DENIED', 'the balena API refuses to answer without a login', { cause: error });
+		default:
+			return upstreamError('API', error);
+	}
+}
 
 function tokenRefusal(status: number, retryAfter: string | string[] | undefined): RegistryError {
 	if (status === 401 || status === 403) {
@@ -117,10 +165,16 @@ function tokenRefusal(status: number, retryAfter: string | string[] | undefined)
 		});
 	}
 	if (status === 429) {
-		const seconds = typeof retryAfter === 'string' && /^\d{1,6}$/.test(retryAfter) ? retryAfter : '60';
-		return new RegistryError('TOOMANYREQUESTS', 'the balena API answers that there are too many requests; try again later', {
-			headers: { 'retry-after': seconds },
-		});
+		return tooManyError(typeof retryAfter === 'string' && /^\d{1,6}$/.test(retryAfter) ? Number(retryAfter) : undefined);
 	}
 	return upstreamError('API', new Error(`the token endpoint answered with status ${status}`));
+}
+
+/** How long a client is told to wait where the API does not say. */
+const DEFAULT_WAIT_SECONDS = 60;
+
+function tooManyError(seconds = DEFAULT_WAIT_SECONDS): RegistryError {
+	return new RegistryError('TOOMANYREQUESTS', 'the balena API answers that there are too many requests; try again later', {
+		headers: { 'retry-after': String(seconds) },
+	});
 }

@@ -16,6 +16,8 @@ declare module 'fastify' {
 	interface FastifyInstance {
 		registry: {
 			dispatcher: Dispatcher;
+			/** The bound on requests to the registry, and to where it redirects: the same for all that are composed with it. */
+			bound: Dispatcher.DispatcherComposeInterceptor;
 			/** @returns the tags of an upstream repository. @throws RegistryError where the registry refuses or does not answer */
 			tags(upstreamRequest: UpstreamRequest, request: FastifyRequest): Promise<string[]>;
 		};
@@ -39,10 +41,13 @@ export default fp(
 			bodyTimeout: config.REGISTRY_BODY_TIMEOUT,
 		});
 		app.addHook('onClose', async () => pool.destroy());
-		const dispatcher = pool.compose(
-			boundedDispatch({ concurrency: config.REGISTRY_CONNECTIONS, queue: config.REGISTRY_QUEUE, waitMs: config.REGISTRY_CONNECT_TIMEOUT }),
-		);
-		app.decorate('registry', { dispatcher, tags });
+		const bound = boundedDispatch({
+			concurrency: config.REGISTRY_CONNECTIONS,
+			queue: config.REGISTRY_QUEUE,
+			waitMs: config.REGISTRY_CONNECT_TIMEOUT,
+		});
+		const dispatcher = pool.compose(bound);
+		app.decorate('registry', { dispatcher, bound, tags });
 
 		async function tags(upstreamRequest: UpstreamRequest, request: FastifyRequest): Promise<string[]> {
 			const { status, headers, body } = await smallRequest(dispatcher, {
@@ -51,6 +56,7 @@ export default fp(
 				headers: { authorization: `Bearer ${upstreamRequest.token}`, 'x-request-id': request.id },
 				maxBytes: MAX_TAGS_BYTES,
 				signal: request.signal,
+				client: app.shareOf(request.ip),
 			}).catch((error: unknown) => {
 				throw upstreamError('registry', error);
 			});
@@ -69,7 +75,7 @@ export default fp(
 			return refusal(this, upstreamRequest, status, headers);
 		});
 	},
-	{ name: 'registry' },
+	{ name: 'registry', dependencies: ['rate-limit'] },
 );
 
 function parseJson(body: Buffer): unknown {

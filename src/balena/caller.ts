@@ -1,10 +1,20 @@
 import { createHmac, randomBytes } from 'node:crypto';
+import type { EventEmitter } from 'node:events';
+
+/** The machine that a request came from: whose share of what is scarce is used up, and who can go away. No answer depends on it. */
+export interface Client {
+	/** As `request.ip`. */
+	address: string;
+	/** Emits "close" when the answer is out, or nobody is there for it any more. */
+	connection: Pick<EventEmitter, 'once'>;
+}
 
 /** On whose behalf something is asked of the balena API. */
 export type Caller =
-	| { kind: 'anonymous'; fingerprint: 'anonymous' }
+	| { kind: 'anonymous'; fingerprint: 'anonymous'; client?: Client }
 	| {
 			kind: 'credentials';
+			client?: Client;
 			/** The `Authorization` header for the API's token endpoint, as the client sent it. */
 			authorization: string;
 			/** The API key or session token in it, for the OData API. */

@@ -14,8 +14,9 @@ const MAX_ANSWER_BYTES = 4 * 1024 * 1024;
  *
  * @param apiUrl origin of the balena API
  * @param timeoutMs the longest wait for one answer
+ * @param userAgent who asks, in place of the SDK's own
  */
-export async function loadPine(apiUrl: string, timeoutMs: number): Promise<Pine> {
+export async function loadPine(apiUrl: string, timeoutMs: number, userAgent: string): Promise<Pine> {
 	// The SDK uses the global fetch; its connections are tuned and its answers bounded here because it offers no other place.
 	setGlobalDispatcher(
 		new Agent({
@@ -24,7 +25,7 @@ export async function loadPine(apiUrl: string, timeoutMs: number): Promise<Pine>
 			headersTimeout: timeoutMs,
 			bodyTimeout: timeoutMs,
 			connect: { ...VERIFIED, timeout: timeoutMs },
-		}).compose(plainAnswersOnly(apiUrl)),
+		}).compose(plainAnswersOnly(apiUrl, userAgent)),
 	);
 	const { getSdk } = await import('balena-sdk');
 	// dataDirectory: false, or the SDK reads and writes a login of its own in the home directory.
@@ -36,12 +37,12 @@ export async function loadPine(apiUrl: string, timeoutMs: number): Promise<Pine>
  * Refuses redirects and compressed answers of the API: the first could lead credentials and requests elsewhere, the second could unpack to any size. The API does
  * neither to a client that asks for plain answers. Whatever else uses the global fetch is left alone.
  */
-function plainAnswersOnly(apiUrl: string): Dispatcher.DispatcherComposeInterceptor {
+function plainAnswersOnly(apiUrl: string, userAgent: string): Dispatcher.DispatcherComposeInterceptor {
 	return (dispatch) => (options, handler) =>
 		String(options.origin) !== apiUrl
 			? dispatch(options, handler)
 			: dispatch(
-					{ ...options, headers: plainHeaders(options.headers as Record<string, string>) },
+					{ ...options, headers: plainHeaders(options.headers as Record<string, string>, userAgent) },
 					{
 						onRequestStart: (...event) => handler.onRequestStart?.(...event),
 						onRequestUpgrade: (...event) => handler.onRequestUpgrade?.(...event),
@@ -60,9 +61,10 @@ function plainAnswersOnly(apiUrl: string): Dispatcher.DispatcherComposeIntercept
 }
 
 /** The SDK asks for compressed answers under a name in another case, beside which a second header would not count. */
-function plainHeaders(headers: Record<string, string>): Record<string, string> {
+function plainHeaders(headers: Record<string, string>, userAgent: string): Record<string, string> {
 	return {
-		...Object.fromEntries(Object.entries(headers).filter(([name]) => name.toLowerCase() !== 'accept-encoding')),
+		...Object.fromEntries(Object.entries(headers).filter(([name]) => !/^(accept-encoding|user-agent)$/i.test(name))),
 		'accept-encoding': 'identity',
+		'user-agent': userAgent,
 	};
 }

@@ -1,6 +1,7 @@
 import type { EventEmitter } from 'node:events';
 import type { Dispatcher } from 'undici';
 import { overloadedError } from '../errors.ts';
+import { FairQueue } from '../fair-queue.ts';
 
 export interface Bounds {
 	/** Requests under way at once; not more than there may be connections. */
@@ -11,69 +12,100 @@ export interface Bounds {
 	waitMs: number;
 }
 
+/** What a request may say beside undici's own options. */
+export interface BoundedOptions {
+	/** What stands for the client in shares, as in `FairQueue`. */
+	client?: string;
+	/** Ends the wait. */
+	signal?: AbortSignal | EventEmitter;
+}
+
 type Handler = Dispatcher.DispatchHandler;
 
-interface Waiting {
-	start(): void;
-	fail(error: Error): void;
+/**
+ * What a download has to move, on average, to keep its connection while others wait for one: bytes in a millisecond (4 KB a second: half of what a GPRS link
+ * does), after a time of grace, which is also the most that may be in stock. A piece of a body is 64 KB, which at that rate is 16 s.
+ */
+const MIN_RATE = 4;
+const GRACE_MS = 20_000;
+
+/** A request under way. */
+interface Running {
+	client: string;
+	/** By when the next byte has to come, on the clock of `performance.now`; what was moved already counts. */
+	due: number;
+	/** Undefined until the request is out. */
+	controller: Dispatcher.DispatchController | undefined;
+	/** Whether the answer has begun: what waits for headers has its own time-out. */
+	isDownload: boolean;
 }
 
 /**
- * Bounds what waits for an upstream, in number and in time. undici's own queue is bounded in neither: where downloads hold all its connections, whatever comes
- * next stays in it until one of them ends, even when nobody wants it any more.
+ * Bounds what waits for an upstream, in number and in time, and shares it between clients. undici's own queue is bounded in neither: where downloads hold all its
+ * connections, whatever comes next stays in it until one of them ends, even when nobody wants it any more. A download that moves next to nothing ends when
+ * somebody waits for its connection.
  *
- * @returns an interceptor for `compose`. What it refuses fails with `overloadedError`.
+ * @returns an interceptor for `compose`, which may be that of several dispatchers: they share the bound. What it refuses fails with `overloadedError`. Options
+ * of a request: `BoundedOptions`.
  */
 export function boundedDispatch({ concurrency, queue, waitMs }: Bounds): Dispatcher.DispatcherComposeInterceptor {
-	let underWay = 0;
-	const waiting = new Set<Waiting>();
+	const running = new Set<Running>();
+	const connections = new FairQueue({
+		capacity: concurrency,
+		queue,
+		waitMs,
+		refusal: () => overloadedError('registry'),
+		onShort: ({ client }, free) => makeWay(running, free > 0 ? client : undefined),
+	});
 
-	function release(): void {
-		underWay--;
-		const [next] = waiting;
-		next?.start();
-	}
-
-	return (dispatch) => {
-		function start(options: Dispatcher.DispatchOptions, handler: Handler): void {
-			underWay++;
-			dispatch(options, releasing(handler, release));
-		}
-
-		function wait(options: Dispatcher.DispatchOptions, handler: Handler): void {
-			const { signal } = options as { signal?: AbortSignal | EventEmitter };
-			const leave = (): void => {
-				waiting.delete(entry);
-				clearTimeout(timer);
-				stopListening();
-			};
-			const entry: Waiting = {
-				start() {
-					leave();
-					start(options, handler);
+	return (dispatch) => (options, handler) => {
+		const { client = '', signal } = options as BoundedOptions;
+		let leave: (() => void) | undefined = undefined;
+		let stopListening: (() => void) | undefined = undefined;
+		const enter = (): void => {
+			leave = connections.enter({
+				client,
+				units: 1,
+				isKnown: true,
+				onTurn: () => {
+					stopListening?.();
+					const own: Running = { client, due: Infinity, controller: undefined, isDownload: false };
+					running.add(own);
+					dispatch(
+						options,
+						watched(handler, own, () => {
+							running.delete(own);
+							connections.release(client, 1);
+						}),
+					);
 				},
-				fail(error) {
-					leave();
-					// Without a controller, because there is nothing to control; undici's handlers do not look at it here.
+				// Without a controller, because there is nothing to control; undici's handlers do not look at it here.
+				onRefused: (error) => {
+					stopListening?.();
 					handler.onResponseError?.(undefined as never, error);
 				},
-			};
-			const stopListening = onAbort(signal, (reason) => entry.fail(reason));
-			const timer = setTimeout(() => entry.fail(overloadedError('registry')), waitMs);
-			waiting.add(entry);
-		}
-
-		return (options, handler) => {
-			if (underWay < concurrency) {
-				start(options, handler);
-			} else if (waiting.size < queue) {
-				wait(options, handler);
-			} else {
-				handler.onResponseError?.(undefined as never, overloadedError('registry'));
-			}
-			return true;
+			});
 		};
+		enter();
+		if (leave !== undefined) {
+			stopListening = onAbort(signal, (reason) => {
+				leave?.();
+				handler.onResponseError?.(undefined as never, reason);
+			});
+		}
+		return true;
 	};
+}
+
+/** Ends the download that is most overdue, if one is. @param client whose it has to be; anybody's where undefined */
+function makeWay(running: Set<Running>, client: string | undefined): void {
+	let slowest: Running | undefined;
+	for (const one of running) {
+		if (one.isDownload && (client === undefined || one.client === client) && one.due < (slowest?.due ?? performance.now())) {
+			slowest = one;
+		}
+	}
+	slowest?.controller?.abort(new DOMException('a download that moved next to nothing gave way to others', 'AbortError'));
 }
 
 /** undici takes a signal in either form. @returns a function that stops listening */
@@ -91,8 +123,8 @@ function onAbort(signal: AbortSignal | EventEmitter | null | undefined, act: (re
 	return () => signal.off('abort', abort);
 }
 
-/** @returns a handler that tells, once, when the request has ended in whichever way */
-function releasing(handler: Handler, release: () => void): Handler {
+/** @returns a handler that notes what a request moves, and tells, once, when it has ended in whichever way */
+function watched(handler: Handler, own: Running, release: () => void): Handler {
 	let hasEnded = false;
 	const end = (): void => {
 		if (!hasEnded) {
@@ -101,10 +133,21 @@ function releasing(handler: Handler, release: () => void): Handler {
 		}
 	};
 	return {
-		onRequestStart: (...event) => handler.onRequestStart?.(...event),
+		onRequestStart: (controller, ...event) => {
+			own.controller = controller;
+			handler.onRequestStart?.(controller, ...event);
+		},
 		onRequestUpgrade: (...event) => handler.onRequestUpgrade?.(...event),
-		onResponseStart: (...event) => handler.onResponseStart?.(...event),
-		onResponseData: (...event) => handler.onResponseData?.(...event),
+		onResponseStart: (...event) => {
+			own.isDownload = true;
+			own.due = performance.now() + GRACE_MS;
+			handler.onResponseStart?.(...event);
+		},
+		onResponseData: (controller, chunk) => {
+			const now = performance.now();
+			own.due = Math.min(Math.max(own.due, now) + chunk.length / MIN_RATE, now + GRACE_MS);
+			handler.onResponseData?.(controller, chunk);
+		},
 		onResponseEnd: (...event) => {
 			end();
 			handler.onResponseEnd?.(...event);

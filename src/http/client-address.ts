@@ -17,6 +17,17 @@ export function clientKey(address: string | undefined): string {
 	return isIPv6(plain) ? `${groups(plain).slice(0, 4).join(':')}::/64` : plain;
 }
 
+/**
+ * What stands for a client where something is shared out: its IPv4 address, or its IPv6 network of 48 bits, which is what one customer of a provider may be
+ * given (RFC 6177): as 65,536 clients of 64 bits each it would get 65,536 shares.
+ *
+ * @param address as above
+ */
+export function networkKey(address: string | undefined): string {
+	const key = clientKey(address);
+	return key.endsWith('::/64') ? `${key.split(':', 3).join(':')}::/48` : key;
+}
+
 /** @returns an address without the IPv6 notation around IPv4, and without a zone; empty where there is none, as above */
 export function plainAddress(address: string | undefined): string {
 	if (address !== undefined && !address.includes(':')) {

@@ -25,14 +25,14 @@ export type AnswerCallback = (error: Error | null, answer?: ForwardedAnswer) => 
  * One request whose answer goes on to a client: a large body of a success as a stream, with back-pressure, anything else whole, and of an error nothing.
  *
  * @param dispatcher its time-outs bound the waits
- * @param clientGone emits "abort" when nobody wants the answer any more
+ * @param clientGone emits "abort" when nobody wants the answer any more; its `client` stands for the client where connections are shared out
  * @param onBytes told the length of each part of a stream
  * @param callback told an error where the registry broke off before there was an answer, whole or to be streamed
  */
 export function forwardRequest(
 	dispatcher: Dispatcher,
 	{ origin, path, method, headers }: Dispatcher.DispatchOptions,
-	clientGone: EventEmitter,
+	clientGone: EventEmitter & { client?: string },
 	onBytes: (length: number) => void,
 	callback: AnswerCallback,
 ): void {
@@ -75,8 +75,8 @@ export function forwardRequest(
 	});
 
 	dispatcher.dispatch(
-		// The signal is for what bounds the dispatcher; undici's dispatch itself knows none.
-		{ origin, path, method, headers, signal: clientGone } as Dispatcher.DispatchOptions,
+		// Signal and client are for what bounds the dispatcher; undici's dispatch itself knows neither.
+		{ origin, path, method, headers, signal: clientGone, client: clientGone.client } as Dispatcher.DispatchOptions,
 		{
 			onRequestStart(started) {
 				controller = started;

@@ -10,6 +10,8 @@ export interface SmallRequest {
 	/** Bytes of the body that are taken at the most. */
 	maxBytes: number;
 	signal?: AbortSignal;
+	/** What stands for the client where connections are shared out; the service's own business where there is none. */
+	client?: string;
 }
 
 export interface SmallAnswer {
@@ -28,7 +30,7 @@ export interface SmallAnswer {
  */
 export function smallRequest(
 	dispatcher: Dispatcher,
-	{ origin, path, method = 'GET', headers, maxBytes, signal }: SmallRequest,
+	{ origin, path, method = 'GET', headers, maxBytes, signal, client }: SmallRequest,
 ): Promise<SmallAnswer> {
 	return new Promise((resolve, reject) => {
 		if (signal?.aborted === true) {
@@ -46,7 +48,8 @@ export function smallRequest(
 		};
 
 		dispatcher.dispatch(
-			{ origin, path, method, headers },
+			// Signal and client are for what bounds the dispatcher; undici's dispatch itself knows neither.
+			{ origin, path, method, headers, signal, client } as Dispatcher.DispatchOptions,
 			{
 				onRequestStart(controller) {
 					if (signal !== undefined) {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { request, type ClientRequest } from 'node:http';
 import { test } from 'node:test';
-import { ACCEPT, basic } from '../support/proxy.ts';
+import { ACCEPT } from '../support/proxy.ts';
 import { ask, assertError, faultAt, forgetRequests, seen, setUp, tokenFor, type Answer, type Setup } from '../support/setup.ts';
 import { imageOf } from '../upstream/index.ts';
 import { sharedUpstream } from '../upstream/shared.ts';
@@ -19,6 +19,9 @@ const BUSY: Told = { status: 503, code: 'UNAVAILABLE', words: /busy/, retryAfter
 const blob = (i: number): string => `/v2/${NAME}/blobs/sha256:${String(i).padStart(64, '0')}`;
 const fleet = (i: number): string => `/auth/v1/token?scope=repository:acme/fleet-${i}:pull`;
 
+/** One address may have all there is. How it is shared between several: test/attacks/fairness.test.ts. */
+const NO_SHARES = { RATE_LIMIT_ALLOW: '127.0.0.1' };
+
 /** Starts a request that is not expected to be answered. It has to be destroyed, because the service does not end before it. */
 function start({ proxy }: Setup, path: string, token?: string): ClientRequest {
 	const outgoing = request(proxy.url + path, { agent: false, headers: token === undefined ? {} : { authorization: `Bearer ${token}` } });
@@ -35,7 +38,7 @@ async function assertAlive({ proxy }: Setup): Promise<void> {
 
 test('the registry hangs', { timeout: 60_000 }, async (t) => {
 	await t.test('so many are asked, so many wait, and the rest is refused at once', { timeout: 20_000 }, async (t) => {
-		const setup = await setUp(t, { ...LONG, REGISTRY_CONNECTIONS: '3', REGISTRY_QUEUE: '2' });
+		const setup = await setUp(t, { ...LONG, ...NO_SHARES, REGISTRY_CONNECTIONS: '3', REGISTRY_QUEUE: '2' });
 		const { proxy, registry } = setup;
 		const token = await tokenFor(proxy, NAME);
 		registry.fault = faultAt(/\/blobs\//, 'hang');
@@ -110,19 +113,18 @@ test('the registry hangs', { timeout: 60_000 }, async (t) => {
 });
 
 test('the API hangs', { timeout: 60_000 }, async (t) => {
-	const env = { ...LONG, API_CONCURRENCY: '3', API_QUEUE: '2' };
+	const env = { ...LONG, ...NO_SHARES, API_CONCURRENCY: '3', API_QUEUE: '2' };
 
 	await t.test('so many are asked, so many wait, and the rest is refused at once', { timeout: 20_000 }, async (t) => {
 		const setup = await setUp(t, env);
 		const { proxy, api } = setup;
 		const token = await tokenFor(proxy, NAME);
-		const login = basic(upstream.keys.owner);
 		api.fault = () => 'hang';
 		const waiting = Array.from({ length: 5 }, (_, i) => start(setup, fleet(i)));
 		await until(() => api.underWay === 3);
 		const answers = await Promise.all(Array.from({ length: 20 }, (_, i) => ask(proxy, fleet(5 + i))));
-		for (const answer of [...answers, await ask(proxy, '/auth/v1/token', { headers: { authorization: login } })]) {
-			assertTold(answer, BUSY, proxy, [upstream.keys.owner]);
+		for (const answer of answers) {
+			assertTold(answer, BUSY, proxy);
 		}
 		assert.equal(api.underWay, 3);
 		await assertAlive(setup);

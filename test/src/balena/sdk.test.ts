@@ -21,7 +21,7 @@ const server = createServer((request, response) => {
 before(async () => {
 	await once(server.listen(0, '127.0.0.1'), 'listening');
 	origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-	pine = await loadPine(origin, 2000);
+	pine = await loadPine(origin, 2000, 'test');
 });
 
 after(() => {
