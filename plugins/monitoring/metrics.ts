@@ -3,9 +3,11 @@ import fp from 'fastify-plugin';
 import diagnostics from 'node:diagnostics_channel';
 import { createServer } from 'node:http';
 import { once } from 'node:events';
+import { symbols } from 'pino';
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { CacheCounts } from '../../src/cache.ts';
 import type { Config } from '../../src/config.ts';
+import type { LogDestination } from '../../src/process/log-destination.ts';
 import { listenOn } from '../../src/process/listen.ts';
 import { upstreamOperation } from '../../src/http/upstream-operation.ts';
 import { bytesSent, statusSent } from '../service/request-log.ts';
@@ -35,6 +37,7 @@ export default fp(
 		});
 		countRequests(app, registers, upstreamErrors);
 		countCaches(app, registers);
+		countLogLines(app, registers);
 		app.addHook('onClose', countUpstreams(config, registers, upstreamErrors));
 		await serve(app, config.PROXY_HOST, config.METRICS_PORT!, registers[0]!);
 	},
@@ -95,6 +98,20 @@ function countRequests(app: FastifyInstance, registers: Registry[], upstreamErro
 		if (overloaded !== undefined) {
 			upstreamErrors.inc({ upstream: overloaded, reason: 'overloaded' });
 		}
+	});
+}
+
+/** Lines that nobody read in time: see src/process/log-destination.ts. A logger that writes elsewhere, such as a test's, drops none. */
+function countLogLines(app: FastifyInstance, registers: Registry[]): void {
+	const destination = (app.log as unknown as Record<symbol, Partial<LogDestination> | undefined>)[symbols.streamSym];
+	new Counter({
+		name: 'registry_proxy_log_lines_dropped_total',
+		help: 'Log lines dropped because nobody read the ones before',
+		registers,
+		collect() {
+			this.reset();
+			this.inc(destination?.dropped ?? 0);
+		},
 	});
 }
 
