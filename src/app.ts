@@ -11,6 +11,7 @@ import service from '../plugins/service/index.ts';
 import tokens from '../plugins/tokens/index.ts';
 import upstreams from '../plugins/upstreams/index.ts';
 import type { Config } from './config.ts';
+import { trustedHops } from './http/forwarded.ts';
 
 /** Of all headers of a request together: Node's own limit, written down because tokens have to fit into it. */
 const MAX_HEADER_BYTES = 16 * 1024;
@@ -41,9 +42,12 @@ export async function buildApp(
 		...options,
 		// Fastify's types know which of the two a server is; here the configuration says it.
 		...({ http: clientLimits, https: certificatePair && { ...certificatePair, ...clientLimits } } as { http: typeof clientLimits }),
-		trustProxy: config.TRUST_PROXY,
+		// A function, because only that sees the addresses as plugins/service/incoming.ts has read them.
+		trustProxy: config.TRUST_PROXY === false ? false : trustedHops(config.TRUST_PROXY),
 		// HEAD has routes of its own: Fastify's would run the GET handler and drain the stream.
 		exposeHeadRoutes: false,
+		// None that is too long to be routed: it would be answered before anything is limited or logged.
+		routerOptions: { maxParamLength: MAX_HEADER_BYTES },
 		bodyLimit: 64 * 1024,
 		// A client that asks for a blob and does not take it would hold a connection to the registry for ever.
 		connectionTimeout: config.IDLE_TIMEOUT,

@@ -40,7 +40,7 @@ async function pull(app: FastifyInstance, _config: Config): Promise<void> {
 
 	app.route({ method: ['GET', 'HEAD'], url: '/v2', handler });
 	app.route({ method: ['GET', 'HEAD'], url: '/v2/*', handler });
-	app.route({ method: ['POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'], url: '/v2/*', onRequest: refuseToWrite, handler: refuseToWrite });
+	app.route({ method: ['POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'], url: '/v2/*', preParsing: refuseToWrite, handler: refuseToWrite });
 
 	async function handler(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
 		const parsed = parseRegistryRequest(request.raw.url ?? '');

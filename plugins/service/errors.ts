@@ -2,15 +2,19 @@ import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from
 import fp from 'fastify-plugin';
 import { STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
+import type { Config } from '../../src/config.ts';
 import { RegistryError, upstreamError } from '../../src/errors.ts';
+import { plainAddress } from '../../src/http/client-address.ts';
 import { errorResponse } from '../../src/registry/error-response.ts';
 import { sendJson } from './send-json.ts';
 
 /** Answers every failure, known or not, with an OCI error body. */
 export default fp(
-	async (app: FastifyInstance) => {
+	async (app: FastifyInstance, config: Config) => {
 		app.setErrorHandler((error: FastifyError | RegistryError, request, reply) => sendError(asRegistryError(error), request, reply));
-		app.setNotFoundHandler((request, reply) =>
+		// Limits are a matter of routes, and this is none.
+		const limit = config.RATE_LIMIT_MAX > 0 ? { preHandler: app.rateLimit() } : {};
+		app.setNotFoundHandler(limit, (request, reply) =>
 			sendError(
 				request.method === 'GET' || request.method === 'HEAD'
 					? new RegistryError('UNSUPPORTED', 'there is nothing at this address', { status: 404 })
@@ -20,7 +24,7 @@ export default fp(
 			),
 		);
 	},
-	{ name: 'errors' },
+	{ name: 'errors', dependencies: ['rate-limit'] },
 );
 
 /** Sends an error as it answers itself, and logs what only the operator should know. */
@@ -69,12 +73,13 @@ const STATUS_OF_CLIENT_ERROR: Record<string, number> = {
 };
 
 /** Answers what Node could not read as a request. There is no reply to do that with yet, only the connection, which ends here. */
-export function sendClientError(error: { code: string }, socket: Socket): void {
+export function sendClientError(this: FastifyInstance, error: { code: string }, socket: Socket): void {
 	if (error.code === 'ECONNRESET' || !socket.writable) {
 		socket.destroy();
 		return;
 	}
 	const status = STATUS_OF_CLIENT_ERROR[error.code] ?? 400;
+	this.log.info({ client: plainAddress(socket.remoteAddress), status, code: error.code }, 'what came is not a request');
 	const body = JSON.stringify(new RegistryError('UNSUPPORTED', `the request was not understood (${error.code})`).body);
 	socket.write(
 		`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`,

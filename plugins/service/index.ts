@@ -5,6 +5,7 @@ import certificate from './certificate.ts';
 import endOfTurn from './end-of-turn.ts';
 import errors from './errors.ts';
 import rateLimit from './rate-limit.ts';
+import incoming from './incoming.ts';
 import requestLog from './request-log.ts';
 import unusedConnections from './unused-connections.ts';
 
@@ -15,8 +16,9 @@ export default fp(
 		await app.register(unusedConnections, config);
 		await app.register(endOfTurn);
 		await app.register(requestLog);
-		await app.register(errors);
+		await app.register(incoming, config);
 		await app.register(rateLimit, config);
+		await app.register(errors, config);
 	},
 	{ name: 'service' },
 );

@@ -20,6 +20,9 @@ export interface Facts {
 	limit?: 'address' | 'login' | 'page';
 }
 
+/** Longest text of a client's own in a log line, in characters: headers may have 16 KB. */
+const MAX_TEXT_LENGTH = 200;
+
 declare module 'fastify' {
 	interface FastifyInstance {
 		requests: {
@@ -77,7 +80,7 @@ function log(request: FastifyRequest, reply: FastifyReply): void {
 			bytes: bytesSent(request),
 			ms: Math.round(reply.elapsedTime * 10) / 10,
 			...(reply.raw.writableFinished ? {} : { aborted: true }),
-			agent: request.headers['user-agent'],
+			agent: request.headers['user-agent']?.slice(0, MAX_TEXT_LENGTH),
 		},
 		'request',
 	);
@@ -95,5 +98,5 @@ export function bytesSent({ raw, bytesBefore }: FastifyRequest): number {
 
 /** The beginning of a path that means nothing here, without its query. */
 function pathOf(url = ''): string {
-	return (url.split('?', 1)[0] ?? '').slice(0, 200);
+	return (url.split('?', 1)[0] ?? '').slice(0, MAX_TEXT_LENGTH);
 }

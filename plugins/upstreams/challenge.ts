@@ -52,7 +52,11 @@ export default fp(
 		app.decorate('challenge', { service });
 
 		app.decorateRequest('publicOrigin', function () {
-			return publicOrigin(config.PUBLIC_URL, this.protocol, this.host);
+			if (config.PUBLIC_URL !== undefined) {
+				return config.PUBLIC_URL;
+			}
+			const { protocol, host, hostHeader } = this.reached();
+			return publicOrigin(undefined, protocol, host, hostHeader);
 		});
 		app.decorateRequest('challenge', async function (parameters = {}) {
 			return formatChallenge({ realm: `${this.publicOrigin()}${TOKEN_PATH}`, service: await service(), ...parameters });
@@ -68,7 +72,7 @@ export default fp(
 			return new RegistryError('UNAUTHORIZED', message, { headers: { 'www-authenticate': challenge } });
 		});
 	},
-	{ name: 'challenge', dependencies: ['registry'] },
+	{ name: 'challenge', dependencies: ['registry', 'incoming'] },
 );
 
 async function askService(dispatcher: Dispatcher, registryUrl: string): Promise<string> {

@@ -10,8 +10,12 @@ export interface ErrorResponse {
 	body: ErrorBody;
 }
 
-/** These print "not found" for a 404 and nothing else, but show reason phrase and message of a 403. */
-const HIDES_404 = /containerd|buildkit/i;
+/**
+ * These print "not found" for a 404 and nothing else, but show reason phrase and message of a 403. `Docker-Client/` is the command line itself, which asks for
+ * `docker manifest`, and goes on to the next endpoint upon MANIFEST_UNKNOWN, NAME_UNKNOWN and UNAUTHORIZED (docker/cli, cli/registry/client/fetcher.go); the
+ * engine's own agent has that name only in brackets.
+ */
+const HIDES_404 = /containerd|buildkit|^docker-client\//i;
 
 /**
  * The answer to an error, so that its sentence reaches the person: the body's `message`, which most clients print, and for those that do not,
@@ -20,7 +24,8 @@ const HIDES_404 = /containerd|buildkit/i;
  * @param userAgent decides only how a sentence for people travels, never what is allowed
  */
 export function errorResponse(error: RegistryError, userAgent: string | undefined): ErrorResponse {
-	if (!error.forPeople) {
+	// A 5xx is what Docker and balena-engine show by its status line alone, whatever the body says.
+	if (!error.forPeople && error.statusCode < 500) {
 		return { status: error.statusCode, reason: undefined, headers: error.headers, body: error.body };
 	}
 	const sentence = headerText(error.message);
@@ -56,6 +61,9 @@ export function upstreamStatusError(
 					return new RegistryError('MANIFEST_UNKNOWN', `${what.name} has no manifest ${what.item}`);
 				case 'blob':
 					return new RegistryError('BLOB_UNKNOWN', `${what.name} has no blob ${what.item}`);
+				case 'referrers':
+					// Not NAME_UNKNOWN: oras-go takes that for a repository that is not there, and any other code for a registry without this API.
+					return new RegistryError('UNSUPPORTED', `the registry has no list of referrers for ${what.name}`, { status: 404 });
 				default:
 					return new RegistryError('NAME_UNKNOWN', `the registry has nothing like this for ${what.name}`);
 			}

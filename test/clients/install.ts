@@ -43,6 +43,8 @@ export const SOURCES: Source[] = [
 	{ binary: 'buildctl', module: 'github.com/moby/buildkit', version: 'v0.34.2', path: './cmd/buildctl' },
 	{ binary: 'buildkitd', module: 'github.com/moby/buildkit', version: 'v0.34.2', path: './cmd/buildkitd' },
 	{ binary: 'dockerd', module: 'github.com/moby/moby/v2', version: 'v2.0.0-beta.24', path: './cmd/dockerd' },
+	// No client: one of the hops that test/hops puts in front of the service.
+	{ binary: 'caddy', module: 'github.com/caddyserver/caddy/v2', version: 'v2.11.9', path: './cmd/caddy' },
 	{ binary: 'cosign', module: 'github.com/sigstore/cosign/v3', version: 'v3.1.3', path: './cmd/cosign' },
 	{
 		binary: 'containers-image',

@@ -122,14 +122,14 @@ const PATHS: [path: string, status: number, code: string][] = [
 	[`/v2/${'a/'.repeat(200)}manifests/latest`, 400, 'NAME_INVALID'],
 	[`/v2/${'a'.repeat(1100)}/manifests/latest`, 414, 'NAME_INVALID'],
 	[`/v2/acme/pinned/manifests/latest${'/'.repeat(2000)}`, 414, 'NAME_INVALID'],
-	['/v2/acme/%zz/manifests/latest', 400, 'UNSUPPORTED'],
-	['/v2/acme/%/manifests/latest', 400, 'UNSUPPORTED'],
-	['/v2/acme/%c3%28/manifests/latest', 400, 'UNSUPPORTED'],
-	['/v2/acme/%ff/manifests/latest', 400, 'UNSUPPORTED'],
+	['/v2/acme/%zz/manifests/latest', 400, 'NAME_INVALID'],
+	['/v2/acme/%/manifests/latest', 400, 'NAME_INVALID'],
+	['/v2/acme/%c3%28/manifests/latest', 400, 'NAME_INVALID'],
+	['/v2/acme/%ff/manifests/latest', 400, 'NAME_INVALID'],
 	['//evil.example/v2/acme/pinned/manifests/latest', 404, 'UNSUPPORTED'],
-	['/%zz', 400, 'UNSUPPORTED'],
+	['/%zz', 404, 'UNSUPPORTED'],
 	['/%2e%2e/v2/', 404, 'UNSUPPORTED'],
-	['http://evil.example/v2/acme/pinned/manifests/latest', 404, 'UNSUPPORTED'],
+	['http://evil.example/nothing', 404, 'UNSUPPORTED'],
 ];
 
 test('paths that mean nothing', async (t) => {

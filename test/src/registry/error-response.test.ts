@@ -25,6 +25,9 @@ describe('errorResponse: how a sentence reaches the person', () => {
 			['buildkit/v0.25', asDenied],
 			['BuildKit/0.25', asDenied],
 			['docker/29.7.0 containerd/2.1 BuildKit/0.25', asDenied],
+			// "docker manifest" asks by itself; the engine only names who asked it.
+			['Docker-Client/29.7.0 (linux)', asDenied],
+			['docker/29.7.0 go/go1.25 os/linux arch/amd64 UpstreamClient(Docker-Client/29.7.0 \\(linux\\))', asUnknown],
 		],
 		(userAgent) => errorResponse(error, userAgent),
 	);
@@ -46,6 +49,16 @@ describe('errorResponse: other errors', () => {
 			[
 				[new RegistryError('NAME_INVALID', 'm', { forPeople: true }), 'containerd/2.1'],
 				{ status: 400, reason: 'm', headers: { warning: '299 - "m"' }, body: { errors: [{ code: 'NAME_INVALID', message: 'm' }] } },
+			],
+			// Of a 5xx, some clients show the status line only.
+			[
+				[new RegistryError('UNAVAILABLE', 'the registry failed', { status: 502, headers: { 'retry-after': '5' } })],
+				{
+					status: 502,
+					reason: 'the registry failed',
+					headers: { 'retry-after': '5', warning: '299 - "the registry failed"' },
+					body: { errors: [{ code: 'UNAVAILABLE', message: 'the registry failed' }] },
+				},
 			],
 			// Headers of its own survive, also as another error.
 			[
@@ -84,7 +97,7 @@ describe("upstreamStatusError: the registry's refusals, in this proxy's words", 
 			[[404, 'manifest'], '404 MANIFEST_UNKNOWN: org/app has no manifest X'],
 			[[404, 'blob'], '404 BLOB_UNKNOWN: org/app has no blob X'],
 			[[404, 'tags'], '404 NAME_UNKNOWN: the registry has nothing like this for org/app'],
-			[[404, 'referrers'], '404 NAME_UNKNOWN: the registry has nothing like this for org/app'],
+			[[404, 'referrers'], '404 UNSUPPORTED: the registry has no list of referrers for org/app'],
 			[
 				[416, 'blob', { 'content-range': 'bytes */5' }],
 				'416 UNSUPPORTED: X does not have the range that was asked for; content-range: bytes */5',
