@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import Fastify, { LogController, type FastifyInstance, type FastifyServerOptions } from 'fastify';
+import Fastify, { LogController, type FastifyInstance, type FastifyPluginAsync, type FastifyServerOptions } from 'fastify';
+import fp from 'fastify-plugin';
 import forwarding from '../plugins/forwarding/index.ts';
 import monitoring from '../plugins/monitoring/index.ts';
 import pages from '../plugins/pages/index.ts';
@@ -19,8 +20,8 @@ const MAX_HEADER_BYTES = 16 * 1024;
 const CHECKING_INTERVAL_MS = 5000;
 
 /**
- * Puts the service together, in the order in which a request meets it: first what every request needs, then the upstreams, then the routes. A plugin that is
- * missing one it depends on fails the start.
+ * Puts the service together, in the order in which a request meets it: first what every request needs, then the upstreams, then the routes. Each folder uses only
+ * those before it. Where a plugin is missing, the start fails, and says which.
  *
  * @param config what `parseConfig` returned
  * @param options for Fastify itself: the logger, and TLS
@@ -66,8 +67,26 @@ export async function buildApp(
 	await app.register(pull, config);
 	await app.register(pages, config);
 	await app.register(monitoring, config);
+	await app.register(whole(config));
 
 	return app;
+}
+
+/** @returns a plugin that depends on those that no other plugin asks for, so that they are missed as well */
+function whole({ METRICS_PORT }: Config): FastifyPluginAsync {
+	return fp(async () => undefined, {
+		name: 'whole',
+		dependencies: [
+			'certificate',
+			'unused-connections',
+			'end-of-turn',
+			'token-endpoint',
+			'pull-routes',
+			'page-routes',
+			'health',
+			...(METRICS_PORT === undefined ? [] : ['metrics']),
+		],
+	});
 }
 
 /** The id that the request came with, so that its traces can be joined, or a new one. */

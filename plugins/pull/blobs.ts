@@ -70,7 +70,7 @@ export default fp(
 			},
 		});
 	},
-	{ name: 'blobs', dependencies: ['registry', 'forward', 'client-tokens'] },
+	{ name: 'blobs', dependencies: ['request-log', 'forward', 'follow-redirects'] },
 );
 
 function leadsElsewhere(location: string, registryUrl: string): boolean {

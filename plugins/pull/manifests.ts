@@ -141,7 +141,7 @@ export default fp(
 			},
 		});
 	},
-	{ name: 'manifests', dependencies: ['registry', 'forward', 'client-tokens'] },
+	{ name: 'manifests', dependencies: ['request-log', 'registry', 'forward'] },
 );
 
 function sendManifest({ bytes, mediaType, digest }: Manifest, request: FastifyRequest, reply: FastifyReply): FastifyReply {

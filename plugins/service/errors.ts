@@ -24,7 +24,7 @@ export default fp(
 			),
 		);
 	},
-	{ name: 'errors', dependencies: ['rate-limit'] },
+	{ name: 'errors', dependencies: ['request-log', 'rate-limit'] },
 );
 
 /** Sends an error as it answers itself, and logs what only the operator should know. */

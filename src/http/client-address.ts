@@ -1,3 +1,4 @@
+import ipaddr from 'ipaddr.js';
 import { isIPv6 } from 'node:net';
 
 /**
@@ -14,7 +15,7 @@ export function clientKey(address: string | undefined): string {
 	if (!plain.includes(':')) {
 		return plain;
 	}
-	return isIPv6(plain) ? `${groups(plain).slice(0, 4).join(':')}::/64` : plain;
+	return isIPv6(plain) ? `${network(plain)}::/64` : plain;
 }
 
 /**
@@ -36,12 +37,10 @@ export function plainAddress(address: string | undefined): string {
 	return (address ?? '').replace(/^::ffff:(?=\d+\.\d+\.\d+\.\d+$)/i, '').split('%', 1)[0]!;
 }
 
-/** The eight groups of an IPv6 address: RFC 4291 section 2.2. */
-function groups(address: string): string[] {
-	const [head = '', tail] = address.toLowerCase().split('::');
-	const split = (text: string): string[] => (text === '' ? [] : text.split(':'));
-	const before = split(head);
-	const after = tail === undefined ? [] : split(tail);
-	const zeros = tail === undefined ? 0 : Math.max(0, 8 - before.length - after.length);
-	return [...before, ...Array<string>(zeros).fill('0'), ...after].map((group) => group.replace(/^0+(?=.)/, ''));
+/** The first 64 bits of an IPv6 address, always written the same. */
+function network(address: string): string {
+	return ipaddr.IPv6.parse(address)
+		.parts.slice(0, 4)
+		.map((group) => group.toString(16))
+		.join(':');
 }
