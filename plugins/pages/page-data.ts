@@ -14,10 +14,10 @@ import {
 	isBareFleet,
 	isTracked,
 	parseReference,
-	parseRelease,
+	parseReleaseText,
 	type FleetReference,
 	type Reference,
-	type Release,
+	type ReleaseText,
 } from '../../src/balena/reference.ts';
 import { matchRelease, parseReleases } from '../../src/balena/release.ts';
 import { LoadingCache } from '../../src/cache.ts';
@@ -82,7 +82,7 @@ export function pageData(app: FastifyInstance, config: Config): PageData {
 			const { name, tag, digest } = readTyped(typed, [host, ...KNOWN_HOSTS]);
 			const named = parseReference(name);
 			const isTagUsed = config.TAGS === 'release' && tag !== undefined && isBareFleet(named);
-			const reference = isTagUsed && !isTracked(tag) ? { ...named, release: parseRelease(tag) } : named;
+			const reference = isTagUsed ? { ...named, release: parseReleaseText(tag) } : named;
 			const outcome = await outcomeOf(reference);
 			const notes = [isTagUsed ? undefined : tagNote(named, tag), digestNote(outcome, digest)];
 			return {
@@ -100,21 +100,22 @@ export function pageData(app: FastifyInstance, config: Config): PageData {
 		{ release, slug }: FleetReference,
 		{ releases: listed, trackedCommit }: FleetPageData,
 	): Promise<PageRelease | undefined> {
-		const wanted = release ?? (trackedCommit === undefined ? undefined : parseRelease(trackedCommit));
+		const wanted = release ?? trackedCommit;
 		if (wanted === undefined) {
 			return listed[0];
 		}
-		const known = listed.find(({ commit, path }) => path === wanted.text || commit === wanted.text) ?? (await lookUp(slug, wanted));
+		const known = listed.find(({ commit, path }) => path === wanted || commit === wanted) ?? (await lookUp(slug, wanted));
 		return listed.find(({ commit }) => commit === known?.commit) ?? known ?? (release === undefined ? listed[0] : undefined);
 	}
 
-	function lookUp(slug: string, release: Release): Promise<PageRelease | undefined> {
-		return releases.get(`${slug} ${release.text}`, async () => {
-			const rows = await app.api.query('release', pageReleaseQuery({ slug, release }), ANONYMOUS);
+	function lookUp(slug: string, release: ReleaseText): Promise<PageRelease | undefined> {
+		return releases.get(`${slug} ${release}`, async () => {
+			const query = pageReleaseQuery({ slug, release });
+			const rows = query === undefined ? [] : await app.api.query('release', query, ANONYMOUS);
 			const value = parsed(() => {
 				const match = matchRelease(parseReleases(rows), release);
 				const found = match.kind === 'one' ? parsePageReleases(rows).find(({ commit }) => commit === match.release.commit) : undefined;
-				return found && { ...found, path: release.text };
+				return found && { ...found, path: release };
 			});
 			return { value, ...lifeOf(value) };
 		});
@@ -141,7 +142,7 @@ export function pageData(app: FastifyInstance, config: Config): PageData {
 		}
 		const { slug, release, service } = reference;
 		return outcome.kind === 'image'
-			? [slug, release?.text ?? (service && 'latest'), service].filter((part) => part !== undefined).join('/')
+			? [slug, release ?? (service && 'latest'), service].filter((part) => part !== undefined).join('/')
 			: (await data.fleet(slug)) && slug;
 	}
 

@@ -2,7 +2,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import fp from 'fastify-plugin';
 import { RegistryError } from '../../src/errors.ts';
 import { ANONYMOUS, type Caller, type Client } from '../../src/balena/caller.ts';
-import { isTracked, parseReference, parseRelease } from '../../src/balena/reference.ts';
+import { parseReference, parseReleaseText } from '../../src/balena/reference.ts';
 import type { Manifest } from '../../src/registry/manifest.ts';
 import type { ContentRequest } from '../../src/registry/request.ts';
 import { fixedGrant, type Grant } from '../../src/token/grant.ts';
@@ -94,7 +94,7 @@ export default fp(
 		}
 
 		async function resolveTag(slug: string, tag: string, caller: Caller): Promise<{ repository: string; version: string }> {
-			const release = isTracked(tag) ? undefined : parseRelease(tag);
+			const release = parseReleaseText(tag);
 			const resolution = await app.resolver.resolve({ slug, release, service: undefined }, caller);
 			if (resolution.kind === 'failure') {
 				throw new RegistryError(release === undefined ? resolution.code : 'MANIFEST_UNKNOWN', resolution.message, { forPeople: true });

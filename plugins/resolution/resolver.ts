@@ -60,7 +60,8 @@ export default fp(
 		const versions = new LoadingCache<string[] | undefined>({ max: Math.min(config.RESOLUTION_CACHE_SIZE, MAX_VERSION_LISTS) });
 
 		async function ask(reference: ReleaseReference, caller: Caller): Promise<Resolution> {
-			const candidates = parse(parseReleases, await app.api.query('release', releaseQuery(reference), caller));
+			const query = releaseQuery(reference);
+			const candidates = query === undefined ? [] : parse(parseReleases, await app.api.query('release', query, caller));
 			const match = matchRelease(candidates, reference.release);
 			switch (match.kind) {
 				case 'one': {
@@ -94,7 +95,7 @@ export default fp(
 					return { value, freshMs: value === undefined ? 0 : config.RESOLUTION_TTL };
 				}),
 			repositories: async (slug, caller) => {
-				const queries = [releaseQuery({ slug, release: undefined }), highestReleasesQuery(slug), newestDraftsQuery(slug)];
+				const queries = [releaseQuery({ slug, release: undefined })!, highestReleasesQuery(slug), newestDraftsQuery(slug)];
 				const lists = await Promise.all(queries.map(async (query) => parse(parseReleases, await app.api.query('release', query, caller))));
 				return [...new Set(lists.flat().flatMap(({ images }) => images.map(({ repository }) => repository)))].slice(0, MAX_REPOSITORIES);
 			},

@@ -6,5 +6,5 @@ import type { ReleaseReference } from './reference.ts';
  * so no two different questions share an answer.
  */
 export function cacheKey({ slug, release, service }: ReleaseReference, caller: Caller): string {
-	return [caller.fingerprint, slug, release?.text ?? '', service ?? ''].join(' ');
+	return [caller.fingerprint, slug, release ?? '', service ?? ''].join(' ');
 }

@@ -1,5 +1,6 @@
 import type { ErrorCode } from '../errors.ts';
 import type { ReleaseReference } from './reference.ts';
+import { formsOf, typable } from './release-forms.ts';
 import { versionOf, type Fleet, type Image, type MatchedRelease, type ReleaseRow } from './release.ts';
 
 /** Why a reference cannot be pulled: one sentence that says what is wrong and what would work. */
@@ -25,7 +26,7 @@ export function ambiguousCommit({ slug, release }: ReleaseReference, candidates:
 	const commits = candidates.slice(0, MAX_LISTED).map((row) => `${row.commit} (${versionOf(row)})`);
 	return {
 		code: 'NAME_UNKNOWN',
-		message: `${slug} has several releases whose commit begins with ${release?.text ?? ''}: ${commits.join(', ')}`,
+		message: `${slug} has several releases whose commit begins with ${release ?? ''}: ${commits.join(', ')}`,
 	};
 }
 
@@ -35,7 +36,7 @@ export function chooseService({ slug, release, service }: ReleaseReference, matc
 	if (names.length === 0) {
 		return { code: 'NAME_UNKNOWN', message: `release ${versionOf(matched)} of ${slug} has no image to pull` };
 	}
-	const example = `${slug}/${release?.text ?? 'latest'}/${names[0]!.toLowerCase()}`;
+	const example = `${slug}/${release ?? 'latest'}/${names[0]!.toLowerCase()}`;
 	const what =
 		service === undefined
 			? `release ${versionOf(matched)} of ${slug} has several services`
@@ -65,29 +66,27 @@ export function explainNoRelease(reference: ReleaseReference, fleet: Fleet | und
 	if (release === undefined) {
 		return { code: 'NAME_UNKNOWN', message: `${slug} has no release to pull yet${suggestion(final, undefined)}` };
 	}
-	const { text, versions, commit } = release;
-	const named = fleet.releases.filter(
-		(row) => versions.includes(row.semver) || versions.includes(row.rawVersion) || (commit !== undefined && row.commit.startsWith(commit)),
-	);
+	const forms = formsOf(release);
+	const named = fleet.releases.filter((row) => forms.some(({ names }) => names(row)));
 	const draft = named.find((row) => row.status === 'success' && !row.isFinal);
 	if (draft !== undefined) {
 		return {
 			code: 'NAME_UNKNOWN',
-			message: `release ${text} of ${slug} is a draft; pull it by its whole version, as in ${slug}/${tagOf(draft)}`,
+			message: `release ${release} of ${slug} is a draft; pull it by its whole version, as in ${slug}/${typable(draft)}`,
 		};
 	}
 	const unfinished = named.find((row) => row.status !== 'success');
 	if (unfinished !== undefined) {
 		return {
 			code: 'NAME_UNKNOWN',
-			message: `release ${text} of ${slug} ${unfinished.status === 'running' ? 'is still building' : `did not build (its status is "${unfinished.status}")`}${suggestion(final, text)}`,
+			message: `release ${release} of ${slug} ${unfinished.status === 'running' ? 'is still building' : `did not build (its status is "${unfinished.status}")`}${suggestion(final, release)}`,
 		};
 	}
-	return { code: 'NAME_UNKNOWN', message: `${slug} has no release ${text}${suggestion(final, text)}` };
+	return { code: 'NAME_UNKNOWN', message: `${slug} has no release ${release}${suggestion(final, release)}` };
 }
 
 function suggestion(final: ReleaseRow[], wanted: string | undefined): string {
-	const versions = [...new Set(final.map((row) => row.semver))];
+	const versions = [...new Set(final.map((row) => typable(row)))];
 	const [latest] = versions;
 	if (latest === undefined) {
 		return wanted === undefined ? '' : `; it has no finished release yet`;
@@ -127,9 +126,4 @@ function numbers(version: string): number[] | undefined {
 
 function listed(names: string[]): string {
 	return names.length > MAX_LISTED ? `${names.slice(0, MAX_LISTED).join(', ')} and ${names.length - MAX_LISTED} more` : names.join(', ');
-}
-
-/** A raw version with "+" cannot be typed in an image name; its commit can. */
-function tagOf(release: ReleaseRow): string {
-	return release.rawVersion.includes('+') || release.rawVersion === '' ? release.commit : release.rawVersion;
 }

@@ -2,7 +2,10 @@ import { z } from 'zod';
 import { isDigest } from '../registry/digest.ts';
 import { isName } from '../registry/name.ts';
 import type { ReleaseReference } from './reference.ts';
+import { typable } from './release-forms.ts';
 import { releaseQuery } from './release-query.ts';
+import { highestFirst, RELEASE_FIELDS, releaseRow, versionOf, type ReleaseRow } from './release.ts';
+import { compareVersions } from './version.ts';
 
 /** What everybody may know of a public fleet. */
 export interface FleetPageData {
@@ -38,7 +41,7 @@ export interface PageImage {
 /** How many releases a page lists. */
 export const MAX_RELEASES = 30;
 
-const RELEASE_FIELDS = ['id', 'commit', 'semver', 'raw_version', 'revision', 'created_at', 'is_invalidated'];
+const PAGE_FIELDS = [...RELEASE_FIELDS, 'created_at', 'is_invalidated'];
 
 /** @returns options for the resource `application`; `parseFleetPage` reads the rows */
 export function fleetPageQuery(slug: string): Record<string, unknown> {
@@ -51,7 +54,7 @@ export function fleetPageQuery(slug: string): Record<string, unknown> {
 			should_be_running__release: { $select: ['id', 'commit'] },
 			owns__release: {
 				$top: MAX_RELEASES,
-				$select: RELEASE_FIELDS,
+				$select: PAGE_FIELDS,
 				$filter: { status: 'success', is_final: true },
 				$expand: imagesWith([]),
 				$orderby: [{ created_at: 'desc' }, { id: 'desc' }],
@@ -60,14 +63,10 @@ export function fleetPageQuery(slug: string): Record<string, unknown> {
 	};
 }
 
-/** @returns options for the resource `release`: all that a reference can mean. `parseReleases` reads the rows, and `parsePageReleases` the same ones */
-export function pageReleaseQuery(reference: Pick<ReleaseReference, 'slug' | 'release'>): Record<string, unknown> {
+/** @returns options for the resource `release`: all that a reference can mean, if it can. `parseReleases` reads the rows, and `parsePageReleases` the same ones */
+export function pageReleaseQuery(reference: Pick<ReleaseReference, 'slug' | 'release'>): Record<string, unknown> | undefined {
 	const query = releaseQuery(reference);
-	return {
-		...query,
-		$select: [...new Set([...(query['$select'] as string[]), ...RELEASE_FIELDS])],
-		$expand: imagesWith(['is_stored_at__image_location']),
-	};
+	return query && { ...query, $select: PAGE_FIELDS, $expand: imagesWith(['is_stored_at__image_location']) };
 }
 
 function imagesWith(fields: string[]): Record<string, unknown> {
@@ -92,26 +91,25 @@ const imageRow = z
 		size: Number(row.image_size ?? 0),
 	}));
 
-const releaseRow = z
-	.object({
-		commit: text,
-		semver: text,
-		raw_version: text.nullish(),
-		revision: z.number().nullish(),
-		created_at: text,
-		is_invalidated: z.boolean().nullish(),
-		release_image: z.array(z.object({ image: z.array(imageRow) })),
-	})
-	.transform((row): PageRelease & { semver: string; revision: number } => ({
-		version: row.raw_version ?? row.semver,
-		semver: row.semver,
-		revision: row.revision ?? 0,
-		path: row.commit,
-		commit: row.commit,
-		date: row.created_at.slice(0, 10),
-		images: row.release_image.flatMap(({ image }) => image).sort((a, b) => (a.service < b.service ? -1 : 1)),
-		...(row.is_invalidated === true ? { isInvalidated: true } : {}),
-	}));
+const pageRow = releaseRow.and(
+	z
+		.object({
+			created_at: text,
+			is_invalidated: z.boolean().nullish(),
+			release_image: z.array(z.object({ image: z.array(imageRow) })),
+		})
+		.transform((row) => ({
+			date: row.created_at.slice(0, 10),
+			images: row.release_image.flatMap(({ image }) => image).sort((a, b) => (a.service < b.service ? -1 : 1)),
+			isInvalidated: row.is_invalidated === true,
+		})),
+);
+
+/** @param path what names exactly this release */
+function pageRelease(row: z.infer<typeof pageRow>, path: string): PageRelease {
+	const { commit, date, images, isInvalidated } = row;
+	return { version: versionOf(row), path, commit, date, images, ...(isInvalidated ? { isInvalidated } : {}) };
+}
 
 const fleetRow = z
 	.object({
@@ -121,7 +119,7 @@ const fleetRow = z
 			.array(z.object({ name: text.nullish(), slug: text, is_of__cpu_architecture: z.array(z.object({ slug: text })).nullish() }))
 			.nullish(),
 		should_be_running__release: z.array(z.object({ commit: text })).nullish(),
-		owns__release: z.array(releaseRow),
+		owns__release: z.array(pageRow),
 	})
 	.transform((row): FleetPageData => {
 		const device = row.is_for__device_type?.[0];
@@ -132,10 +130,7 @@ const fleetRow = z
 			architecture: device?.is_of__cpu_architecture?.[0]?.slug,
 			trackedCommit: row.should_be_running__release?.map(({ commit }) => commit).find(isName),
 			releases: row.owns__release
-				.map(({ semver, revision, ...release }) => ({
-					...release,
-					path: isHighest(semver, revision, row.owns__release) ? semver : release.commit,
-				}))
+				.map((release) => pageRelease(release, typable(release, isHighest(release, row.owns__release))))
 				// What is shown is copied into shells: nothing that is no name may be.
 				.filter(({ path }) => isName(path)),
 		};
@@ -149,12 +144,14 @@ export function parseFleetPage(rows: unknown): FleetPageData | undefined {
 /** @returns releases in the order of the rows, named by their commits. @throws ZodError likewise */
 export function parsePageReleases(rows: unknown): PageRelease[] {
 	return z
-		.array(releaseRow)
+		.array(pageRow)
 		.parse(rows)
-		.map(({ semver: _semver, revision: _revision, ...release }) => release);
+		.map((row) => pageRelease(row, row.commit));
 }
 
 /** Whether a plain version means this release: of several revisions it means the highest, and the others can only be named by their commits. */
-function isHighest(semver: string, revision: number, releases: { semver: string; revision: number }[]): boolean {
-	return isName(semver) && releases.every((other) => other.semver !== semver || other.revision <= revision);
+function isHighest(row: ReleaseRow, releases: ReleaseRow[]): boolean {
+	const isSame = ({ version }: ReleaseRow): boolean =>
+		row.version !== undefined && version !== undefined && compareVersions(row.version, version) === 0;
+	return releases.filter(isSame).every((other) => highestFirst(row, other) <= 0);
 }

@@ -10,7 +10,7 @@ export interface ReleaseReference {
 	/** `<org>/<fleet>`, in lower case as the API stores it. */
 	slug: string;
 	/** Undefined for the release that the fleet tracks. */
-	release: Release | undefined;
+	release: ReleaseText | undefined;
 	/** Which service of a release with several; undefined where none was named. */
 	service: string | undefined;
 }
@@ -21,24 +21,11 @@ export interface FleetReference extends ReleaseReference {
 	isBare: boolean;
 }
 
-/** The forms of a release, in the text that was typed. Which of the forms it can be is decided by its shape alone. */
-export interface Release {
-	text: string;
-	/** Versions that `text` may name exactly, the first one first: itself, then without a leading "v". */
-	versions: string[];
-	/** A commit, or the beginning of one: at least 7 hex digits. */
-	commit: string | undefined;
-	/** `2` or `2.4`: the highest final release of that major or minor. */
-	series: { major: number; minor: number | undefined } | undefined;
-}
+/** What a person typed for a release: what it can mean, `release-forms.ts` says. */
+export type ReleaseText = string;
 
 /** Words for "the release that the fleet tracks", which is the pinned one where a fleet is pinned: as the balena API reads them. */
 const TRACKED = new Set(['latest', 'current', 'default', 'pinned']);
-
-const COMMIT = /^[0-9a-f]{7,64}$/;
-/** Numbers without leading zeros, as in https://semver.org, section 2. */
-const SERIES = /^v?(0|[1-9]\d{0,8})(?:\.(0|[1-9]\d{0,8}))?$/;
-const VERSION_WITH_V = /^v(\d.*)$/;
 
 /**
  * Parses a repository name into what it refers to.
@@ -60,21 +47,14 @@ export function parseReference(name: string): Reference {
 		kind: 'fleet',
 		slug: `${org}/${fleet}`,
 		isBare: release === undefined,
-		release: release === undefined || TRACKED.has(release) ? undefined : parseRelease(release),
+		release: release === undefined ? undefined : parseReleaseText(release),
 		service,
 	};
 }
 
-/** @returns the forms that a release's text can have. A tag that names a release goes through here as well. */
-export function parseRelease(text: string): Release {
-	const withV = VERSION_WITH_V.exec(text);
-	const series = SERIES.exec(text);
-	return {
-		text,
-		versions: withV === null ? [text] : [text, withV[1]!],
-		commit: COMMIT.test(text) ? text : undefined,
-		series: series === null ? undefined : { major: Number(series[1]), minor: series[2] === undefined ? undefined : Number(series[2]) },
-	};
+/** @returns the text of a release, in a name or as a tag; undefined for the words that stand for the one which the fleet tracks. */
+export function parseReleaseText(text: string): ReleaseText | undefined {
+	return isTracked(text) ? undefined : text;
 }
 
 /** @returns whether a text is one of the words for the release that the fleet tracks. */

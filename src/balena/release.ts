@@ -1,7 +1,8 @@
 import { z } from 'zod';
 import { isDigest } from '../registry/digest.ts';
 import { isRepository } from '../registry/name.ts';
-import type { Release } from './reference.ts';
+import { formsOf } from './release-forms.ts';
+import { compareVersions, formatVersion, parseVersion, type Version } from './version.ts';
 
 /** One service's image of a release, as the upstream registry has it. */
 export interface Image {
@@ -15,36 +16,72 @@ export interface Image {
 /** What the API says of a release. Rows are checked when they come in, because parts of them end up in URLs and sentences. */
 export interface ReleaseRow {
 	commit: string;
-	/** `major.minor.patch`, the same for all revisions and for drafts of that version. */
-	semver: string;
-	/** What the dashboard shows: with the revision, or a draft's build stamp. */
+	/** The same for all revisions and for drafts of that version, without build metadata. Undefined for a release that has none. */
+	version: Version | undefined;
+	/** What the dashboard shows: with the revision, other build metadata, or a draft's build stamp. */
 	rawVersion: string;
+	/** Undefined for drafts. */
+	revision: number | undefined;
 	isFinal: boolean;
 	status: string;
 }
 
 export interface MatchedRelease extends ReleaseRow {
-	major: number | undefined;
-	minor: number | undefined;
 	images: Image[];
 }
 
+/** What is asked of a release for a `ReleaseRow`. Its `semver` is not: that has build metadata, and not in all releases. */
+export const RELEASE_FIELDS = [
+	'id',
+	'commit',
+	'semver_major',
+	'semver_minor',
+	'semver_patch',
+	'semver_prerelease',
+	'raw_version',
+	'revision',
+	'is_final',
+	'status',
+] as const;
+
 const text = z.string().max(1000);
-const releaseRow = z
-	.object({
+const number = z.int().nonnegative();
+const versionFields = z.object({
+	semver_major: number.nullish(),
+	semver_minor: number.nullish(),
+	semver_patch: number.nullish(),
+	semver_prerelease: text.nullish(),
+});
+
+/** @returns the version in a row's fields, if it has one */
+function versionIn(row: z.infer<typeof versionFields>): Version | undefined {
+	const { semver_major: major, semver_minor: minor, semver_patch: patch, semver_prerelease: prerelease } = row;
+	// What cannot be typed is no version here: it would be suggested, and listed as a tag.
+	return major == null || minor == null || patch == null
+		? undefined
+		: parseVersion(formatVersion({ major, minor, patch, prerelease: prerelease ?? '' }));
+}
+
+/** Reads what `RELEASE_FIELDS` asks for, for rows that are more. */
+export const releaseRow = versionFields
+	.extend({
 		commit: text,
-		semver: text.nullish(),
 		raw_version: text.nullish(),
+		revision: number.nullish(),
 		is_final: z.boolean().nullish(),
 		status: text,
 	})
-	.transform((row): ReleaseRow => ({
-		commit: row.commit,
-		semver: row.semver ?? '',
-		rawVersion: row.raw_version ?? row.semver ?? '',
-		isFinal: row.is_final ?? false,
-		status: row.status,
-	}));
+	.transform((row): ReleaseRow => {
+		const version = versionIn(row);
+		return {
+			commit: row.commit,
+			version,
+			rawVersion: row.raw_version ?? (version === undefined ? '' : formatVersion(version)),
+			revision: row.revision ?? undefined,
+			isFinal: row.is_final ?? false,
+			status: row.status,
+		};
+	});
 
 const imageRow = z
 	.object({
@@ -60,27 +97,17 @@ const imageRow = z
 	}));
 
 const matchedRow = releaseRow.and(
-	z
-		.object({
-			semver_major: z.number().nullish(),
-			semver_minor: z.number().nullish(),
-			release_image: z.array(z.object({ image: z.array(imageRow) })),
-		})
-		.transform((row) => ({
-			major: row.semver_major ?? undefined,
-			minor: row.semver_minor ?? undefined,
-			images: row.release_image.flatMap(({ image }) => image).filter(({ repository }) => isRepository(repository)),
-		})),
+	z.object({ release_image: z.array(z.object({ image: z.array(imageRow) })) }).transform((row) => ({
+		images: row.release_image.flatMap(({ image }) => image).filter(({ repository }) => isRepository(repository)),
+	})),
 );
 
 const fleetRow = z.object({
-	should_be_running__release: z.array(releaseRow).nullish(),
 	owns__release: z.array(releaseRow),
 });
 
 /** What a fleet has, for the sentence that explains a failure. */
 export interface Fleet {
-	tracked: ReleaseRow | undefined;
 	releases: ReleaseRow[];
 }
 
@@ -92,7 +119,7 @@ export function parseReleases(rows: unknown): MatchedRelease[] {
 /** @returns undefined where the fleet does not exist or is not visible to the caller. @throws ZodError as above. */
 export function parseFleet(rows: unknown): Fleet | undefined {
 	const [row] = z.array(fleetRow).parse(rows);
-	return row === undefined ? undefined : { tracked: row.should_be_running__release?.[0], releases: row.owns__release };
+	return row === undefined ? undefined : { releases: row.owns__release };
 }
 
 /** @returns what a person calls the release: its version as the dashboard shows it, or its commit where it has none. */
@@ -103,52 +130,47 @@ export function versionOf(release: ReleaseRow): string {
 export type Match = { kind: 'one'; release: MatchedRelease } | { kind: 'ambiguous'; releases: MatchedRelease[] } | { kind: 'none' };
 
 /**
- * Picks the release that a text means from all that it can mean. The first form that matches wins, so that exact names always beat
- * abbreviations: commit, version (final, highest revision), raw version, the same without a leading "v", commit prefix, major or major.minor.
+ * Picks the release that a text means from all that it can mean. The first form that matches wins: docs/request-handling.md lists them.
  *
- * @param candidates rows of `releaseQuery`, highest version and revision first
- * @param release undefined for the tracked release, of which there is at most one
+ * @param candidates rows of `releaseQuery`, in any order
+ * @param release the text; undefined for the tracked release, of which there is at most one
  */
-export function matchRelease(candidates: MatchedRelease[], release: Release | undefined): Match {
+export function matchRelease(candidates: MatchedRelease[], release: string | undefined): Match {
 	if (release === undefined) {
-		return first(candidates);
+		return candidates[0] === undefined ? { kind: 'none' } : { kind: 'one', release: candidates[0] };
 	}
-	const { text, versions, commit, series } = release;
-	const exactForms: ((row: MatchedRelease) => boolean)[] = [
-		(row) => row.commit === text,
-		...versions.flatMap((version) => [
-			(row: MatchedRelease) => row.isFinal && row.semver === version,
-			(row: MatchedRelease) => row.rawVersion === version,
-		]),
-	];
-	for (const form of exactForms) {
-		const match = first(candidates.filter(form));
-		if (match.kind === 'one') {
-			return match;
+	for (const { matches, ofSeveral } of formsOf(release)) {
+		const releases = candidates.filter(matches).sort(highestFirst);
+		if (ofSeveral === 'ambiguous' && new Set(releases.map(({ commit }) => commit)).size > 1) {
+			return { kind: 'ambiguous', releases };
+		}
+		if (releases[0] !== undefined) {
+			return { kind: 'one', release: releases[0] };
 		}
 	}
-	const sameCommitPrefix = commit === undefined ? [] : candidates.filter((row) => row.commit.startsWith(commit));
-	if (new Set(sameCommitPrefix.map((row) => row.commit)).size > 1) {
-		return { kind: 'ambiguous', releases: sameCommitPrefix };
-	}
-	if (sameCommitPrefix.length > 0) {
-		return first(sameCommitPrefix);
-	}
-	return series === undefined
-		? { kind: 'none' }
-		: first(
-				candidates.filter((row) => row.isFinal && row.major === series.major && (series.minor === undefined || row.minor === series.minor)),
-			);
+	return { kind: 'none' };
 }
 
-function first(releases: MatchedRelease[]): Match {
-	return releases[0] === undefined ? { kind: 'none' } : { kind: 'one', release: releases[0] };
+/**
+ * Orders releases by https://semver.org, section 11, and those of one version by revision. The API cannot: it compares prereleases as texts. Of one revision, final ones
+ * come before drafts and plain ones before variants, which have build metadata.
+ */
+export function highestFirst(a: ReleaseRow, b: ReleaseRow): number {
+	if (a.version === undefined || b.version === undefined) {
+		return Number(a.version === undefined) - Number(b.version === undefined);
+	}
+	return (
+		compareVersions(b.version, a.version) ||
+		Number(b.isFinal) - Number(a.isFinal) ||
+		(b.revision ?? 0) - (a.revision ?? 0) ||
+		Number(a.rawVersion.includes('+')) - Number(b.rawVersion.includes('+'))
+	);
 }
 
-const versionsRow = z.object({ owns__release: z.array(z.object({ semver: text })) });
+const versionsRow = z.object({ owns__release: z.array(versionFields.transform(versionIn)) });
 
-/** @returns a fleet's versions, without repetitions; undefined where the fleet is not there for the caller. @throws ZodError likewise */
+/** @returns a fleet's versions as they can be typed, without repetitions; undefined where the fleet is not there for the caller. @throws ZodError likewise */
 export function parseVersions(rows: unknown): string[] | undefined {
 	const [row] = z.array(versionsRow).parse(rows);
-	return row && [...new Set(row.owns__release.map((release) => release.semver))];
+	return row && [...new Set(row.owns__release.flatMap((version) => (version === undefined ? [] : [formatVersion(version)])))];
 }

@@ -3,7 +3,9 @@ import { describe, test } from 'node:test';
 import { runInNewContext } from 'node:vm';
 import { callerWithPassword, callerWithSecret, parseCaller } from '../../src/balena/caller.ts';
 import { closestVersion } from '../../src/balena/explain.ts';
-import { parseReference, parseRelease } from '../../src/balena/reference.ts';
+import { splitArchitecture } from '../../src/balena/architectures.ts';
+import { parseReference } from '../../src/balena/reference.ts';
+import { formsOf } from '../../src/balena/release-forms.ts';
 import { clientKey } from '../../src/http/client-address.ts';
 import { ConfigError, parseConfig } from '../../src/config.ts';
 import { RegistryError } from '../../src/errors.ts';
@@ -100,7 +102,8 @@ const PARSERS: [name: string, parse: (text: string) => unknown, beginnings?: str
 		['/v2/', '/v2/org/app/manifests/', '/v2/org/app/tags/list?n=1&last=', '/v2/org/app/referrers/sha256:'],
 	],
 	['parseReference', parseReference, ['org/', 'v2/']],
-	['parseRelease', parseRelease, ['v', '2.']],
+	['formsOf', formsOf, ['v', '2.', '2.4.0-', '2.4.0-rc.']],
+	['splitArchitecture', splitArchitecture, ['display-', 'x86_']],
 	['isName', isName, ['a/']],
 	['isRepository', isRepository, ['v2/']],
 	['isDigest', isDigest, ['sha256:']],

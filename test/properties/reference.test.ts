@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { describe } from 'node:test';
 import { cacheKey } from '../../src/balena/cache-key.ts';
 import { ANONYMOUS, callerWithPassword, callerWithSecret, type Caller } from '../../src/balena/caller.ts';
-import { isBareFleet, parseReference, parseRelease } from '../../src/balena/reference.ts';
+import { isBareFleet, parseReference } from '../../src/balena/reference.ts';
 import { explanationQuery, releaseQuery } from '../../src/balena/release-query.ts';
 import { isRepository } from '../../src/registry/name.ts';
 import { anyText, component, name, nearly, repository, tag } from './arbitraries.ts';
@@ -31,27 +31,11 @@ describe('parseReference', () => {
 					assert.ok(isNameByHand(text));
 					assert.deepEqual([reference.slug, reference.service, rest], [`${org}/${fleet}`, service, []]);
 					assert.equal(isBareFleet(reference), typed === undefined);
-					assert.equal(reference.release?.text, typed === undefined || TRACKED.includes(typed) ? undefined : typed);
+					assert.equal(reference.release, typed === undefined || TRACKED.includes(typed) ? undefined : typed);
 					break;
 				}
 				case 'invalid':
 					assert.ok(!isNameByHand(text) || text.split('/').length < 2 || text.split('/').length > 4 || text.startsWith('v2/'));
-			}
-		}),
-	);
-});
-
-describe('parseRelease', () => {
-	check(
-		'finds only forms that the text has',
-		fc.property(fc.oneof(release, anyText), (text) => {
-			const { text: kept, versions, commit, series } = parseRelease(text);
-			assert.equal(kept, text);
-			assert.equal(versions[0], text);
-			assert.ok(versions.length === 1 || (versions.length === 2 && `v${versions[1]}` === text));
-			assert.ok(commit === undefined || (commit === text && /^[0-9a-f]{7,64}$/.test(text)));
-			if (series !== undefined) {
-				assert.ok(Number.isSafeInteger(series.major) && (series.minor === undefined || Number.isSafeInteger(series.minor)));
 			}
 		}),
 	);
@@ -64,8 +48,8 @@ describe('the queries', () => {
 			? [...(Array.isArray(value) ? [] : Object.keys(value)), ...Object.values(value).flatMap(keysOf)]
 			: [];
 	const known = new Set(
-		['2.4', 'abcdef0', undefined].flatMap((text) => {
-			const reference = { slug: 'org/app', release: text === undefined ? undefined : parseRelease(text) };
+		['2.4', '2.4.0-rev1', '2023101', undefined].flatMap((text) => {
+			const reference = { slug: 'org/app', release: text };
 			return [...keysOf(releaseQuery(reference)), ...keysOf(explanationQuery(reference))];
 		}),
 	);
@@ -73,7 +57,7 @@ describe('the queries', () => {
 	check(
 		'have texts of the caller as values only',
 		fc.property(fc.oneof(name, anyText), fc.oneof(release, anyText), (slug, text) => {
-			const reference = { slug, release: parseRelease(text) };
+			const reference = { slug, release: text };
 			for (const key of [...keysOf(releaseQuery(reference)), ...keysOf(explanationQuery(reference))]) {
 				assert.ok(known.has(key), key);
 			}
@@ -117,7 +101,7 @@ describe('cacheKey', () => {
 			const named = parseReference(text);
 			fc.pre(named.kind === 'fleet' && !TRACKED.includes(tagged));
 			const slug = 'a/b';
-			const byTag = cacheKey({ slug, release: parseRelease(tagged), service: undefined }, ANONYMOUS);
+			const byTag = cacheKey({ slug, release: tagged, service: undefined }, ANONYMOUS);
 			assert.equal(byTag === cacheKey(named, ANONYMOUS), meaning(text) === meaning(`${slug}/${tagged}`));
 		}),
 	);

@@ -3,8 +3,9 @@ import assert from 'node:assert/strict';
 import { describe } from 'node:test';
 import { ZodError } from 'zod';
 import { ambiguousCommit, closestVersion, explainNoRelease, noSuchFleet, pickImage, type Failure } from '../../src/balena/explain.ts';
-import { parseRelease } from '../../src/balena/reference.ts';
+import { formsOf, RELEASE_FORMS } from '../../src/balena/release-forms.ts';
 import {
+	highestFirst,
 	matchRelease,
 	parseFleet,
 	parseReleases,
@@ -12,23 +13,20 @@ import {
 	versionOf,
 	type Image,
 	type MatchedRelease,
+	type ReleaseRow,
 } from '../../src/balena/release.ts';
 import { isDigest } from '../../src/registry/digest.ts';
 import { isRepository } from '../../src/registry/name.ts';
+import { formatVersion, parseVersion } from '../../src/balena/version.ts';
 import { formatToken, parseToken } from '../../src/token/client-token.ts';
 import { anyJson, anyText, asJson, component, digest, nearly, repository, version } from './arbitraries.ts';
+import { meets } from '../support/filter.ts';
 import { check } from './check.ts';
 
 // Of few values, so that names often meet releases.
-const semver = fc.tuple(fc.nat(2), fc.nat(2), fc.nat(2)).map((parts) => parts.join('.'));
+const core = fc.tuple(fc.nat(2), fc.nat(2), fc.nat(2)).map((parts) => parts.join('.'));
+const prerelease = fc.constantFrom('', '', '', '-rc.1', '-rc.9', '-rc.10', '-rev1', '-a-b');
 const commit = fc.string({ unit: fc.constantFrom('a', '1'), minLength: 6, maxLength: 9 });
-const typed = fc.oneof(
-	semver,
-	semver.map((text) => `v${text}`),
-	commit,
-	fc.constantFrom('1', '2', '1.0', '2.1', 'v1', 'v2.0', '1.0.0-1', '1.0.0+rev1'),
-	component,
-);
 const image: Arbitrary<Image> = fc.record({
 	service: fc.oneof(component, anyText, fc.constantFrom('main', 'Main', 'db')),
 	repository,
@@ -36,17 +34,50 @@ const image: Arbitrary<Image> = fc.record({
 });
 const candidate: Arbitrary<MatchedRelease> = fc
 	.record({
-		semver,
+		core,
+		prerelease,
 		commit,
-		suffix: fc.constantFrom('', '-1', '+rev1'),
+		build: fc.constantFrom('', '', '+rev1', '+rev2', '+build5', '+x.y-z'),
+		stamp: fc.constantFrom('', '', '1648554962021'),
 		status: fc.constantFrom('success', 'failed', 'running'),
 		images: fc.array(image, { maxLength: 3 }),
 	})
-	.map(({ semver: text, commit: hex, suffix, status, images }) => {
-		const [major, minor] = text.split('.').map(Number);
-		return { commit: hex, semver: text, rawVersion: text + suffix, isFinal: suffix !== '-1', status, major, minor, images };
+	.map(({ core: numbers, prerelease: suffix, commit: hex, build, stamp, status, images }) => {
+		const isFinal = stamp === '';
+		const raw = isFinal ? numbers + suffix + build : `${numbers}${suffix}${suffix === '' ? '-' : '.'}${stamp}`;
+		const revision = isFinal ? Number(/rev(\d)$/.exec(build)?.[1] ?? 0) : undefined;
+		return { commit: hex, version: parseVersion(numbers + suffix), rawVersion: raw, revision, isFinal, status, images };
 	});
 const candidates = fc.array(candidate, { maxLength: 8 });
+
+/** Texts in every form of the table: of releases that there are, or may not be. */
+const typed = fc.oneof(
+	candidate.chain((row) => fc.constantFrom(...RELEASE_FORMS.flatMap(({ write }) => write(row)))),
+	component,
+);
+/** The same, and releases among which the named ones often are. */
+const typedAmong = fc.oneof(
+	fc.tuple(candidates, typed),
+	fc
+		.array(candidate, { minLength: 1, maxLength: 8 })
+		.chain((rows) =>
+			fc.tuple(fc.constant(rows), fc.constantFrom(...rows.flatMap((row) => RELEASE_FORMS.flatMap(({ write }) => write(row))))),
+		),
+);
+
+/** A row as the API has it. */
+function apiRow({ commit: hex, version, rawVersion, isFinal }: ReleaseRow): Record<string, unknown> {
+	const { major, minor, patch, prerelease: suffix } = version!;
+	return {
+		commit: hex,
+		semver_major: major,
+		semver_minor: minor,
+		semver_patch: patch,
+		semver_prerelease: suffix,
+		raw_version: rawVersion,
+		is_final: isFinal,
+	};
+}
 
 /** A failure can travel in a token, and says something of itself. */
 function assertTells({ code, message }: Failure): void {
@@ -59,47 +90,67 @@ function assertTells({ code, message }: Failure): void {
 	assert.deepEqual(read?.grants, grants);
 }
 
-describe('matchRelease', () => {
+describe('the table of forms', () => {
 	check(
-		'gives a release that the text names, and an exact name before any other',
-		fc.property(candidates, typed, (rows, text) => {
-			const match = matchRelease(rows, parseRelease(text));
-			const isExact = (row: MatchedRelease): boolean =>
-				row.commit === text || row.rawVersion === text || (row.isFinal && row.semver === text);
-			const bare = text.replace(/^v(?=\d)/, '');
-			const isWithoutV = (row: MatchedRelease): boolean => row.rawVersion === bare || (row.isFinal && row.semver === bare);
-			switch (match.kind) {
-				case 'one':
-					assert.ok(rows.includes(match.release));
-					assert.equal(isExact(match.release), rows.some(isExact));
-					assert.equal(isExact(match.release) || isWithoutV(match.release), rows.some(isExact) || rows.some(isWithoutV));
-					if (!isExact(match.release) && !isWithoutV(match.release) && !match.release.commit.startsWith(text)) {
-						assert.ok(match.release.isFinal && `${match.release.semver}.`.startsWith(`${bare}.`));
-						assert.equal(
-							match.release,
-							rows.find((row) => row.isFinal && `${row.semver}.`.startsWith(`${bare}.`)),
-						);
-					}
-					break;
-				case 'ambiguous':
-					assert.ok(!rows.some(isExact) && !rows.some(isWithoutV) && text.length >= 7);
-					assert.ok(match.releases.every((row) => row.commit.startsWith(text)));
-					assert.ok(new Set(match.releases.map((row) => row.commit)).size > 1);
-					break;
-				case 'none':
-					assert.ok(!rows.some(isExact) && !rows.some(isWithoutV));
+		'writes only what it reads as the same release',
+		fc.property(candidate, (row) => {
+			for (const { name, of, write } of RELEASE_FORMS) {
+				for (const text of write(row)) {
+					// The beginning of a commit is shorter than a commit can be here.
+					assert.ok(of(text)?.matches(row) ?? text.length < 7, `${name}: ${text}`);
+				}
 			}
 		}),
 	);
 	check(
-		'of releases that have nothing to do with each other, the order does not matter',
-		fc.property(fc.uniqueArray(candidate, { maxLength: 6, selector: ({ commit: hex }) => hex }), typed, fc.nat(5), (rows, text, by) => {
-			fc.pre(new Set(rows.map((row) => row.semver)).size === rows.length && parseRelease(text).series === undefined);
+		'asks the API for what it takes from the answer',
+		fc.property(candidate, typed, (row, text) => {
+			for (const { filter, names, matches, isFinalOnly } of formsOf(text)) {
+				assert.equal(names(row), meets(filter, apiRow(row)));
+				assert.equal(matches(row), names(row) && (!isFinalOnly || row.isFinal));
+			}
+		}),
+	);
+});
+
+describe('matchRelease', () => {
+	check(
+		'gives the highest release of the first form that any has',
+		fc.property(typedAmong, ([rows, text]) => {
+			const match = matchRelease(rows, text);
+			const first = formsOf(text).find(({ matches }) => rows.some(matches));
+			const named = rows.filter((row) => first?.matches(row));
+			switch (match.kind) {
+				case 'one':
+					assert.ok(named.includes(match.release));
+					assert.ok(named.every((row) => highestFirst(match.release, row) <= 0));
+					break;
+				case 'ambiguous':
+					assert.equal(first?.ofSeveral, 'ambiguous');
+					assert.deepEqual(new Set(match.releases), new Set(named));
+					assert.ok(new Set(match.releases.map((row) => row.commit)).size > 1);
+					break;
+				case 'none':
+					assert.equal(first, undefined);
+			}
+		}),
+	);
+	check(
+		'gives what a name is exactly, before all that it may abbreviate',
+		fc.property(typedAmong, ([rows, text]) => {
+			const match = matchRelease(rows, text);
+			const isExact = (row: MatchedRelease): boolean =>
+				(row.commit === text && text.length >= 7) || row.rawVersion === text || (row.isFinal && formatVersion(row.version!) === text);
+			assert.equal(match.kind === 'one' && isExact(match.release), rows.some(isExact));
+		}),
+	);
+	check(
+		'does not depend on the order of the rows',
+		fc.property(typedAmong, fc.nat(7), ([rows, text], by) => {
 			const rotated = [...rows.slice(by % (rows.length + 1)), ...rows.slice(0, by % (rows.length + 1))];
-			const a = matchRelease(rows, parseRelease(text));
-			const b = matchRelease(rotated, parseRelease(text));
+			const [a, b] = [matchRelease(rows, text), matchRelease(rotated, text)];
 			assert.equal(a.kind, b.kind);
-			assert.equal(a.kind === 'one' && a.release, b.kind === 'one' && b.release);
+			assert.equal(a.kind === 'one' && b.kind === 'one' ? highestFirst(a.release, b.release) : 0, 0);
 		}),
 	);
 });
@@ -113,10 +164,10 @@ describe('sentences', () => {
 			fc.option(component, { nil: undefined }),
 			fc.boolean(),
 			(rows, text, service, isAnonymous) => {
-				const reference = { slug: 'org/app', release: text === undefined ? undefined : parseRelease(text), service };
+				const reference = { slug: 'org/app', release: text, service };
 				assertTells(noSuchFleet('org/app', isAnonymous));
 				assertTells(explainNoRelease(reference, undefined, isAnonymous));
-				assertTells(explainNoRelease(reference, { tracked: undefined, releases: rows }, isAnonymous));
+				assertTells(explainNoRelease(reference, { releases: rows }, isAnonymous));
 				assertTells(ambiguousCommit(reference, rows));
 				for (const row of rows) {
 					const picked = pickImage(reference, row);
@@ -133,13 +184,13 @@ describe('sentences', () => {
 	check(
 		'are the same for a fleet that is not there and one that is hidden',
 		fc.property(fc.option(typed, { nil: undefined }), fc.boolean(), (text, isAnonymous) => {
-			const reference = { slug: 'org/app', release: text === undefined ? undefined : parseRelease(text), service: undefined };
+			const reference = { slug: 'org/app', release: text, service: undefined };
 			assert.deepEqual(explainNoRelease(reference, undefined, isAnonymous), noSuchFleet('org/app', isAnonymous));
 		}),
 	);
 	check(
 		'suggest only what exists',
-		fc.property(fc.oneof(typed, anyText), fc.array(fc.oneof(semver, version, anyText), { maxLength: 6 }), (wanted, versions) => {
+		fc.property(fc.oneof(typed, anyText), fc.array(fc.oneof(core, version, anyText), { maxLength: 6 }), (wanted, versions) => {
 			const closest = closestVersion(wanted, versions);
 			assert.ok(closest === undefined || versions.includes(closest));
 		}),
@@ -155,12 +206,13 @@ describe('rows of the API', () => {
 	const row = fc.record(
 		{
 			commit: fc.oneof(commit, anyJson),
-			semver: fc.oneof(semver, anyJson),
 			raw_version: fc.oneof(version, anyJson),
 			is_final: fc.boolean(),
 			status: fc.oneof(fc.constant('success'), anyJson),
 			semver_major: fc.nat(),
 			semver_minor: fc.nat(),
+			semver_patch: fc.oneof(fc.nat(), anyJson),
+			semver_prerelease: fc.oneof(prerelease, anyJson),
 			release_image: fc.oneof(
 				fc.array(imageRow, { maxLength: 2 }).map((image) => [{ image }]),
 				anyJson,

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { versionFields } from './version.ts';
 
 /*
  * The sample fleets: what the stand-in's API lists and its registry stores. Everything derived (commits, hashes, digests) is the same on
@@ -9,12 +10,15 @@ import { createHash } from 'node:crypto';
 export type Packaging = 'docker' | 'oci' | 'index-docker' | 'index-oci' | 'with-referrer' | 'large';
 
 export interface SampleRelease {
-	/** `major.minor.patch`: the API's `semver`. */
+	/** What it was made with: the API's `semver`. */
 	version: string;
+	variant?: string;
 	/** What the dashboard shows, the API's `raw_version`: the version, with `+rev<n>` from revision 1 on, or with a draft's build stamp. */
 	rawVersion: string;
 	/** Null for drafts. */
 	revision: number | null;
+	/** Of drafts only: when they were made, in milliseconds. */
+	stamp?: number;
 	commit: string;
 	isFinal: boolean;
 	status: 'success' | 'failed' | 'running';
@@ -76,6 +80,22 @@ export function sampleFleets({ withLarge = false } = {}): SampleFleet[] {
 		}),
 		fleet('acme/secret-several', 'private', { target: '1.0.0', releases: [final('1.0.0', { services: ['main', 'worker'] })] }),
 		fleet('acme/signed', 'public', { target: '1.0.0', releases: [final('1.0.0', { packaging: 'with-referrer' })] }),
+		// Versions that are more than three numbers, and orders that are not those of texts or times.
+		fleet('acme/versions', 'public', {
+			target: '4.0.0-beta.2',
+			releases: [
+				final('3.0.0-rc.1'),
+				final('3.0.0'),
+				final('3.1.0+build5'),
+				final('4.0.0-beta.2'),
+				draft('4.0.0-beta.2', 1795641837460),
+				final('5.0.0'),
+				final('5.0.0+rev1', { revision: 1 }),
+				final('5.1.0', { variant: 'dev' }),
+				final('5.2.0-rc.10'),
+				final('5.2.0-rc.9'),
+			],
+		}),
 		...(withLarge ? [fleet('acme/large', 'public', { target: '1.0.0', releases: [final('1.0.0', { packaging: 'large' })] })] : []),
 	];
 }
@@ -83,10 +103,10 @@ export function sampleFleets({ withLarge = false } = {}): SampleFleet[] {
 type Draft = Omit<SampleRelease, 'commit'> & { commit: string | undefined };
 
 function final(version: string, options: Partial<SampleRelease> = {}): Draft {
-	const { revision = 0 } = options;
+	const { revision = 0, variant } = options;
 	return {
 		version,
-		rawVersion: revision === 0 ? version : `${version}+rev${revision}`,
+		rawVersion: versionFields({ version, variant, revision: revision ?? 0 }).raw_version,
 		isFinal: true,
 		...defaults,
 		...options,
@@ -96,7 +116,8 @@ function final(version: string, options: Partial<SampleRelease> = {}): Draft {
 }
 
 function draft(version: string, stamp: number): Draft {
-	return { version, rawVersion: `${version}-${stamp}`, isFinal: false, ...defaults, revision: null, commit: undefined };
+	const { raw_version: rawVersion } = versionFields({ version, stamp });
+	return { version, rawVersion, isFinal: false, ...defaults, revision: null, stamp, commit: undefined };
 }
 
 const defaults = { status: 'success', isInvalidated: false, services: ['main'] as string[], packaging: 'docker' } as const;

@@ -1,6 +1,7 @@
 import { DEVICE_TYPES, hexOf, repositoryOf, type SampleFleet } from './fleets.ts';
 import type { RepositoryContent } from './image.ts';
 import type { Sql } from './odata.ts';
+import { versionFields } from './version.ts';
 
 type Row = Record<string, unknown> & { id: number };
 
@@ -29,29 +30,30 @@ export async function seed(
 		uuid: hexOf(`uuid of ${slug}`),
 		organization: idWhere(organizations, 'handle', slug.split('/')[0]),
 		is_for__device_type: idWhere(deviceTypes, 'slug', deviceType),
+		is_of__class: 'fleet',
 		is_public: isPublic,
 		should_track_latest_release: !isPinned,
 	}));
 	const releases = rowsOf(
 		fleets.flatMap((fleet) => fleet.releases.map((release) => ({ fleet, release }))),
 		({ fleet, release }, id) => {
-			const [major, minor, patch] = release.version.split('.').map(Number);
+			const { revision, ...fields } = versionFields({ ...release, revision: release.revision ?? 0 });
 			const createdAt = new Date(Date.UTC(2022, 2, 29) + id * 3_600_000).toISOString();
 			return {
 				created_at: createdAt,
 				belongs_to__application: idWhere(applications, 'slug', fleet.slug),
 				commit: release.commit,
-				semver: release.version,
-				semver_major: major,
-				semver_minor: minor,
-				semver_patch: patch,
-				raw_version: release.rawVersion,
-				revision: release.revision,
+				...fields,
+				version: JSON.stringify(fields.version),
+				revision,
 				is_final: release.isFinal,
 				is_finalized_at__date: release.isFinal ? createdAt : null,
 				is_invalidated: release.isInvalidated,
 				status: release.status,
+				is_passing_tests: true,
+				phase: null,
 				source: 'cloud',
+				end_timestamp: createdAt,
 			};
 		},
 	);
@@ -71,6 +73,7 @@ export async function seed(
 			is_stored_at__image_location: `${service}/${repository}`,
 			content_hash: content?.summary.digest ?? null,
 			image_size: content === undefined ? null : [...content.blobs.values()].reduce((sum, blob) => sum + blob.length, 0),
+			project_type: 'Standard Dockerfile',
 			status: release.status,
 		};
 	});

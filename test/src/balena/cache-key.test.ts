@@ -1,13 +1,13 @@
 import { describe } from 'node:test';
 import { cacheKey } from '../../../src/balena/cache-key.ts';
 import { ANONYMOUS, type Caller } from '../../../src/balena/caller.ts';
-import { parseRelease, type ReleaseReference } from '../../../src/balena/reference.ts';
+import type { ReleaseReference } from '../../../src/balena/reference.ts';
 import { table } from '../../support/table.ts';
 
 const caller: Caller = { kind: 'credentials', authorization: 'Bearer key', secret: 'key', fingerprint: 'fingerprint', account: 'u' };
 const reference = (release?: string, service?: string): ReleaseReference => ({
 	slug: 'org/app',
-	release: release === undefined ? undefined : parseRelease(release),
+	release,
 	service,
 });
 

@@ -8,8 +8,9 @@ import {
 	pickImage,
 	type Failure,
 } from '../../../src/balena/explain.ts';
-import { parseRelease, type ReleaseReference } from '../../../src/balena/reference.ts';
+import type { ReleaseReference } from '../../../src/balena/reference.ts';
 import type { Fleet, Image, MatchedRelease, ReleaseRow } from '../../../src/balena/release.ts';
+import { rowOf } from '../../support/release-row.ts';
 import { table } from '../../support/table.ts';
 
 const SLUG = 'balenalabs/browser-aarch64';
@@ -17,24 +18,14 @@ const SLUG = 'balenalabs/browser-aarch64';
 /** What was typed behind the slug: "2.4.0", "2.4.0/main", or nothing. */
 function reference(text: string): ReleaseReference {
 	const [release = '', service] = text.split('/');
-	return { slug: SLUG, release: release === '' ? undefined : parseRelease(release), service };
+	return { slug: SLUG, release: release === '' ? undefined : release, service };
 }
 
-function release(rawVersion: string, change: Partial<ReleaseRow> = {}): ReleaseRow {
-	return {
-		commit: 'abcdef0123',
-		semver: rawVersion.split(/[+-]/)[0]!,
-		rawVersion,
-		isFinal: !rawVersion.includes('-'),
-		status: 'success',
-		...change,
-	};
-}
+const release = (rawVersion: string, change: Partial<ReleaseRow> = {}): ReleaseRow =>
+	rowOf(rawVersion, { commit: 'abcdef0123', ...change });
 
 const withServices = (...services: string[]): MatchedRelease => ({
 	...release('2.4.0'),
-	major: 2,
-	minor: 4,
 	images: services.map((service): Image => ({ service, repository: `v2/${service}`, digest: undefined })),
 });
 
@@ -57,7 +48,7 @@ describe('noSuchFleet: the same words for absent and forbidden', () => {
 });
 
 describe('explainNoRelease', () => {
-	const fleet = (...releases: ReleaseRow[]): Fleet => ({ tracked: undefined, releases });
+	const fleet = (...releases: ReleaseRow[]): Fleet => ({ releases });
 	const usual = [release('2.4.0'), release('2.3.8+rev2'), release('2.3.8+rev1'), release('2.3.8'), release('1.9.0')];
 	table<[typed: string, fleet: Fleet | undefined]>(
 		[
@@ -136,7 +127,7 @@ describe('explainNoRelease', () => {
 			],
 			// A failed one is not suggested, nor a draft.
 			[
-				['2.3.9', fleet(release('2.3.10', { status: 'failed' }), release('2.3.9-1', { semver: '2.3.11' }), ...usual)],
+				['2.3.9', fleet(release('2.3.10', { status: 'failed' }), release('2.3.11-1'), ...usual)],
 				`NAME_UNKNOWN: ${SLUG} has no release 2.3.9; its latest is 2.4.0, and 2.3.8 exists`,
 			],
 		],

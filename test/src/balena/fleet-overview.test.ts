@@ -15,7 +15,12 @@ const image = (service: string, change: object = {}) => ({
 });
 const release = (change: object = {}) => ({
 	commit: 'abc',
-	semver: '2.4.0',
+	status: 'success',
+	is_final: true,
+	semver_major: 2,
+	semver_minor: 4,
+	semver_patch: 0,
+	semver_prerelease: '',
 	raw_version: '2.4.0',
 	revision: 0,
 	created_at: '2026-11-23T14:30:00.000Z',
@@ -82,7 +87,9 @@ describe('parseFleetPage: how a release is named in a reference', () => {
 			],
 			[[release({ raw_version: null, revision: null })], ['2.4.0 2.4.0 2026-11-23']],
 			// What no name can hold.
-			[[release({ semver: '2.4.0+X', raw_version: '2.4.0+X' })], ['2.4.0+X abc 2026-11-23']],
+			[[release({ semver_prerelease: 'X', raw_version: '2.4.0-X' })], ['2.4.0-X abc 2026-11-23']],
+			// Build metadata is no part of it.
+			[[release({ raw_version: '2.4.0+build5' })], ['2.4.0+build5 2.4.0 2026-11-23']],
 		],
 		(releases) => paths(...releases),
 	);

@@ -1,12 +1,12 @@
 import { describe } from 'node:test';
 import { fixedGrant } from '../../../src/token/grant.ts';
-import { isBareFleet, isTracked, parseReference, parseRelease } from '../../../src/balena/reference.ts';
+import { isBareFleet, isTracked, parseReference, parseReleaseText } from '../../../src/balena/reference.ts';
 import { table } from '../../support/table.ts';
 
 const COMMIT = '0123456789abcdef0123456789abcdef01234567';
 const REPOSITORY = `v2/${'0'.repeat(32)}`;
 
-/** What a name refers to, in short: the release is tested by `parseRelease`. */
+/** What a name refers to, in short: what the release's text can mean is tested by `formsOf`. */
 function show(name: string): unknown {
 	const reference = parseReference(name);
 	switch (reference.kind) {
@@ -15,7 +15,7 @@ function show(name: string): unknown {
 		case 'invalid':
 			return 'invalid';
 		case 'fleet':
-			return { slug: reference.slug, release: reference.release?.text, service: reference.service, bare: isBareFleet(reference) };
+			return { slug: reference.slug, release: reference.release, service: reference.service, bare: isBareFleet(reference) };
 	}
 }
 
@@ -68,50 +68,15 @@ describe('parseReference: <org>/<fleet>[/<release>[/<service>]]', () => {
 	);
 });
 
-describe('parseRelease: the forms that a text can have', () => {
+describe('parseReleaseText', () => {
 	table<string>(
 		[
-			['2.4.0', { text: '2.4.0', versions: ['2.4.0'] }],
-			['2.4.1-1648554962021', { text: '2.4.1-1648554962021', versions: ['2.4.1-1648554962021'] }],
-			['v2.4.2', { text: 'v2.4.2', versions: ['v2.4.2', '2.4.2'] }],
-			['v2.4.1-1648554962021', { text: 'v2.4.1-1648554962021', versions: ['v2.4.1-1648554962021', '2.4.1-1648554962021'] }],
-			// The highest of a major or minor.
-			['2', { text: '2', versions: ['2'], series: { major: 2 } }],
-			['2.4', { text: '2.4', versions: ['2.4'], series: { major: 2, minor: 4 } }],
-			['0.0', { text: '0.0', versions: ['0.0'], series: { major: 0, minor: 0 } }],
-			['v2', { text: 'v2', versions: ['v2', '2'], series: { major: 2 } }],
-			['v2.4', { text: 'v2.4', versions: ['v2.4', '2.4'], series: { major: 2, minor: 4 } }],
-			[
-				'v123456789.123456789',
-				{
-					text: 'v123456789.123456789',
-					versions: ['v123456789.123456789', '123456789.123456789'],
-					series: { major: 123_456_789, minor: 123_456_789 },
-				},
-			],
-			['2.1234567890', { text: '2.1234567890', versions: ['2.1234567890'] }],
-			['02', { text: '02', versions: ['02'] }],
-			['2.04', { text: '2.04', versions: ['2.04'] }],
-			['1234567890', { text: '1234567890', versions: ['1234567890'], commit: '1234567890' }],
-			// A commit, whole or its beginning.
-			[COMMIT, { text: COMMIT, versions: [COMMIT], commit: COMMIT }],
-			['abcdef0', { text: 'abcdef0', versions: ['abcdef0'], commit: 'abcdef0' }],
-			['abcdef', { text: 'abcdef', versions: ['abcdef'] }],
-			['a'.repeat(64), { text: 'a'.repeat(64), versions: ['a'.repeat(64)], commit: 'a'.repeat(64) }],
-			['a'.repeat(65), { text: 'a'.repeat(65), versions: ['a'.repeat(65)] }],
-			['ABCDEF0', { text: 'ABCDEF0', versions: ['ABCDEF0'] }],
-			// Seven digits can be both.
-			['2023101', { text: '2023101', versions: ['2023101'], commit: '2023101', series: { major: 2_023_101 } }],
-			// Neither.
-			['v', { text: 'v', versions: ['v'] }],
-			['vx', { text: 'vx', versions: ['vx'] }],
-			['version', { text: 'version', versions: ['version'] }],
-			['2.', { text: '2.', versions: ['2.'] }],
-			['2.x', { text: '2.x', versions: ['2.x'] }],
-			['-2', { text: '-2', versions: ['-2'] }],
-			['', { text: '', versions: [''] }],
+			['latest', undefined],
+			['pinned', undefined],
+			['2.4.0', '2.4.0'],
+			['', ''],
 		],
-		parseRelease,
+		parseReleaseText,
 	);
 });
 

@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { ZodError } from 'zod';
-import { parseRelease } from '../../../src/balena/reference.ts';
 import {
 	matchRelease,
 	parseFleet,
@@ -11,6 +10,7 @@ import {
 	type MatchedRelease,
 	type ReleaseRow,
 } from '../../../src/balena/release.ts';
+import { matchedRow, rowOf } from '../../support/release-row.ts';
 import { table } from '../../support/table.ts';
 
 const HASH = '0123456789abcdef'.repeat(2);
@@ -20,9 +20,11 @@ const DIGEST = `sha256:${'0123456789abcdef'.repeat(4)}`;
 const row = {
 	id: 1,
 	commit: 'abc',
-	semver: '2.4.0',
 	semver_major: 2,
 	semver_minor: 4,
+	semver_patch: 0,
+	semver_prerelease: '',
+	revision: 1,
 	raw_version: '2.4.0+rev1',
 	is_final: true,
 	status: 'success',
@@ -39,12 +41,11 @@ const withImage = (change: object): unknown[] => [{ ...row, release_image: [{ id
 describe('parseReleases: rows of the API', () => {
 	const parsed = {
 		commit: 'abc',
-		semver: '2.4.0',
+		version: { major: 2, minor: 4, patch: 0, prerelease: '' },
 		rawVersion: '2.4.0+rev1',
+		revision: 1,
 		isFinal: true,
 		status: 'success',
-		major: 2,
-		minor: 4,
 		images: [],
 	};
 	table<unknown>(
@@ -58,8 +59,19 @@ describe('parseReleases: rows of the API', () => {
 			[[{ ...row, commit: 'x'.repeat(1000) }], [{ ...parsed, commit: 'x'.repeat(1000) }]],
 			// Releases from before versions.
 			[
-				[{ ...row, semver: null, raw_version: null, semver_major: null, semver_minor: null, is_final: null }],
-				[{ commit: 'abc', semver: '', rawVersion: '', isFinal: false, status: 'success', images: [] }],
+				[
+					{
+						...row,
+						raw_version: null,
+						semver_major: null,
+						semver_minor: null,
+						semver_patch: null,
+						semver_prerelease: null,
+						revision: null,
+						is_final: null,
+					},
+				],
+				[{ commit: 'abc', rawVersion: '', isFinal: false, status: 'success', images: [] }],
 			],
 			[[{ ...row, raw_version: null }], [{ ...parsed, rawVersion: '2.4.0' }]],
 			[withImage({}), [{ ...parsed, images: [{ service: 'main', repository: `v2/${HASH}`, digest: DIGEST }] }]],
@@ -105,17 +117,13 @@ describe('parseReleases: answers of another form', () => {
 });
 
 describe('parseFleet', () => {
-	const release = { id: 1, commit: 'abc', semver: '2.4.0', raw_version: '2.4.0', is_final: true, status: 'success' };
-	const parsed = { commit: 'abc', semver: '2.4.0', rawVersion: '2.4.0', isFinal: true, status: 'success' };
+	const { release_image: _, ...release } = row;
+	const parsed = rowOf('2.4.0+rev1', { commit: 'abc' });
 	table<unknown>(
 		[
 			[[], undefined],
-			[[{ id: 1, should_be_running__release: [], owns__release: [] }], { releases: [] }],
-			[[{ id: 1, should_be_running__release: null, owns__release: [release] }], { releases: [parsed] }],
-			[
-				[{ id: 1, should_be_running__release: [release], owns__release: [release, release] }],
-				{ tracked: parsed, releases: [parsed, parsed] },
-			],
+			[[{ id: 1, owns__release: [] }], { releases: [] }],
+			[[{ id: 1, owns__release: [release, release] }], { releases: [parsed, parsed] }],
 		],
 		parseFleet,
 	);
@@ -127,15 +135,23 @@ describe('parseVersions', () => {
 		[
 			[[], undefined],
 			[[{ id: 1, owns__release: [] }], []],
-			[[{ id: 1, owns__release: [{ semver: '2.4.0' }, { semver: '2.3.8' }, { semver: '2.3.8' }] }], ['2.4.0', '2.3.8']],
+			[
+				[
+					{
+						id: 1,
+						owns__release: [row, { ...row, semver_patch: 1, semver_prerelease: 'rc.1' }, { ...row, id: 2 }, { ...row, semver_major: null }],
+					},
+				],
+				['2.4.0', '2.4.1-rc.1'],
+			],
 		],
 		parseVersions,
 	);
-	test('throws where the answer has another form', () => assert.throws(() => parseVersions([{ owns__release: [{}] }]), ZodError));
+	test('throws where the answer has another form', () => assert.throws(() => parseVersions([{ owns__release: [null] }]), ZodError));
 });
 
 describe('versionOf: what a person calls a release', () => {
-	const release: ReleaseRow = { commit: 'abc', semver: '2.4.0', rawVersion: '2.4.0+rev1', isFinal: true, status: 'success' };
+	const release = rowOf('2.4.0+rev1', { commit: 'abc' });
 	table<ReleaseRow>(
 		[
 			[release, '2.4.0+rev1'],
@@ -145,16 +161,11 @@ describe('versionOf: what a person calls a release', () => {
 	);
 });
 
-/** A candidate from a version: "2.3.8+rev2", "2.4.1-1648554962021" for a draft, with a commit where it matters. */
-function candidate(rawVersion: string, commit = `c0ffee${rawVersion}`): MatchedRelease {
-	const semver = rawVersion.split(/[+-]/)[0]!;
-	const [major, minor] = semver.split('.').map(Number);
-	return { commit, semver, rawVersion, isFinal: !rawVersion.includes('-'), status: 'success', major, minor, images: [] };
-}
+const candidate = (rawVersion: string, commit?: string): MatchedRelease => matchedRow(rawVersion, commit === undefined ? {} : { commit });
 
 /** The release that a text means among some, by raw version; or all that it may mean. */
 const match = ([text, candidates]: [string | undefined, MatchedRelease[]]): unknown => {
-	const result = matchRelease(candidates, text === undefined ? undefined : parseRelease(text));
+	const result = matchRelease(candidates, text);
 	return result.kind === 'one'
 		? result.release.rawVersion
 		: result.kind === 'ambiguous'
@@ -172,12 +183,25 @@ const FLEET = [
 	candidate('2.3.8'),
 	candidate('1.9.9'),
 ];
+// As the API sorts them, by text and with prereleases in whatever order.
+const VERSIONS = [
+	'3.0.0-rc.1',
+	'3.0.0',
+	'3.1.0+build5',
+	'4.0.0-beta.2.1795641837460',
+	'4.0.0-beta.2',
+	'5.0.0',
+	'5.0.0+rev1',
+	'5.1.0+dev',
+	'5.2.0-rc.9',
+	'5.2.0-rc.10',
+].map((text) => candidate(text));
 const A = candidate('3.0.0', 'abcdef0123');
 const B = candidate('2.0.0', 'abcdef0999');
 const C = candidate('1.0.0', 'abcdef0');
 
 test('matchRelease says that there is none', () => {
-	for (const release of [undefined, parseRelease('2.4.0'), parseRelease('2'), parseRelease('abcdef0')]) {
+	for (const release of [undefined, '2.4.0', '2', 'abcdef0', 'nightly']) {
 		assert.deepEqual(matchRelease([], release), { kind: 'none' });
 	}
 });
@@ -195,11 +219,10 @@ describe('matchRelease: exact names, then abbreviations', () => {
 			[['2.4.1-1648554962021', FLEET], '2.4.1-1648554962021'],
 			[['2.4.1', FLEET], undefined],
 			[['9.9.9', FLEET], undefined],
-			// A leading "v" that the version does not have; where it does, that one.
+			// A leading "v", which no version has.
 			[['v2.4.0', FLEET], '2.4.0'],
 			[['v2.3.8', FLEET], '2.3.8+rev2'],
 			[['v2.4.1-1648554962021', FLEET], '2.4.1-1648554962021'],
-			[['v2.4.0', [candidate('2.4.0'), candidate('v2.4.0')]], 'v2.4.0'],
 			[['vv2.4.0', FLEET], undefined],
 			// A commit, whole, though others begin with it.
 			[['abcdef0', [A, B, C]], '1.0.0'],
@@ -230,6 +253,28 @@ describe('matchRelease: exact names, then abbreviations', () => {
 			[['1234567', [candidate('1234567.0.0', 'fedcba9')]], '1234567.0.0'],
 			[['2.4.0', [candidate('2.4.0-1'), candidate('2.4.0')]], '2.4.0'],
 			[['anything', FLEET], undefined],
+			// "+" can be written in neither a name nor a tag.
+			[['2.3.8-rev1', FLEET], '2.3.8+rev1'],
+			[['2.3.8_rev1', FLEET], '2.3.8+rev1'],
+			[['v2.3.8-rev2', FLEET], '2.3.8+rev2'],
+			[['2.3.8-rev3', FLEET], undefined],
+			[['2.3.8-rev1', [...FLEET, candidate('2.3.8-rev1')]], '2.3.8-rev1'],
+			[['3.1.0-build5', VERSIONS], '3.1.0+build5'],
+			[['4.0.0-beta.2.1795641837460', VERSIONS], '4.0.0-beta.2.1795641837460'],
+			// Build metadata is no part of a version's name, and no reason to be the lower one.
+			[['3.1.0', VERSIONS], '3.1.0+build5'],
+			[['5.0.0', VERSIONS], '5.0.0+rev1'],
+			[['5.0', VERSIONS], '5.0.0+rev1'],
+			[['5.1.0', VERSIONS], '5.1.0+dev'],
+			[['5.1.0', [...VERSIONS, candidate('5.1.0')]], '5.1.0'],
+			// The order is semver's: not of texts, and without a prerelease is higher.
+			[['3.0', VERSIONS], '3.0.0'],
+			[['3.0.0-rc.1', VERSIONS], '3.0.0-rc.1'],
+			[['3', VERSIONS], '3.1.0+build5'],
+			[['4.0.0-beta.2', VERSIONS], '4.0.0-beta.2'],
+			[['4', VERSIONS], '4.0.0-beta.2'],
+			[['5.2', VERSIONS], '5.2.0-rc.10'],
+			[['5', VERSIONS], '5.2.0-rc.10'],
 		],
 		match,
 	);
