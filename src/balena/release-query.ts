@@ -72,7 +72,7 @@ export function explanationQuery({ slug, release }: Pick<ReleaseReference, 'slug
 			owns__release: {
 				$top: MAX_NEIGHBOURS,
 				$select: RELEASE_FIELDS,
-				$filter: release === undefined ? pullable : { $or: [pullable, ...namesOf(release)] },
+				$filter: anyOf([pullable, ...(release === undefined ? [] : namesOf(release))]),
 				$orderby: HIGHEST_FIRST,
 			},
 		},
