@@ -1,4 +1,6 @@
 import { LRUCache } from 'lru-cache';
+import type { EventEmitter } from 'node:events';
+import { RegistryError } from './errors.ts';
 
 /** What a load gives: the value, how long it is fresh, and for how much longer it may stand in when loading it again fails or takes too long. Milliseconds. */
 export interface Loaded<V> {
@@ -7,9 +9,21 @@ export interface Loaded<V> {
 	staleMs?: number;
 }
 
-export interface CacheOptions {
-	/** Most entries. */
+/** What a load is told. */
+export interface Loading {
+	/** Whether there was a value for the key before, which may be old. */
+	readonly isKnown: boolean;
+	/** Aborted when nobody waits for the value any more, or another load was faster. */
+	readonly signal: AbortSignal;
+}
+
+export interface CacheOptions<V> {
+	/** Most entries of each of two kinds: those that may stand in, and those that may not. */
 	max: number;
+	/** Most bytes of each kind, by `sizeOf`; unbounded where undefined. */
+	maxBytes?: number;
+	/** About how many bytes a value takes; needed with `maxBytes`. */
+	sizeOf?: (value: V) => number;
 	/** Milliseconds on a clock that never goes back; tests give their own. */
 	now?: () => number;
 	/** Called when a stale value is served because loading failed, or takes too long. */
@@ -28,109 +42,208 @@ interface Entry<V> {
 	usableUntil: number;
 }
 
-interface Loading<V> {
+/** All loads of one key that run, and all who wait for the first of them. */
+interface Race<V> {
 	promise: Promise<V>;
-	/** False once the key was forgotten while it loads. */
+	resolve(value: V): void;
+	reject(error: unknown): void;
+	loads: Set<AbortController>;
+	/** When the last load began. */
+	startedAt: number;
+	/** How many wait; those who cannot go away are never taken off. */
+	waiting: number;
+	/** False once the key was forgotten while it loads, or nobody waited any more. */
 	keep: boolean;
 }
 
-/** How long a load is waited for where an old value could stand in, in milliseconds. */
+/** How long a load is waited for where an old value could stand in, or joined by others, in milliseconds: an answer takes some 100, and clients wait 15,000. */
 const PATIENCE_MS = 2000;
+/** Loads of one key at the same time, the first ones having got no answer. */
+const MAX_LOADS = 3;
+/** Of what may stand in, the part for what was asked for once. */
+const NEWCOMERS_PART = 0.2;
 
 /**
  * An LRU cache that loads what it lacks: concurrent loads of one key are one, and a value that has grown old can stand in while its source is down.
  * Keys must contain everything that the value depends on, the caller above all.
+ *
+ * What may stand in is kept apart from what may not, and what was asked for once from what was asked for again, so that no number of other keys evicts what
+ * reliability rests on: docs/decisions/0002-cost-fairness-memory.md.
  */
 export class LoadingCache<V> {
 	readonly counts: CacheCounts = { hits: 0, misses: 0, stale: 0 };
-	readonly #entries: LRUCache<string, Entry<V>>;
-	readonly #loading = new Map<string, Loading<V>>();
+	readonly #passing: LRUCache<string, Entry<V>>;
+	readonly #newcomers: LRUCache<string, Entry<V>>;
+	readonly #established: LRUCache<string, Entry<V>>;
+	readonly #races = new Map<string, Race<V>>();
 	readonly #now: () => number;
 	readonly #onStale: ((error: unknown) => void) | undefined;
 
-	constructor(options: CacheOptions) {
-		this.#entries = new LRUCache({ max: options.max });
+	constructor(options: CacheOptions<V>) {
+		const part = (of: number): LRUCache<string, Entry<V>> => {
+			const { maxBytes, sizeOf } = options;
+			return new LRUCache({
+				max: Math.max(1, Math.floor(options.max * of)),
+				...(maxBytes === undefined || sizeOf === undefined
+					? {}
+					: { maxSize: Math.max(1, Math.floor(maxBytes * of)), sizeCalculation: ({ value }, key) => sizeOf(value) + key.length }),
+			});
+		};
+		this.#passing = part(1);
+		this.#newcomers = part(NEWCOMERS_PART);
+		this.#established = part(1 - NEWCOMERS_PART);
 		this.#now = options.now ?? (() => performance.now());
 		this.#onStale = options.onStale;
 	}
 
 	/** How many entries there are, fresh or not. */
 	get size(): number {
-		return this.#entries.size;
+		return this.#passing.size + this.#newcomers.size + this.#established.size;
 	}
 
 	/** @returns the fresh value of a key, without loading; undefined where there is none. */
 	peek(key: string): V | undefined {
-		const entry = this.#entries.get(key);
+		const entry = this.#entry(key);
 		return entry !== undefined && this.#now() < entry.freshUntil ? entry.value : undefined;
 	}
 
 	/**
-	 * @param load is called at most once at a time for a key; what it throws reaches every caller that waits, unless an old value may stand in
-	 * @returns the fresh value, from memory where there is one; an old one that may stand in where loading fails, or takes more than two seconds
+	 * @param load is called at most once at a time for a key, unless it has had no answer for two seconds; what it throws reaches every caller that waits, unless
+	 * an old value may stand in
+	 * @param connection emits "close" when its client does not wait any more
+	 * @returns the fresh value, from memory where there is one; an old one that may stand in where loading fails other than by a refusal, or takes more than two seconds
 	 */
-	async get(key: string, load: () => Promise<Loaded<V>>): Promise<V> {
-		const entry = this.#entries.get(key);
+	async get(key: string, load: (loading: Loading) => Promise<Loaded<V>>, connection?: Pick<EventEmitter, 'once'>): Promise<V> {
+		const entry = this.#entry(key);
 		if (entry !== undefined && this.#now() < entry.freshUntil) {
 			this.counts.hits++;
+			this.#noteUse(key, entry);
 			return entry.value;
 		}
-		let loading = this.#loading.get(key);
-		if (loading !== undefined) {
-			this.counts.hits++;
-		} else {
-			this.counts.misses++;
-			loading = { keep: true } as Loading<V>;
-			this.#loading.set(key, loading);
-			loading.promise = this.#load(key, entry, loading, load);
+		let race = this.#races.get(key);
+		if (race === undefined) {
+			race = { ...Promise.withResolvers<V>(), loads: new Set(), startedAt: 0, waiting: 0, keep: true };
+			// Whoever waits handles it; nobody may be left to.
+			race.promise.catch(() => undefined);
+			this.#races.set(key, race);
 		}
-		return entry !== undefined && this.#now() < entry.usableUntil ? this.#loadOrStale(loading, entry) : loading.promise;
+		if (race.loads.size === 0 || (race.loads.size < MAX_LOADS && this.#now() - race.startedAt >= PATIENCE_MS)) {
+			this.counts.misses++;
+			void this.#load(key, entry, race, load);
+		} else {
+			this.counts.hits++;
+		}
+		race.waiting++;
+		connection?.once('close', () => this.#leave(key, race));
+		return entry !== undefined && this.#now() < entry.usableUntil ? this.#winnerOrStale(race, entry) : race.promise;
 	}
 
 	/** Drops a key, so that the next `get` loads it; what is loading now is not kept either. */
 	forget(key: string): void {
-		this.#entries.delete(key);
-		const loading = this.#loading.get(key);
-		if (loading !== undefined) {
-			loading.keep = false;
-			this.#loading.delete(key);
+		this.#delete(key);
+		const race = this.#races.get(key);
+		if (race !== undefined) {
+			race.keep = false;
+			this.#races.delete(key);
 		}
 	}
 
+	#entry(key: string): Entry<V> | undefined {
+		return this.#established.get(key) ?? this.#newcomers.get(key) ?? this.#passing.get(key);
+	}
+
+	#delete(key: string): void {
+		for (const part of [this.#passing, this.#newcomers, this.#established]) {
+			part.delete(key);
+		}
+	}
+
+	/** A newcomer that is asked for again stays. */
+	#noteUse(key: string, entry: Entry<V>): void {
+		if (this.#newcomers.has(key)) {
+			this.#newcomers.delete(key);
+			this.#established.set(key, entry);
+		}
+	}
+
+	#store(key: string, entry: Entry<V>): void {
+		const isUsed = this.#newcomers.has(key) || this.#established.has(key);
+		this.#delete(key);
+		const part = entry.usableUntil <= entry.freshUntil ? this.#passing : isUsed ? this.#established : this.#newcomers;
+		part.set(key, entry);
+	}
+
 	/** A load that takes its time is as good as a failure to those who can do with an old value. It goes on for the next. */
-	#loadOrStale(loading: Loading<V>, old: Entry<V>): Promise<V> {
+	#winnerOrStale(race: Race<V>, old: Entry<V>): Promise<V> {
 		return new Promise((resolve, reject) => {
 			const timer = setTimeout(() => {
-				if (loading.keep && this.#now() < old.usableUntil) {
+				if (race.keep && this.#now() < old.usableUntil) {
 					this.counts.stale++;
 					this.#onStale?.(new Error(`no answer for ${PATIENCE_MS / 1000} s`));
 					resolve(old.value);
 				}
 			}, PATIENCE_MS);
-			loading.promise.then(resolve, reject).finally(() => clearTimeout(timer));
+			race.promise.then(resolve, reject).finally(() => clearTimeout(timer));
 		});
 	}
 
-	async #load(key: string, old: Entry<V> | undefined, loading: Loading<V>, load: () => Promise<Loaded<V>>): Promise<V> {
-		try {
-			const { value, freshMs, staleMs = 0 } = await load();
-			const now = this.#now();
-			if (freshMs > 0 && loading.keep) {
-				this.#entries.set(key, { value, freshUntil: now + freshMs, usableUntil: now + freshMs + staleMs });
-			}
-			return value;
-		} catch (error) {
-			if (old !== undefined && loading.keep && this.#now() < old.usableUntil) {
-				this.counts.stale++;
-				this.#onStale?.(error);
-				return old.value;
-			}
-			throw error;
-		} finally {
-			// After `forget`, the key may be loading anew already.
-			if (loading.keep) {
-				this.#loading.delete(key);
-			}
+	#leave(key: string, race: Race<V>): void {
+		if (--race.waiting === 0 && race.loads.size > 0) {
+			this.#end(key, race);
+			race.keep = false;
+			race.reject(new DOMException('nobody waits any more', 'AbortError'));
 		}
 	}
+
+	/** Ends all loads of a race, and lets the next `get` begin another. */
+	#end(key: string, race: Race<V>): void {
+		// After `forget`, the key may be loading anew already.
+		if (this.#races.get(key) === race) {
+			this.#races.delete(key);
+		}
+		const loads = [...race.loads];
+		race.loads.clear();
+		for (const controller of loads) {
+			controller.abort(new DOMException('the value is not wanted any more', 'AbortError'));
+		}
+	}
+
+	async #load(key: string, old: Entry<V> | undefined, race: Race<V>, load: (loading: Loading) => Promise<Loaded<V>>): Promise<void> {
+		const controller = new AbortController();
+		race.loads.add(controller);
+		race.startedAt = this.#now();
+		try {
+			const { value, freshMs, staleMs = 0 } = await load({ isKnown: old !== undefined, signal: controller.signal });
+			// Of several loads, the first that has an answer.
+			if (race.loads.delete(controller)) {
+				this.#end(key, race);
+				const now = this.#now();
+				if (freshMs > 0 && race.keep) {
+					this.#store(key, { value, freshUntil: now + freshMs, usableUntil: now + freshMs + staleMs });
+				}
+				race.resolve(value);
+			}
+		} catch (error) {
+			if (!race.loads.delete(controller) || (isOutage(error) && race.loads.size > 0)) {
+				return;
+			}
+			this.#end(key, race);
+			if (!isOutage(error)) {
+				if (race.keep) {
+					this.#delete(key);
+				}
+			} else if (old !== undefined && race.keep && this.#now() < old.usableUntil) {
+				this.counts.stale++;
+				this.#onStale?.(error);
+				race.resolve(old.value);
+				return;
+			}
+			race.reject(error);
+		}
+	}
+}
+
+/** A refusal is an answer, and the last word; that there are too many requests is not. */
+function isOutage(error: unknown): boolean {
+	return !(error instanceof RegistryError) || error.statusCode >= 500 || error.statusCode === 429;
 }
