@@ -9,6 +9,7 @@ import { test, type TestContext } from 'node:test';
 import { ACCEPT } from '../support/proxy.ts';
 import { tokenFor } from '../support/setup.ts';
 import { freePort } from '../upstream/listen.ts';
+import { inherited } from '../support/guarded.ts';
 import { until } from '../support/until.ts';
 import { imageOf } from '../upstream/index.ts';
 import { startRelay } from '../upstream/relay.ts';
@@ -36,7 +37,7 @@ function spawnServer(
 	[command, ...args]: string[] = [process.execPath, ...SERVER],
 ): Omit<Running, 'url'> {
 	const settings = { PROXY_HOST: '127.0.0.1', PROXY_PORT: '0', API_URL: upstream.apiUrl, REGISTRY_URL: upstream.registryUrl, TOKEN_SECRET };
-	const child = spawn(command!, args, { env: { PATH: process.env['PATH'], ...settings, ...env }, stdio: ['pipe', 'pipe', 'pipe'] });
+	const child = spawn(command!, args, { env: { ...inherited(), ...settings, ...env }, stdio: ['pipe', 'pipe', 'pipe'] });
 	t.after(() => child.kill('SIGKILL'));
 	let text = '';
 	for (const stream of [child.stdout, child.stderr]) {

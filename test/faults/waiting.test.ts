@@ -197,7 +197,8 @@ test('a client that goes away in the middle of a blob takes its request to the r
 	registry.fault = faultAt(/\/blobs\//, { hangAfterBytes: 1000 });
 	const client = start(setup, `/v2/${NAME}/blobs/${LAYER}`, token);
 	client.once('response', (response) => response.on('error', () => undefined).once('data', () => client.destroy()));
-	await until(() => registry.underWay === 1);
+	// It may be over before one looks.
+	await until(() => seen(registry, ({ url }) => url.includes('/blobs/')).length === 1);
 	await until(() => registry.underWay === 0);
 	await until(() => hasBrokenOff(setup, 200));
 });
@@ -211,15 +212,22 @@ test('identical requests share an answer: the first who goes away does not take 
 		[registry, path, token],
 		[api, '/auth/v1/token?scope=repository:acme/multi-arch:pull', undefined],
 	] as const) {
-		relay.fault = () => ({ delayMs: 300 });
+		forgetRequests(setup);
+		const gate = Promise.withResolvers<void>();
+		relay.fault = () => ({ after: gate.promise });
 		const first = start(setup, address, bearer);
 		await until(() => relay.underWay === 1);
 		const others: Promise<Answer>[] = [1, 2, 3].map(() => ask(proxy, address, { ...(bearer === undefined ? {} : { token: bearer }) }));
+		await until(() => proxy.app.requests.inFlight === 4);
 		first.destroy();
+		await until(() => proxy.app.requests.inFlight === 3);
+		gate.resolve();
 		assert.deepEqual(
 			(await Promise.all(others)).map(({ status }) => status),
 			[200, 200, 200],
 		);
+		const asked = seen(relay);
+		assert.equal(new Set(asked).size, asked.length, `nothing is asked twice: ${asked.join(', ')}`);
 	}
 });
 

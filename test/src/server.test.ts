@@ -4,12 +4,13 @@ import { once } from 'node:events';
 import { createServer, type AddressInfo } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { describe, test } from 'node:test';
+import { inherited } from '../support/guarded.ts';
 
 const SERVER = fileURLToPath(new URL('../../src/server.ts', import.meta.url));
 const NOWHERE = { API_URL: 'http://127.0.0.1:9', REGISTRY_URL: 'http://127.0.0.1:9', PROXY_HOST: '127.0.0.1', PROXY_PORT: '0' };
 
 function start(env: Record<string, string>): ChildProcess {
-	return spawn(process.execPath, [SERVER], { env: { PATH: process.env['PATH'], ...NOWHERE, ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
+	return spawn(process.execPath, [SERVER], { env: { ...inherited(), ...NOWHERE, ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
 }
 
 /** How a start ends that does not succeed. */

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import type { TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { processOptions } from './constants.ts';
+import { inherited } from './guarded.ts';
 import type { Line } from './expect.ts';
 
 const SERVER = fileURLToPath(new URL('../../src/server.ts', import.meta.url));
@@ -27,7 +28,7 @@ export async function startProcess(
 	const options = processOptions(env);
 	const child = spawn(process.execPath, [...options.args, SERVER], {
 		env: {
-			PATH: process.env.PATH,
+			...inherited(),
 			PROXY_HOST: '127.0.0.1',
 			PROXY_PORT: '0',
 			API_URL: upstream.apiUrl,

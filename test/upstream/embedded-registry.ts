@@ -1,11 +1,11 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { jwtVerify } from 'jose';
-import type { Manifest, RepositoryContent } from './image.ts';
+import type { RepositoryContent } from './image.ts';
 import type { Access, TokenSigner } from './tokens.ts';
 
 /*
- * A small read-only registry for machines without `docker-registry`. It answers as distribution 2.8 does, with two differences: it does not look at
- * `Accept` (nor does distribution 3), and it has the referrers endpoint.
+ * A small read-only registry for machines without `docker-registry`. It answers as distribution 2.8 does, but for `Accept`, at which it does not look (nor
+ * does distribution 3). registries.test.ts compares the two.
  */
 
 interface Answer {
@@ -17,11 +17,10 @@ interface Answer {
 /** Seconds by which clocks may differ, as in distribution. */
 const LEEWAY = 60;
 const JSON_TYPE = 'application/json; charset=utf-8';
-const INDEX_TYPE = 'application/vnd.oci.image.index.v1+json';
 const PULL = ['pull'];
 /** What a token has to grant for a method; for others: to pull and to push. */
 const ACTIONS: Record<string, string[]> = { GET: PULL, HEAD: PULL, DELETE: ['delete'] };
-const PATH = /^\/v2\/([a-z0-9]+(?:[._/-]+[a-z0-9]+)*)\/(?:(manifests|blobs|referrers)\/([^/]+)|(tags)\/list)$/;
+const PATH = /^\/v2\/([a-z0-9]+(?:[._/-]+[a-z0-9]+)*)\/(?:(manifests|blobs)\/([^/]+)|(tags)\/list)$/;
 
 /** @param realm URL of the token endpoint for its challenges */
 export function serveEmbeddedRegistry(
@@ -65,14 +64,7 @@ async function answer(
 	if (tags !== undefined) {
 		return listTags(name, repository, url.searchParams);
 	}
-	switch (kind) {
-		case 'manifests':
-			return manifestAnswer(req, name, repository, reference!);
-		case 'blobs':
-			return blobAnswer(req, repository, reference!);
-		default:
-			return referrers(repository, reference!, url.searchParams.get('artifactType'));
-	}
+	return kind === 'manifests' ? manifestAnswer(req, name, repository, reference!) : blobAnswer(req, repository, reference!);
 }
 
 /** @returns the 401 of distribution's token authentication; undefined where the token grants all that is needed */
@@ -172,27 +164,6 @@ function listTags(name: string, repository: RepositoryContent | undefined, query
 	const headers: Record<string, string> =
 		tags.length > 0 && tags.length < rest.length ? { link: `</v2/${name}/tags/list?last=${tags.at(-1)}&n=${n}>; rel="next"` } : {};
 	return { status: 200, headers, body: { name, tags } };
-}
-
-/** OCI distribution-spec, "Listing Referrers". */
-function referrers(repository: RepositoryContent | undefined, subject: string, artifactType: string | null): Answer {
-	const parsed = (repository?.manifests ?? []).map((manifest) => ({
-		manifest,
-		content: JSON.parse(manifest.bytes.toString()) as { subject?: { digest: string }; artifactType?: string },
-	}));
-	const found = parsed.filter(
-		({ content }) => content.subject?.digest === subject && (artifactType === null || content.artifactType === artifactType),
-	);
-	const describe = ({ mediaType, digest, bytes }: Manifest): object => ({ mediaType, digest, size: bytes.length });
-	return {
-		status: 200,
-		headers: { 'content-type': INDEX_TYPE, ...(artifactType === null ? {} : { 'oci-filters-applied': 'artifactType' }) },
-		body: {
-			schemaVersion: 2,
-			mediaType: INDEX_TYPE,
-			manifests: found.map(({ manifest, content }) => ({ ...describe(manifest), artifactType: content.artifactType })),
-		},
-	};
 }
 
 function problem(status: number, code: string, message: string, detail?: unknown): Answer {

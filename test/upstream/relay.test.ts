@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { createServer } from 'node:http';
+import { createServer, request, type IncomingMessage } from 'node:http';
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { after, before, test } from 'node:test';
@@ -83,8 +83,17 @@ test('no answer, until the client goes away', async () => {
 });
 
 test('a body that ends early', async () => {
-	const response = await ask({ truncateAfterBytes: 1000 });
-	assert.equal(await received(response), 1000);
+	relay.fault = () => ({ truncateAfterBytes: 1000 });
+	// Not fetch, which may drop what it has when the end comes.
+	const outgoing = request(relay.url);
+	let length = 0;
+	outgoing.once('response', (incoming) => incoming.on('error', () => undefined).on('data', (chunk: Buffer) => (length += chunk.length)));
+	outgoing.end();
+	const [incoming] = (await once(outgoing, 'response')) as [IncomingMessage];
+	if (!incoming.closed) {
+		await once(incoming, 'close');
+	}
+	assert.deepEqual([length, incoming.complete], [1000, false]);
 });
 
 test('a body that stops coming', async () => {
@@ -98,14 +107,3 @@ test('a body that stops coming', async () => {
 	assert.deepEqual([length, next], [1000, 'nothing']);
 	await reader.cancel();
 });
-
-/** How many bytes of a body come before it breaks. */
-async function received(response: Response): Promise<number> {
-	let length = 0;
-	await assert.rejects(async () => {
-		for await (const chunk of response.body!) {
-			length += chunk.length;
-		}
-	});
-	return length;
-}

@@ -8,7 +8,7 @@ import { ask, assertError, CACHE_MODES, faultAt, forgetRequests, setUp, tokenFor
 
 const upstream = await sharedUpstream();
 const NAME = 'acme/signed';
-const { repository, digest, referrer } = imageOf(upstream, NAME);
+const { repository, digest } = imageOf(upstream, NAME);
 const INDEX = 'application/vnd.oci.image.index.v1+json';
 
 for (const [mode, env] of Object.entries(CACHE_MODES)) {
@@ -20,17 +20,8 @@ for (const [mode, env] of Object.entries(CACHE_MODES)) {
 
 		await t.test('of this registry', async () => {
 			const answer = await ask(proxy, path, { token });
-			if (upstream.registry === 'docker-registry') {
-				// Distribution 2.8 does not have them: clients go on with the fallback tag.
-				// Not NAME_UNKNOWN, for which oras-go gives up instead of asking for the fallback tag.
-				assertError(answer, 404, 'UNSUPPORTED');
-				return;
-			}
-			assert.equal(answer.headers['content-type'], INDEX);
-			assert.deepEqual(
-				JSON.parse(answer.text).manifests.map((manifest: { digest: string }) => manifest.digest),
-				[referrer!.digest],
-			);
+			// Distribution 2.8 does not have them: clients go on with the fallback tag. Not NAME_UNKNOWN, for which oras-go gives up instead.
+			assertError(answer, 404, 'UNSUPPORTED');
 		});
 
 		// What is asked of a registry that has them, and how its answer comes back.
