@@ -86,11 +86,8 @@ test('no answer, until the client goes away', async () => {
 test('a body that ends early', async () => {
 	relay.fault = () => ({ truncateAfterBytes: 1000 });
 	// Read as bytes: fetch and node:http may drop what has come when the end comes with it.
-	const { answers } = await sendRaw(relay, 'GET /path HTTP/1.1\r\nHost: x\r\n\r\n');
-	assert.deepEqual(
-		answers.map(({ headers, body }) => [headers['content-length'], body.length]),
-		[[String(BODY.length), 1000]],
-	);
+	const { text } = await sendRaw(relay, 'GET /path HTTP/1.1\r\nHost: x\r\n\r\n');
+	assert.equal(text.slice(text.indexOf('\r\n\r\n')).replaceAll(/[^x]/g, '').length, 1000);
 });
 
 test('a body that stops coming', async () => {

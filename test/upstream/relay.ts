@@ -113,24 +113,27 @@ function passPart(
 	const isTruncated = 'truncateAfterBytes' in fault;
 	let left = isTruncated ? fault.truncateAfterBytes : fault.hangAfterBytes;
 	res.flushHeaders();
-	const stop = (): void => {
-		incoming.pause();
+	const end = (): void => {
 		if (isTruncated) {
 			// Not a reset, which could overtake the bytes.
 			res.socket?.destroySoon();
 		}
 	};
 	if (left === 0) {
-		stop();
+		incoming.pause();
+		end();
 		return;
 	}
 	incoming.on('data', (chunk: Buffer) => {
 		const part = chunk.subarray(0, left);
 		left -= part.length;
-		res.write(part);
-		if (left === 0) {
-			stop();
+		if (left > 0) {
+			res.write(part);
+			return;
 		}
+		incoming.pause();
+		// Not before they are written: of a body in chunks Node keeps what it has until the end of the turn, and drops it with the connection.
+		res.write(part, end);
 	});
 }
 
