@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { after, before, test } from 'node:test';
 import { startRelay, type Fault, type Relay } from './relay.ts';
-import { sendRaw } from '../support/raw-client.ts';
+import { connectTo } from '../support/raw-client.ts';
 import { until } from '../support/until.ts';
 
 const BODY = 'x'.repeat(100_000);
@@ -86,8 +86,11 @@ test('no answer, until the client goes away', async () => {
 test('a body that ends early', async () => {
 	relay.fault = () => ({ truncateAfterBytes: 1000 });
 	// Read as bytes: fetch and node:http may drop what has come when the end comes with it.
-	const { text } = await sendRaw(relay, 'GET /path HTTP/1.1\r\nHost: x\r\n\r\n');
-	assert.equal(text.slice(text.indexOf('\r\n\r\n')).replaceAll(/[^x]/g, '').length, 1000);
+	const socket = connectTo(relay).setEncoding('latin1');
+	let text = '';
+	socket.on('data', (chunk: string) => (text += chunk)).write('GET /path HTTP/1.1\r\nHost: x\r\n\r\n');
+	await once(socket, 'close');
+	assert.match(text, /\r\n\r\n3e8\r\nx{1000}\r\n$/);
 });
 
 test('a body that stops coming', async () => {
