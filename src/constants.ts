@@ -18,6 +18,11 @@ export const DURATIONS = {
 	MANIFEST_TAG_TTL: MINUTE,
 	/** For a whole answer of the API, its queue included: Docker gives up a token request after 15 seconds without headers. */
 	API_TIMEOUT: 15 * SECOND,
+	/**
+	 * For all that a ping, a login or a token waits for, whatever is asked for it: moby and balena-engine give up at 15 seconds (registry/auth.go), and then show a
+	 * sentence of their own instead of ours.
+	 */
+	LOGIN_TIMEOUT: 12 * SECOND,
 	/** For a connection to the registry, and for a place among those that there are: undici's own default. */
 	REGISTRY_CONNECT_TIMEOUT: 10 * SECOND,
 	/** For the beginning of the registry's answer: containerd waits 30 seconds, and should read an error rather than none. */

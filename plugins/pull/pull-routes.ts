@@ -32,6 +32,9 @@ export default fp(pull, {
 	],
 });
 
+/** Distribution's "Token Scope Documentation": the one resource that is no repository. */
+const CATALOG_SCOPE = 'registry:catalog:*';
+
 async function pull(app: FastifyInstance, _config: Config): Promise<void> {
 	app.addHook('onRequest', (_request, reply, done) => {
 		reply.header('docker-distribution-api-version', 'registry/2.0');
@@ -45,7 +48,7 @@ async function pull(app: FastifyInstance, _config: Config): Promise<void> {
 	async function handler(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
 		const parsed = parseRegistryRequest(request.raw.url ?? '');
 		request.facts = { kind: parsed.kind, name: 'name' in parsed ? parsed.name : undefined };
-		const token = await readToken(request, request.facts.name);
+		const token = await readToken(request, request.facts.name, parsed.kind === 'catalog' ? CATALOG_SCOPE : undefined);
 		if (parsed.kind === 'ping') {
 			return sendPing(token, request, reply);
 		}
@@ -80,11 +83,11 @@ async function pull(app: FastifyInstance, _config: Config): Promise<void> {
 	}
 
 	/** @throws UNAUTHORIZED with a challenge where there is no usable token */
-	async function readToken(request: FastifyRequest, name: string | undefined): Promise<KnownToken> {
+	async function readToken(request: FastifyRequest, name: string | undefined, scope: string | undefined): Promise<KnownToken> {
 		const { authorization = '' } = request.headers;
 		const token = app.clientTokens.read(authorization);
 		if (token === undefined) {
-			throw await request.unauthorized(name, /^bearer /i.test(authorization) ? 'invalid_token' : undefined);
+			throw await request.unauthorized(name, /^bearer /i.test(authorization) ? 'invalid_token' : undefined, scope);
 		}
 		return token;
 	}

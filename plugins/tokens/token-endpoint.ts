@@ -1,14 +1,16 @@
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import fp from 'fastify-plugin';
 import { LRUCache } from 'lru-cache';
 import { fixedGrant, type Grant } from '../../src/token/grant.ts';
 import { RegistryError } from '../../src/errors.ts';
+import { within } from '../../src/within.ts';
+import { asRegistryError, sendError } from '../service/errors.ts';
 import type { Caller } from '../../src/balena/caller.ts';
 import { isBareFleet, parseReference, type FleetReference } from '../../src/balena/reference.ts';
 import type { Config } from '../../src/config.ts';
 import { asksToPull, pullScope } from '../../src/registry/scope.ts';
 import { formatToken } from '../../src/token/client-token.ts';
-import { parseTokenForm, parseTokenQuery, type TokenRequest } from '../../src/token/token-request.ts';
+import { checkForm, parseTokenForm, parseTokenQuery, type TokenRequest } from '../../src/token/token-request.ts';
 import { clientOf } from '../service/client-of.ts';
 import { SEALED_LIFE_MS } from './sealed-credentials.ts';
 import { TOKEN_PATH } from '../upstreams/challenge.ts';
@@ -56,15 +58,41 @@ async function tokenEndpoint(app: FastifyInstance, config: Config): Promise<void
 			Object.assign(request.facts, { name: known.name, cache: 'hit' });
 			return sendAnswer(known.bytes, reply);
 		}
-		const answer = await issueToken(parseTokenQuery(queryOf(url), authorization), request, reply);
+		const answer = await inTime(issueToken(parseTokenQuery(queryOf(url), authorization), request, reply));
 		if (authorization === undefined) {
 			answers?.set(url, { name: request.facts.name, bytes: answer });
 		}
 		return sendAnswer(answer, reply);
 	});
-	app.post(TOKEN_PATH, options, async (request, reply) => {
+	const readableOnly = async (request: FastifyRequest, reply: FastifyReply): Promise<void> => {
+		try {
+			checkForm(request.headers);
+		} catch (error) {
+			// What the client sends is not read, so the connection cannot be used again.
+			reply.header('connection', 'close');
+			throw error;
+		}
+	};
+	app.post(TOKEN_PATH, { ...options, preParsing: readableOnly }, async (request, reply) => {
 		const form = request.body instanceof URLSearchParams ? request.body : new URLSearchParams();
-		return sendAnswer(await issueToken(parseTokenForm(form, request.headers.authorization), request, reply), reply);
+		return sendAnswer(await inTime(issueToken(parseTokenForm(form, request.headers.authorization), request, reply)), reply);
+	});
+
+	/** Each wait has its own end, but not all of them together. What is still asked for is given up with the client's request. */
+	const inTime = <T>(work: Promise<T>): Promise<T> =>
+		within(
+			config.LOGIN_TIMEOUT,
+			work,
+			() => new RegistryError('UNAVAILABLE', 'the balena API or registry did not answer in time; try again in a moment', { status: 504 }),
+		);
+
+	// RFC 9110 section 11.6.1: a 401 says how to do better. Clients of registries look for "Bearer" only, and do not mind.
+	app.setErrorHandler((error: FastifyError | RegistryError, request, reply) => {
+		const known = asRegistryError(error);
+		if (known.statusCode === 401) {
+			reply.header('www-authenticate', 'Basic realm="any user name, and a balena API key as the password"');
+		}
+		return sendError(known, request, reply);
 	});
 
 	async function issueToken({ caller: anybody, scopes }: TokenRequest, request: FastifyRequest, reply: FastifyReply): Promise<Buffer> {

@@ -25,7 +25,11 @@ declare module 'fastify' {
 		/** @returns a `WWW-Authenticate` value that sends the client to this proxy's own token endpoint */
 		challenge(parameters?: Omit<Challenge, 'realm' | 'service'>): Promise<string>;
 		/** @returns the 401 for a request without a token, or (with an `error` of RFC 6750) with one that will not do */
-		unauthorized(name: string | undefined, error: 'invalid_token' | 'insufficient_scope' | undefined): Promise<RegistryError>;
+		unauthorized(
+			name: string | undefined,
+			error: 'invalid_token' | 'insufficient_scope' | undefined,
+			scope?: string,
+		): Promise<RegistryError>;
 	}
 }
 
@@ -45,7 +49,7 @@ export default fp(
 
 		const service = (): Promise<string> =>
 			learned.get('', async () => ({
-				value: await askService(app.registry.dispatcher, config.REGISTRY_URL),
+				value: await askService(app.registry.dispatcher, config),
 				freshMs: FRESH_MS,
 				staleMs: STALE_MS,
 			}));
@@ -61,8 +65,8 @@ export default fp(
 		app.decorateRequest('challenge', async function (parameters = {}) {
 			return formatChallenge({ realm: `${this.publicOrigin()}${TOKEN_PATH}`, service: await service(), ...parameters });
 		});
-		app.decorateRequest('unauthorized', async function (name, error) {
-			const challenge = await this.challenge({ scope: name === undefined ? undefined : pullScope(name), error });
+		app.decorateRequest('unauthorized', async function (name, error, scope = name === undefined ? undefined : pullScope(name)) {
+			const challenge = await this.challenge({ scope, error });
 			const message =
 				error === undefined
 					? 'authentication required'
@@ -75,9 +79,16 @@ export default fp(
 	{ name: 'challenge', dependencies: ['registry', 'incoming'] },
 );
 
-async function askService(dispatcher: Dispatcher, registryUrl: string): Promise<string> {
+async function askService(dispatcher: Dispatcher, { REGISTRY_URL, LOGIN_TIMEOUT }: Config): Promise<string> {
 	try {
-		const { headers } = await smallRequest(dispatcher, { origin: registryUrl, path: '/v2/', headers: {}, maxBytes: MAX_PING_BYTES });
+		const signal = AbortSignal.timeout(LOGIN_TIMEOUT);
+		const { headers } = await smallRequest(dispatcher, {
+			origin: REGISTRY_URL,
+			path: '/v2/',
+			headers: {},
+			maxBytes: MAX_PING_BYTES,
+			signal,
+		});
 		const challenge = parseChallenge(headers['www-authenticate']);
 		if (challenge === undefined) {
 			throw new Error('the registry does not ask for a token at /v2/');

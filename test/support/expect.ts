@@ -4,7 +4,13 @@ import type { Proxy } from './proxy.ts';
 import type { Answer } from './setup.ts';
 
 /** Waits that no test outlasts: what ends within a test ended by the one setting that the test made short. */
-export const LONG = { API_TIMEOUT: '600', REGISTRY_CONNECT_TIMEOUT: '600', REGISTRY_HEADERS_TIMEOUT: '600', REGISTRY_BODY_TIMEOUT: '600' };
+export const LONG = {
+	LOGIN_TIMEOUT: '600',
+	API_TIMEOUT: '600',
+	REGISTRY_CONNECT_TIMEOUT: '600',
+	REGISTRY_HEADERS_TIMEOUT: '600',
+	REGISTRY_BODY_TIMEOUT: '600',
+};
 
 /** What a client may be told of a failure behind the proxy. */
 export interface Told {

@@ -86,6 +86,7 @@ test('a login checks the credentials, with a scope and without', async (t) => {
 			if (subject === undefined) {
 				assert.match(assertError(answer, 401, 'UNAUTHORIZED'), /API key as the password/);
 				assert.match(answer.reason, /API key as the password/);
+				assert.match(answer.headers['www-authenticate']!, /^Basic realm="[^"]+"$/);
 			} else {
 				assert.equal(subjectOf(answer), subject);
 			}

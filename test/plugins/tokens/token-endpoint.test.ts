@@ -200,7 +200,10 @@ test('bodies that are no forms', async (t) => {
 	const { proxy, api } = await setUp(t);
 	const rows: Record<string, { type: string; body: string; status: number }> = {
 		'another type': { type: 'application/octet-stream', body: scope('acme/pinned'), status: 415 },
-		'broken JSON': { type: 'application/json', body: '{', status: 400 },
+		'broken JSON': { type: 'application/json', body: '{', status: 415 },
+		'a login as JSON': { type: 'application/json', body: '{"grant_type":"password","username":"u","password":"key"}', status: 415 },
+		'another encoding of characters': { type: `${FORM}; charset=utf-16`, body: scope('acme/pinned'), status: 415 },
+		'a login without a grant type': { type: FORM, body: 'username=u&password=key', status: 400 },
 		'more than 64 KiB': { type: FORM, body: `${scope('acme/pinned')}&x=${'x'.repeat(70_000)}`, status: 413 },
 	};
 	for (const [name, { type, body, status }] of Object.entries(rows)) {

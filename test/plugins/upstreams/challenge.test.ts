@@ -13,7 +13,7 @@ const TOKEN_PATH = '/auth/v1/token';
 
 /** @returns the whole header that is expected */
 function bearer(origin: string, scope?: string, more = ''): string {
-	return `Bearer realm="${origin}${TOKEN_PATH}",service="${upstream.service}"${scope === undefined ? '' : `,scope="repository:${scope}:pull"`}${more}`;
+	return `Bearer realm="${origin}${TOKEN_PATH}",service="${upstream.service}"${scope === undefined ? '' : `,scope="${scope.includes(':') ? scope : `repository:${scope}:pull`}"`}${more}`;
 }
 
 test('without a token, every endpoint answers with a challenge in the friendly name', async (t) => {
@@ -22,7 +22,7 @@ test('without a token, every endpoint answers with a challenge in the friendly n
 		['/v2/', undefined],
 		['/v2', undefined],
 		['/v2/?n=1', undefined],
-		['/v2/_catalog', undefined],
+		['/v2/_catalog', 'registry:catalog:*'],
 		['/v2/acme/pinned/manifests/latest', 'acme/pinned'],
 		['/v2/acme/pinned/1.1.0/manifests/anything', 'acme/pinned/1.1.0'],
 		[`/v2/acme/pinned/manifests/${digest}`, 'acme/pinned'],

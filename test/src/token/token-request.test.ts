@@ -1,6 +1,7 @@
+import type { IncomingHttpHeaders } from 'node:http';
 import { describe } from 'node:test';
 import type { Caller } from '../../../src/balena/caller.ts';
-import { parseTokenForm, parseTokenQuery, type TokenRequest } from '../../../src/token/token-request.ts';
+import { checkForm, parseTokenForm, parseTokenQuery, type TokenRequest } from '../../../src/token/token-request.ts';
 import { formatScope } from '../../../src/registry/scope.ts';
 import { outcome, table } from '../../support/table.ts';
 
@@ -82,6 +83,11 @@ describe('parseTokenForm: the POST form', () => {
 			[['scope=repository:a/a:pull'], { caller: 'anonymous', scopes: ['repository:a/a:pull'] }],
 			[['scope=repository:a/a:pull', basic('u:key')], { caller: 'u/key', scopes: ['repository:a/a:pull'] }],
 			[['', 'Basic'], '401 UNAUTHORIZED'],
+			// A login that is not complete is nobody's.
+			[['username=u&password=key'], '400 UNSUPPORTED'],
+			[['refresh_token=key', basic('u:key')], '400 UNSUPPORTED'],
+			[['grant_type=password&username=u&password=key&password=other'], '400 UNSUPPORTED'],
+			[['grant_type=password&grant_type=refresh_token&username=u&password=key'], '400 UNSUPPORTED'],
 			// 400, upon which containerd tries GET.
 			[['grant_type='], '400 UNSUPPORTED'],
 			[['grant_type=client_credentials'], '400 UNSUPPORTED'],
@@ -89,5 +95,32 @@ describe('parseTokenForm: the POST form', () => {
 			[['grant_type=Password&username=u&password=key'], '400 UNSUPPORTED'],
 		],
 		([form, authorization]) => outcome(() => show(parseTokenForm(new URLSearchParams(form), authorization))),
+	);
+});
+
+describe('checkForm: what a body has to be', () => {
+	const FORM = 'application/x-www-form-urlencoded';
+	table<IncomingHttpHeaders>(
+		[
+			[{ 'content-type': FORM, 'content-length': '9' }, undefined],
+			[{ 'content-type': FORM, 'transfer-encoding': 'chunked' }, undefined],
+			[{ 'content-type': `${FORM};charset=UTF-8`, 'content-length': '9' }, undefined],
+			[{ 'content-type': `Application/X-WWW-Form-URLencoded ; charset="utf-8"`, 'content-length': '9' }, undefined],
+			[{ 'content-type': FORM, 'content-length': '9', 'content-encoding': 'identity' }, undefined],
+			// Nothing is there that could be read wrongly.
+			[{ 'content-length': '0' }, undefined],
+			[{}, undefined],
+			[{ 'content-type': 'application/json', 'content-length': '0' }, undefined],
+			[{ 'content-type': 'application/json', 'content-length': '9' }, '415 UNSUPPORTED'],
+			[{ 'content-type': 'application/json', 'transfer-encoding': 'chunked' }, '415 UNSUPPORTED'],
+			[{ 'content-type': 'multipart/form-data; boundary=x', 'content-length': '9' }, '415 UNSUPPORTED'],
+			[{ 'content-type': 'text/plain', 'content-length': '9' }, '415 UNSUPPORTED'],
+			[{ 'content-type': `${FORM}x`, 'content-length': '9' }, '415 UNSUPPORTED'],
+			[{ 'content-length': '9' }, '415 UNSUPPORTED'],
+			[{ 'content-type': `${FORM}; charset=utf-16`, 'content-length': '9' }, '415 UNSUPPORTED'],
+			[{ 'content-type': FORM, 'content-length': '9', 'content-encoding': 'gzip' }, '415 UNSUPPORTED'],
+			[{ 'content-type': FORM, 'content-length': '9', 'content-encoding': 'identity, br' }, '415 UNSUPPORTED'],
+		],
+		(headers) => outcome(() => checkForm(headers)),
 	);
 });
