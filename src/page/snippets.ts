@@ -1,6 +1,7 @@
 /** One service's image of a release, and what a client is told to pull it. */
 export interface PulledImage {
 	service: string;
+	/** With the release: what it names does not change. */
 	reference: string;
 }
 
@@ -34,7 +35,12 @@ export function snippets(name: string, images: readonly PulledImage[]): Snippet[
 				`  name: ${yaml(label(name))}`,
 				'spec:',
 				'  containers:',
-				...images.flatMap(({ service, reference }) => [`    - name: ${yaml(label(service))}`, `      image: ${yaml(reference)}`]),
+				...images.flatMap(({ service, reference }) => [
+					`    - name: ${yaml(label(service))}`,
+					`      image: ${yaml(reference)}`,
+					// A name without a tag counts as `:latest`, which Kubernetes would ask for at each start.
+					'      imagePullPolicy: IfNotPresent',
+				]),
 			],
 		},
 	];

@@ -90,7 +90,7 @@ describe('Chromium', needs('chromium'), () => {
 				[
 					'Copied',
 					'Copied: Kubernetes',
-					`apiVersion: v1\nkind: Pod\nmetadata:\n  name: browser-aarch64\nspec:\n  containers:\n    - name: main\n      image: ${reference}`,
+					`apiVersion: v1\nkind: Pod\nmetadata:\n  name: browser-aarch64\nspec:\n  containers:\n    - name: main\n      image: ${reference}\n      imagePullPolicy: IfNotPresent`,
 				],
 			]);
 		}

@@ -41,7 +41,7 @@ describe('the page of a fleet', () => {
 				`    image: bh.cr/acme/fleet/2.4.0@${DIGEST}\n`,
 				'FROM bh.cr/acme/fleet/2.4.0\n',
 				`FROM bh.cr/acme/fleet/2.4.0@${DIGEST}\n`,
-				'kind: Pod\nmetadata:\n  name: fleet\nspec:\n  containers:\n    - name: main\n      image: bh.cr/acme/fleet/2.4.0\n',
+				'kind: Pod\nmetadata:\n  name: fleet\nspec:\n  containers:\n    - name: main\n      image: bh.cr/acme/fleet/2.4.0\n      imagePullPolicy: IfNotPresent\n',
 				`      image: bh.cr/acme/fleet/2.4.0@${DIGEST}\n`,
 				'aarch64',
 				'Raspberry Pi 4',
