@@ -7,7 +7,7 @@ import pages from '../plugins/pages/index.ts';
 import pull from '../plugins/pull/index.ts';
 import resolution from '../plugins/resolution/index.ts';
 import { readCertificate } from '../plugins/service/certificate.ts';
-import { asRegistryError, sendClientError, sendError } from '../plugins/service/errors.ts';
+import { sendClientError, sendFrameworkError } from '../plugins/service/errors.ts';
 import service from '../plugins/service/index.ts';
 import tokens from '../plugins/tokens/index.ts';
 import upstreams from '../plugins/upstreams/index.ts';
@@ -55,7 +55,7 @@ export async function buildApp(
 		requestTimeout: config.CLIENT_TIMEOUT,
 		logController: new LogController({ disableRequestLogging: true }),
 		genReqId: ({ headers }) => requestId(headers['x-request-id']),
-		frameworkErrors: (error, request, reply) => sendError(asRegistryError(error), request, reply),
+		frameworkErrors: sendFrameworkError,
 		clientErrorHandler: sendClientError,
 	});
 

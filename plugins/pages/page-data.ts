@@ -89,6 +89,7 @@ export function pageData(app: FastifyInstance, config: Config): PageData {
 				typed,
 				reference: isTagUsed ? `${name}:${tag}` : name,
 				outcome,
+				exact: await exactName(reference, outcome),
 				page: await pageOf(reference, outcome),
 				notes: notes.filter((note) => note !== undefined),
 			};
@@ -133,6 +134,18 @@ export function pageData(app: FastifyInstance, config: Config): PageData {
 			case 'invalid':
 				return { kind: 'failure', message: reference.message };
 		}
+	}
+
+	/** A name for the release that an image is of which does not move on to another, and its service. */
+	async function exactName(reference: Reference, outcome: Trial['outcome']): Promise<string | undefined> {
+		const fleet = reference.kind === 'fleet' && outcome.kind === 'image' ? await data.fleet(reference.slug) : undefined;
+		if (reference.kind !== 'fleet' || fleet === undefined) {
+			return undefined;
+		}
+		const found = await findRelease(reference, fleet);
+		// One that is not listed goes by what was typed, which may be a series.
+		const release = found && (fleet.releases.includes(found) ? found.path : found.commit);
+		return release && [reference.slug, release, ...(reference.service === undefined ? [] : [reference.service])].join('/');
 	}
 
 	/** A release's page, or for what failed, the fleet's, if it has one. */

@@ -6,6 +6,7 @@ import type { Config } from '../../src/config.ts';
 import { RegistryError, upstreamError } from '../../src/errors.ts';
 import { plainAddress } from '../../src/http/client-address.ts';
 import { errorResponse } from '../../src/registry/error-response.ts';
+import { templateVariableIn } from '../../src/registry/template-variable.ts';
 import { sendJson } from './send-json.ts';
 
 /** Answers every failure, known or not, with an OCI error body. */
@@ -48,6 +49,16 @@ export function sendError(error: RegistryError, request: FastifyRequest, reply: 
 
 /** What ends a connection to an upstream: undici's own codes, and the system's. */
 const BROKEN_CONNECTION = /^(UND_ERR_|ECONN|EPIPE|ETIMEDOUT)/;
+
+/** What Fastify refuses before there is a route. An address that cannot be decoded is mostly one with `%%BALENA_ARCH%%` in it, which deserves more than a code. */
+export function sendFrameworkError(error: FastifyError, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+	const variable = error.code === 'FST_ERR_BAD_URL' ? templateVariableIn(request.url) : undefined;
+	return sendError(
+		variable === undefined ? asRegistryError(error) : new RegistryError('NAME_INVALID', variable, { forPeople: true }),
+		request,
+		reply,
+	);
+}
 
 /** Fastify's own errors (a body that is too large, a malformed URL) keep their status; anything else is a defect, and says nothing of itself. */
 export function asRegistryError(error: FastifyError | RegistryError): RegistryError {

@@ -32,6 +32,8 @@ const MAX_AUTHORIZATION_LENGTH = 8192;
 const BASE64 = /^[A-Za-z0-9+/_-]+={0,2}$/;
 /** RFC 9110 section 5.5: what a header value may hold. */
 const HEADER_VALUE = /^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$/;
+/** A session token of the balena API is a JWT: RFC 7519, of which the first part is JSON that begins with `{"`. */
+const SESSION = /^eyJ[\w-]+\.[\w-]+\.[\w-]+$/;
 /** Fingerprints mean something in this process only, so that one that leaks cannot be matched against guesses. */
 const fingerprintKey = randomBytes(32);
 
@@ -82,6 +84,10 @@ function fromUserAndPassword(text: string): Caller | undefined {
 		return ANONYMOUS;
 	}
 	const secret = text.slice(colon + 1);
+	if (SESSION.test(secret)) {
+		// The API takes it for a session as a Bearer only. A key stays as it came: the user name beside a device's may count.
+		return callerWithSecret(secret);
+	}
 	return colon >= 0 && isSecret(secret)
 		? credentials(`Basic ${Buffer.from(text).toString('base64')}`, secret, text.slice(0, colon))
 		: undefined;

@@ -1,4 +1,5 @@
 import { isName, isRepository } from '../registry/name.ts';
+import { templateVariableIn } from '../registry/template-variable.ts';
 
 /** What a person typed between the proxy's host and the tag. */
 export type Reference =
@@ -40,7 +41,9 @@ export function parseReference(name: string): Reference {
 	if (!isName(name) || org === undefined || fleet === undefined || org === 'v2' || rest.length > 0) {
 		return {
 			kind: 'invalid',
-			message: `"${name}" is not a reference to a fleet: use <org>/<fleet>, <org>/<fleet>/<release> or <org>/<fleet>/<release>/<service>`,
+			message:
+				templateVariableIn(name) ??
+				`"${name}" is not a reference to a fleet: use <org>/<fleet>, <org>/<fleet>/<release> or <org>/<fleet>/<release>/<service>`,
 		};
 	}
 	return {

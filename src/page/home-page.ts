@@ -7,6 +7,8 @@ export interface Trial {
 	typed: string;
 	reference: string;
 	outcome: { kind: 'image'; version: string; digest: string | undefined; repository?: string } | { kind: 'failure'; message: string };
+	/** What names this release and no later one, as far as is known: for the line with a digest, which a name that moves on would outlive. */
+	exact?: string | undefined;
 	/** The page that shows more, as what stands behind `/`; undefined where there is none. */
 	page?: string | undefined;
 	/** What else is to be known of what was typed, in whole sentences. */
@@ -55,7 +57,7 @@ const NAMES = [
 	['org/fleet/2.4.0/service', 'One service of a release that has several'],
 ] as const;
 
-function answer(host: string, { reference, outcome, page, notes = [] }: Trial): Html {
+function answer(host: string, { reference, outcome, exact = reference, page, notes = [] }: Trial): Html {
 	const more = notes.map((note) => html`<p>${note}</p>`);
 	if (outcome.kind === 'failure') {
 		return html`<div class="answer bad" role="status"><p>${sentence(outcome.message)}</p>${more}${page === undefined ? undefined : html`<p><a href="/${page}">What there is to pull of this fleet</a></p>`}</div>`;
@@ -66,7 +68,7 @@ function answer(host: string, { reference, outcome, page, notes = [] }: Trial): 
 <p><code>${reference}</code> is <strong>release ${version}</strong>.</p>
 ${more}
 ${copyBlock({ heading: 'Pull it', lines: [pull] })}
-${digest === undefined ? undefined : copyBlock({ heading: 'Pull always exactly this image', lines: [`${pull}@${digest}`] })}
+${digest === undefined ? undefined : copyBlock({ heading: 'Pull always exactly this image', lines: [`docker pull ${host}/${exact}@${digest}`] })}
 ${repository === undefined ? undefined : html`<p class="soft">The registry behind this one stores it as <code>${repository}</code>.</p>`}
 <p><a href="/${page ?? reference}">Lines for Compose, Dockerfile and Kubernetes</a></p>
 </div>`;

@@ -1,6 +1,7 @@
 import { RegistryError } from '../errors.ts';
 import { isDigest, isFallbackTag } from './digest.ts';
 import { isName } from './name.ts';
+import { templateVariableIn } from './template-variable.ts';
 
 export type ManifestReference = { kind: 'tag'; text: string } | { kind: 'fallback-tag'; text: string } | { kind: 'digest'; text: string };
 
@@ -84,7 +85,10 @@ function decodePath(path: string): string {
 	try {
 		return decodeURIComponent(path);
 	} catch (cause) {
-		throw new RegistryError('NAME_INVALID', 'the path has a malformed percent escape', { cause });
+		throw new RegistryError('NAME_INVALID', templateVariableIn(path) ?? 'the path has a malformed percent escape', {
+			forPeople: true,
+			cause,
+		});
 	}
 }
 
@@ -92,7 +96,8 @@ function parseName(text: string): string {
 	if (!isName(text)) {
 		throw new RegistryError(
 			'NAME_INVALID',
-			'the name is not a valid repository name: lower-case letters and digits, with single ".", "_" or "-" between them, as in <org>/<fleet>/<release>',
+			templateVariableIn(text) ??
+				'the name is not a valid repository name: lower-case letters and digits, with single ".", "_" or "-" between them, as in <org>/<fleet>/<release>',
 			{ forPeople: true },
 		);
 	}
@@ -104,7 +109,11 @@ function parseManifestReference(text: string): ManifestReference {
 		return { kind: 'digest', text: parseDigest(text) };
 	}
 	if (!TAG.test(text)) {
-		throw new RegistryError('TAG_INVALID', 'the tag is not valid: up to 128 letters, digits, ".", "_" and "-"', { forPeople: true });
+		throw new RegistryError(
+			'TAG_INVALID',
+			templateVariableIn(text) ?? 'the tag is not valid: up to 128 letters, digits, ".", "_" and "-"',
+			{ forPeople: true },
+		);
 	}
 	return { kind: isFallbackTag(text) ? 'fallback-tag' : 'tag', text };
 }

@@ -23,7 +23,12 @@ export const SAMPLE_KEYS = {
 		subject: `d_${hexOf('a device of acme/secret')}`,
 		fleets: ['acme/secret'],
 	},
-	session: { key: 'sample.session.jwt-of-owner', kind: 'session', subject: 'owner', fleets: OWNED },
+	session: {
+		key: 'eyJhbGciOiJIUzI1NiJ9.eyJ1c2VybmFtZSI6Im93bmVyIn0.c2FtcGxlLXNlc3Npb24',
+		kind: 'session',
+		subject: 'owner',
+		fleets: OWNED,
+	},
 } as const satisfies Record<string, Readonly<Omit<KeyHolder, 'fleets'>> & { fleets: readonly string[] }>;
 
 export type Keys = Record<keyof typeof SAMPLE_KEYS, string>;

@@ -68,7 +68,8 @@ describe('pages', () => {
 		{ path: '/acme/empty/1.0.0', status: 404, has: [/acme\/empty has no release 1\.0\.0/] },
 		{ path: '/acme/secret', status: 404, has: [/There is no public fleet acme\/secret/], hasNot: [/href="\/acme/] },
 		{ path: '/acme/not-there', status: 404, has: [/There is no public fleet acme\/not-there/] },
-		{ path: '/acme/%3Cscript%3Ex', status: 404, has: [/is not a reference/], hasNot: [/<script>x/] },
+		{ path: '/acme/%3Cscript%3Ex', status: 404, has: [/Replace the template variable &lt;script&gt; in the name/], hasNot: [/<script>x/] },
+		{ path: '/acme/display-%%BALENA_ARCH%%', status: 404, has: [/Replace the template variable %%BALENA_ARCH%% in the name/i] },
 		{ path: `/v2.x/${'a'.repeat(32)}`, status: 404, has: [/no public fleet/] },
 	];
 	test('by their addresses', async (t) => {

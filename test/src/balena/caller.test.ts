@@ -5,6 +5,8 @@ import { table } from '../../support/table.ts';
 
 const basic = (text: string | Buffer): string => `Basic ${Buffer.from(text).toString('base64')}`;
 
+const SESSION = 'eyJhbGciOiJIUzI1NiJ9.eyJpZCI6MX0.c2ln';
+
 /** A caller without its fingerprint, which is another in each process. */
 function show(caller: Caller | undefined): unknown {
 	return caller?.kind === 'credentials'
@@ -22,6 +24,11 @@ describe('parseCaller: who asks, by the Authorization header', () => {
 			[basic('d_0123:key'), { account: 'd_0123', secret: 'key', authorization: basic('d_0123:key') }],
 			['Bearer key', { account: '', secret: 'key', authorization: 'Bearer key' }],
 			['bearer   eyJh.eyJz.c2ln ', { account: '', secret: 'eyJh.eyJz.c2ln', authorization: 'Bearer eyJh.eyJz.c2ln' }],
+			// A session as the password goes on as the API takes it.
+			[basic(`u:${SESSION}`), { account: '', secret: SESSION, authorization: `Bearer ${SESSION}` }],
+			[basic(`:${SESSION}`), { account: '', secret: SESSION, authorization: `Bearer ${SESSION}` }],
+			[basic('u:eyJh.eyJz'), { account: 'u', secret: 'eyJh.eyJz', authorization: basic('u:eyJh.eyJz') }],
+			[basic('u:a.b.c'), { account: 'u', secret: 'a.b.c', authorization: basic('u:a.b.c') }],
 			['BASIC dTprZXk=', { account: 'u', secret: 'key', authorization: basic('u:key') }],
 			['Basic dTprZXk', { account: 'u', secret: 'key', authorization: basic('u:key') }],
 			// The URL-safe alphabet, which some clients use, means the same credentials.
