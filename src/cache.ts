@@ -68,7 +68,7 @@ const NEWCOMERS_PART = 0.2;
  * Keys must contain everything that the value depends on, the caller above all.
  *
  * What may stand in is kept apart from what may not, and what was asked for once from what was asked for again, so that no number of other keys evicts what
- * reliability rests on: docs/decisions/0002-cost-fairness-memory.md.
+ * reliability rests on: docs/decisions/0007-cost-fairness-memory.md.
  */
 export class LoadingCache<V> {
 	readonly counts: CacheCounts = { hits: 0, misses: 0, stale: 0 };

@@ -34,7 +34,7 @@ const LOOK_AGAIN_MS = 1000;
 /**
  * Shares out what is scarce. Nobody may hold more than is left for all others, so that whoever comes finds something free, however many the others want: one
  * client gets half at the most, two a third each. Those that wait take turns by client, known ones first; where too many wait, the newest goes of the client that
- * has the most. See docs/decisions/0002-cost-fairness-memory.md.
+ * has the most. See docs/decisions/0007-cost-fairness-memory.md.
  */
 export class FairQueue {
 	readonly #options: FairQueueOptions;

@@ -85,7 +85,7 @@ async function pull(app: FastifyInstance, _config: Config): Promise<void> {
 	/** @throws UNAUTHORIZED with a challenge where there is no usable token */
 	async function readToken(request: FastifyRequest, name: string | undefined, scope: string | undefined): Promise<KnownToken> {
 		const { authorization = '' } = request.headers;
-		const token = app.clientTokens.read(authorization);
+		const token = request.knownToken ?? app.clientTokens.read(authorization);
 		if (token === undefined) {
 			throw await request.unauthorized(name, /^bearer /i.test(authorization) ? 'invalid_token' : undefined, scope);
 		}

@@ -4,6 +4,7 @@ import type { Config } from '../../src/config.ts';
 import certificate from './certificate.ts';
 import endOfTurn from './end-of-turn.ts';
 import errors from './errors.ts';
+import loginLimit from './login-limit.ts';
 import rateLimit from './rate-limit.ts';
 import incoming from './incoming.ts';
 import requestLog from './request-log.ts';
@@ -18,6 +19,7 @@ export default fp(
 		await app.register(requestLog);
 		await app.register(incoming, config);
 		await app.register(rateLimit, config);
+		await app.register(loginLimit, config);
 		await app.register(errors, config);
 	},
 	{ name: 'service' },

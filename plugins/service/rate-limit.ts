@@ -1,64 +1,77 @@
-import rateLimit from '@fastify/rate-limit';
+import rateLimit, { type FastifyRateLimitStoreCtor } from '@fastify/rate-limit';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import fp from 'fastify-plugin';
-import type { Redis } from 'ioredis';
-import { RegistryError } from '../../src/errors.ts';
-import { fingerprintOf, type Caller } from '../../src/balena/caller.ts';
 import { clientKey, networkKey } from '../../src/http/client-address.ts';
 import type { Config } from '../../src/config.ts';
-import { derivedKey } from '../../src/token/derived-key.ts';
 import { blockList, includesAddress } from '../../src/http/networks.ts';
+import type { KnownToken } from '../tokens/client-tokens.ts';
+import { connectRedis } from './redis.ts';
+import { Counts } from './counts.ts';
+import { tooMany } from './too-many.ts';
 
 declare module 'fastify' {
 	interface FastifyInstance {
+		counts: Counts;
+		/** @returns whether an address is one without limits */
+		isWithoutLimits(address: string | undefined): boolean;
 		/** @returns what stands for a client in shares of what is scarce; empty for those without limits */
 		shareOf(address: string | undefined): string;
-		/** Failed logins, by address and by the credentials that failed. */
-		loginLimit: {
-			/** @throws TOOMANYREQUESTS where too many have failed already */
-			check(request: FastifyRequest, caller: Caller): Promise<void>;
-			countFailure(request: FastifyRequest, caller: Caller): Promise<void>;
-		};
+		/** Counts work that costs others something, whatever request it is for. @throws TOOMANYREQUESTS */
+		charge(cost: Cost, address: string | undefined): void;
 	}
 	interface FastifyRequest {
-		/** Names the credentials whose failures are counted, without revealing them. */
-		credentialKey: string;
+		/** Whether it is for content that the client's token is good for, as far as is known; undefined until it was looked at. */
+		isContent: boolean | undefined;
+		/** The client's token, if it was remembered and has been looked up already. */
+		knownToken: KnownToken | undefined;
 	}
 }
 
 /** How many requests for manifests and blobs count as one: a pull has two or three others, but may have a hundred layers. */
 const CONTENT_SHARE = 20;
-/** How many times more failures one address may have than one pair of credentials: others behind it may have good ones. */
-const ADDRESS_SHARE = 10;
-const CONTENT = /\/(?:manifests|blobs)\/[^/?]+(?:\?|$)/;
+const CONTENT = /^\/v2\/([^?]+)\/(?:manifests|blobs)\/[^/?]+(?:\?|$)/;
+
+/** A name that is in no memory is one or two queries to the API's database; a digest that has to be looked for is some 50 requests to the registry. */
+export type Cost = 'cold name' | 'search';
+/** How many of them count as a request. Of a low limit, at least so many a minute are left. */
+const COSTS: Record<Cost, { requests: number; least: number }> = {
+	'cold name': { requests: 20, least: 10 },
+	search: { requests: 100, least: 5 },
+};
 
 /** Clients read Retry-After only; on every other answer the counts would be noise. */
 const QUIET = { 'x-ratelimit-limit': false, 'x-ratelimit-remaining': false, 'x-ratelimit-reset': false };
 
-/** Waits for Redis, in milliseconds. Without it requests are let through, so none may hang on it. */
-const REDIS_TIMEOUT_MS = 250;
-const REDIS_COMPLAINT_MS = 30_000;
-
-type Credentials = Extract<Caller, { kind: 'credentials' }>;
-
-/** Separates this use of a secret from any other. */
-const PURPOSE = 'open-balena-registry-proxy failed logins 1';
-
-/** Bounds what one client may ask for, in this process or, through Redis, in all replicas together. */
+/** Bounds what one client may ask for, in this process or, through Redis, in all replicas together: docs/decisions/0007-cost-fairness-memory.md. */
 export default fp(
 	async (app: FastifyInstance, config: Config) => {
+		const hasAllowed = config.RATE_LIMIT_ALLOW.length > 0;
 		const allowed = blockList(config.RATE_LIMIT_ALLOW);
-		app.decorate('shareOf', (address) =>
-			config.RATE_LIMIT_ALLOW.length > 0 && includesAddress(allowed, address) ? '' : networkKey(address),
-		);
-		const isAllowed = (request: FastifyRequest): boolean => includesAddress(allowed, request.ip);
+		const isWithoutLimits = (address: string | undefined): boolean => hasAllowed && includesAddress(allowed, address);
+		const counts = new Counts(config.REDIS_URL === undefined ? undefined : await connectRedis(app, config.REDIS_URL));
+		app.decorate('counts', counts);
+		app.decorate('isWithoutLimits', isWithoutLimits);
+		app.decorate('shareOf', (address) => (isWithoutLimits(address) ? '' : networkKey(address)));
+		app.decorate('charge', (cost, address) => {
+			if (config.RATE_LIMIT_MAX === 0 || isWithoutLimits(address)) {
+				return;
+			}
+			const { requests, least } = COSTS[cost];
+			const max = Math.max(config.RATE_LIMIT_MAX / requests, Math.min(least, config.RATE_LIMIT_MAX));
+			const { current, ttl } = counts.takeHere(`${cost} ${clientKey(address)}`, config.RATE_LIMIT_WINDOW, max);
+			if (current > max) {
+				throw tooMany('too many new names from this address; try again in a moment', ttl);
+			}
+		});
+		app.decorateRequest('isContent', undefined);
+		app.decorateRequest('knownToken', undefined);
 
 		await app.register(rateLimit, {
 			global: config.RATE_LIMIT_MAX > 0,
-			max: (request: FastifyRequest) => config.RATE_LIMIT_MAX * (isContent(request) ? CONTENT_SHARE : 1),
+			max: (request: FastifyRequest) => config.RATE_LIMIT_MAX * (isContent(app, request) ? CONTENT_SHARE : 1),
 			timeWindow: config.RATE_LIMIT_WINDOW,
-			keyGenerator: (request) => (isContent(request) ? `content ${clientKey(request.ip)}` : clientKey(request.ip)),
-			...(config.RATE_LIMIT_ALLOW.length > 0 ? { allowList: isAllowed } : {}),
+			keyGenerator: (request) => (isContent(app, request) ? `content ${clientKey(request.ip)}` : clientKey(request.ip)),
+			...(hasAllowed ? { allowList: (request: FastifyRequest) => isWithoutLimits(request.ip) } : {}),
 			addHeadersOnExceeding: QUIET,
 			addHeaders: QUIET,
 			onExceeded: (request) => {
@@ -66,90 +79,24 @@ export default fp(
 			},
 			// The plugin throws what this returns, and sets Retry-After itself.
 			errorResponseBuilder: () => tooMany('too many requests from this address; try again in a moment'),
-			...(config.REDIS_URL === undefined
-				? {}
-				: { redis: await connectRedis(app, config.REDIS_URL), nameSpace: 'registry-proxy:', skipOnError: true }),
-		});
-
-		app.decorateRequest('credentialKey', '');
-		const window = { timeWindow: config.LOGIN_FAILURES_WINDOW, allowList: isAllowed };
-		const limits = [
-			app.createRateLimit({ ...window, max: config.LOGIN_FAILURES_MAX, keyGenerator: (request) => `login ${request.credentialKey}` }),
-			app.createRateLimit({
-				...window,
-				max: config.LOGIN_FAILURES_MAX * ADDRESS_SHARE,
-				keyGenerator: (request) => `login ${clientKey(request.ip)}`,
-			}),
-		];
-		const credentialKey = credentialKeys(config);
-		const isCounted = (caller: Caller): caller is Credentials => config.LOGIN_FAILURES_MAX > 0 && caller.kind === 'credentials';
-
-		app.decorate('loginLimit', {
-			check: async (request, caller) => {
-				if (!isCounted(caller)) {
-					return;
-				}
-				request.credentialKey = credentialKey(caller);
-				for (const limit of limits) {
-					const state = await limit(request, { increment: false });
-					if (!state.isAllowed && state.remaining === 0) {
-						request.facts.limit = 'login';
-						throw tooMany('too many failed logins; check the API key, and try again later', state.ttlInSeconds);
-					}
-				}
-			},
-			countFailure: async (request, caller) => {
-				if (isCounted(caller)) {
-					request.credentialKey = credentialKey(caller);
-					await Promise.all(limits.map((limit) => limit(request)));
-				}
-			},
+			skipOnError: true,
+			// It makes the store itself; a constructor may return another object.
+			store: function () {
+				return counts;
+			} as unknown as FastifyRateLimitStoreCtor,
 		});
 	},
 	{ name: 'rate-limit', dependencies: ['request-log'] },
 );
 
-/** A caller's fingerprint means nothing to another process. What replicas count together has to have the same name in each, made with something that they all, and nobody else, know. */
-function credentialKeys({ REDIS_URL, TOKEN_SECRET }: Config): (caller: Credentials) => string {
-	if (REDIS_URL === undefined) {
-		return ({ fingerprint }) => fingerprint;
+/** Only with a token that the registry has accepted, not long ago, and that names what is asked for: anything else may cost more than it looks like. */
+function isContent(app: FastifyInstance, request: FastifyRequest): boolean {
+	if (request.isContent === undefined) {
+		const { raw, headers } = request;
+		const name = headers.authorization === undefined ? undefined : CONTENT.exec(raw.url ?? '')?.[1];
+		const token = name === undefined ? undefined : app.clientTokens.known(headers.authorization!);
+		request.knownToken = token;
+		request.isContent = token !== undefined && token.isGenuine() && token.grants.has(name!);
 	}
-	const key = derivedKey(TOKEN_SECRET ?? REDIS_URL, PURPOSE);
-	return ({ authorization }) => fingerprintOf(authorization, key);
-}
-
-function isContent({ raw, headers }: FastifyRequest): boolean {
-	return headers.authorization !== undefined && CONTENT.test(raw.url ?? '');
-}
-
-function tooMany(message: string, retryAfterSeconds?: number): RegistryError {
-	return new RegistryError('TOOMANYREQUESTS', message, {
-		forPeople: true,
-		headers: retryAfterSeconds === undefined ? {} : { 'retry-after': String(Math.max(1, retryAfterSeconds)) },
-	});
-}
-
-async function connectRedis(app: FastifyInstance, url: string): Promise<Redis> {
-	// Only where it is used: it costs a start 20 ms and 5 MB.
-	const { Redis } = await import('ioredis');
-	const redis = new Redis(url, {
-		connectTimeout: REDIS_TIMEOUT_MS * 4,
-		commandTimeout: REDIS_TIMEOUT_MS,
-		maxRetriesPerRequest: 0,
-		enableOfflineQueue: false,
-		retryStrategy: (attempt) => Math.min(attempt * 200, 5000),
-	});
-	let lastComplaint = -Infinity;
-	redis.on('error', (error: Error) => {
-		if (performance.now() - lastComplaint > REDIS_COMPLAINT_MS) {
-			lastComplaint = performance.now();
-			app.log.error({ error: error.message }, 'Redis is not there: requests are let through without limits');
-		}
-	});
-	redis.on('ready', () => {
-		lastComplaint = -Infinity;
-		app.log.info('Redis is there: limits are shared');
-	});
-	app.addHook('onClose', async () => redis.disconnect());
-	return redis;
+	return request.isContent;
 }

@@ -27,7 +27,7 @@ const MIN_EXPIRES_IN = 60;
 export default fp(tokenEndpoint, {
 	name: 'token-endpoint',
 	encapsulate: true,
-	dependencies: ['request-log', 'errors', 'rate-limit', 'resolver', 'upstream-tokens', 'sealed-credentials'],
+	dependencies: ['request-log', 'errors', 'rate-limit', 'login-limit', 'resolver', 'upstream-tokens', 'sealed-credentials'],
 });
 
 async function tokenEndpoint(app: FastifyInstance, config: Config): Promise<void> {
@@ -102,33 +102,35 @@ async function tokenEndpoint(app: FastifyInstance, config: Config): Promise<void
 		if (names.length > MAX_NAMES) {
 			throw new RegistryError('UNSUPPORTED', `a token is for at most ${MAX_NAMES} names`, { status: 400 });
 		}
-		await app.loginLimit.check(request, caller);
-		const grants = new Map(await Promise.all(names.map(async (name) => [name, await grantFor(name, caller)] as const)));
-		const repositories = [...grants.values()].flatMap((grant) => (grant.kind === 'image' ? [grant.repository] : []));
 		try {
-			const upstream = await app.upstreamTokens.get(repositories, caller);
-			const sealed = app.sealedCredentials.seal(
-				caller,
-				[...grants].flatMap(([name, grant]) => (grant.kind !== 'failure' && isBareFleet(parseReference(name)) ? [name] : [])),
-			);
-			const token = formatToken({ upstream: upstream.text, grants, sealed });
-			const now = Date.now();
-			const expiresAt = Math.min(upstream.expiresAt ?? now, sealed === undefined ? Infinity : now + SEALED_LIFE_MS);
-			const answer = {
-				token,
-				access_token: token,
-				expires_in: Math.max(MIN_EXPIRES_IN, Math.floor((expiresAt - now) / 1000)),
-				issued_at: new Date(now).toISOString(),
-				scope: names.map(pullScope).join(' '),
-			};
-			return Buffer.from(JSON.stringify(answer));
+			return await app.loginLimit.attempt(request, caller, () => answerFor(names, caller), isLoginRefusal);
 		} catch (error) {
-			if (error instanceof RegistryError && error.code === 'UNAUTHORIZED') {
+			if (isLoginRefusal(error)) {
 				forgetAll(names, caller);
-				await app.loginLimit.countFailure(request, caller);
 			}
 			throw error;
 		}
+	}
+
+	async function answerFor(names: string[], caller: Caller): Promise<Buffer> {
+		const grants = new Map(await Promise.all(names.map(async (name) => [name, await grantFor(name, caller)] as const)));
+		const repositories = [...grants.values()].flatMap((grant) => (grant.kind === 'image' ? [grant.repository] : []));
+		const upstream = await app.upstreamTokens.get(repositories, caller);
+		const sealed = app.sealedCredentials.seal(
+			caller,
+			[...grants].flatMap(([name, grant]) => (grant.kind !== 'failure' && isBareFleet(parseReference(name)) ? [name] : [])),
+		);
+		const token = formatToken({ upstream: upstream.text, grants, sealed });
+		const now = Date.now();
+		const expiresAt = Math.min(upstream.expiresAt ?? now, sealed === undefined ? Infinity : now + SEALED_LIFE_MS);
+		const answer = {
+			token,
+			access_token: token,
+			expires_in: Math.max(MIN_EXPIRES_IN, Math.floor((expiresAt - now) / 1000)),
+			issued_at: new Date(now).toISOString(),
+			scope: names.map(pullScope).join(' '),
+		};
+		return Buffer.from(JSON.stringify(answer));
 	}
 
 	async function grantFor(name: string, caller: Caller): Promise<Grant> {
@@ -152,6 +154,10 @@ async function tokenEndpoint(app: FastifyInstance, config: Config): Promise<void
 			}
 		}
 	}
+}
+
+function isLoginRefusal(error: unknown): boolean {
+	return error instanceof RegistryError && error.code === 'UNAUTHORIZED';
 }
 
 function sendAnswer(bytes: Buffer, reply: FastifyReply): FastifyReply {

@@ -1,0 +1,103 @@
+import type { FastifyRateLimitStore } from '@fastify/rate-limit';
+import type { Redis } from 'ioredis';
+import { Counters, type Count } from '../../src/counters.ts';
+
+/** With the two scripts below, which `defineCommand` adds. */
+interface CountingRedis extends Redis {
+	countOne(key: string, windowMs: number): Promise<[number, number]>;
+	countBack(key: string): Promise<number>;
+}
+
+/** A network of 48 bits has 65,536 of 64, and so many clients; ten of them, together, may be all that one customer has. */
+const NETWORK_SHARE = 10;
+/** As `clientKey` names an IPv6 network, at the end of a key. */
+const OF_NETWORK = /^(.*?)((?:[0-9a-f]+:){3})[0-9a-f]+::\/64$/;
+
+const COUNT_ONE = `
+local current = redis.call('INCR', KEYS[1])
+if current == 1 then redis.call('PEXPIRE', KEYS[1], ARGV[1]) end
+return { current, redis.call('PTTL', KEYS[1]) }`;
+const COUNT_BACK = `
+if redis.call('EXISTS', KEYS[1]) == 1 then return redis.call('DECR', KEYS[1]) end
+return 0`;
+
+/**
+ * What @fastify/rate-limit counts with, in this process or, with Redis, in all replicas together. A key that ends in an IPv6 network of 64 bits counts for that of
+ * 48 as well, with ten times the limit.
+ */
+export class Counts implements FastifyRateLimitStore {
+	readonly #local = new Counters();
+	readonly #redis: CountingRedis | undefined;
+
+	constructor(redis: Redis | undefined) {
+		this.#redis = redis as CountingRedis | undefined;
+		redis?.defineCommand('countOne', { numberOfKeys: 1, lua: COUNT_ONE });
+		redis?.defineCommand('countBack', { numberOfKeys: 1, lua: COUNT_BACK });
+	}
+
+	/** The store's own interface. */
+	incr(key: string, callback: (error: Error | null, count?: Count) => void, windowMs: number, max: number): void {
+		if (this.#redis === undefined) {
+			callback(null, this.takeHere(key, windowMs, max));
+		} else {
+			this.take(key, windowMs, max).then(
+				(count) => callback(null, count),
+				(error: Error) => callback(error),
+			);
+		}
+	}
+
+	/** All limits count in one store: their keys say which they are of. */
+	child(): this {
+		return this;
+	}
+
+	/** Counts one more in this process only. @returns the count that is the nearest to its limit, as one of `max` */
+	takeHere(key: string, windowMs: number, max: number): Count {
+		const own = this.#local.take(key, windowMs, max);
+		const network = networkOf(key);
+		return network === undefined ? own : higher(own, this.#local.take(network, windowMs, max * NETWORK_SHARE));
+	}
+
+	/** Counts one more, in all replicas. @throws where Redis does not answer */
+	async take(key: string, windowMs: number, max: number): Promise<Count> {
+		const redis = this.#redis;
+		if (redis === undefined) {
+			return this.takeHere(key, windowMs, max);
+		}
+		const keys = [key, networkOf(key)].filter((one) => one !== undefined);
+		const [own, network] = await Promise.all(
+			keys.map(async (one) => {
+				const [current, ttl] = await redis.countOne(PREFIX + one, windowMs);
+				return { current, ttl };
+			}),
+		);
+		return network === undefined ? own! : higher(own!, network);
+	}
+
+	/** Takes one back. Where Redis does not answer, it stays until its window ends. */
+	async giveBack(key: string): Promise<void> {
+		const keys = [key, networkOf(key)].filter((one) => one !== undefined);
+		if (this.#redis === undefined) {
+			keys.forEach((one) => this.#local.giveBack(one));
+		} else {
+			const redis = this.#redis;
+			await Promise.all(keys.map((one) => redis.countBack(PREFIX + one))).catch(() => undefined);
+		}
+	}
+}
+
+const PREFIX = 'registry-proxy:';
+
+function networkOf(key: string): string | undefined {
+	if (!key.endsWith('::/64')) {
+		return undefined;
+	}
+	const [, prefix = '', network = ''] = OF_NETWORK.exec(key) ?? [];
+	return network === '' ? undefined : `${prefix}${network}:/48`;
+}
+
+function higher(own: Count, network: Count): Count {
+	const current = Math.ceil(network.current / NETWORK_SHARE);
+	return current > own.current ? { current, ttl: network.ttl } : own;
+}
