@@ -10,7 +10,7 @@ import { startUpstream } from '../test/upstream/index.ts';
 const port = process.env['PROXY_PORT'] ?? '8080';
 const upstream = await startUpstream({ registry: 'embedded' });
 console.log(`Sample API ${upstream.apiUrl} and registry ${upstream.registryUrl}; the service will listen on http://localhost:${port}.
-  docker pull localhost:${port}/balenablocks/browser-aarch64/2.3.8
+  docker pull localhost:${port}/balenalabs/browser-aarch64/2.3.8
   docker login -u anyone -p ${upstream.keys.owner} localhost:${port} && docker pull localhost:${port}/acme/secret
   http://localhost:${port}/   Ctrl-C ends it.`);
 

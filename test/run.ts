@@ -6,8 +6,8 @@ import { join } from 'node:path';
 import { guarded } from './support/guarded.ts';
 
 /*
- * `node test/run.ts [--no-upstream] [file or folder …]`: Node's test runner with what all tests share: one stand-in for the upstreams (left out with
- * --no-upstream), a list of what was skipped at the end, and a guard that nothing but loopback is reached. Without paths it runs everything.
+ * `node test/run.ts [--no-upstream] [--test-…] [file or folder …]`: Node's test runner with what all tests share: one stand-in for the upstreams (left out with
+ * --no-upstream), a list of what was skipped at the end, and a guard that nothing but loopback is reached. Without paths it runs everything. Options of the runner's own, such as `--test-name-pattern=stale`, are passed on.
  */
 
 const given = process.argv.slice(2);
@@ -26,6 +26,7 @@ const child = spawn(
 			`--test-reporter=${reporter}`,
 			'--test-reporter-destination=stdout',
 		]),
+		...given.filter((argument) => argument.startsWith('--test-')),
 		...patterns,
 	],
 	{ stdio: 'inherit', env: { ...process.env, ...guarded(record) } },

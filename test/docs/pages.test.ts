@@ -60,4 +60,28 @@ suite('the documentation', () => {
 			assert.match(section, /^## .*\n\nSource: (\[((?:src|plugins)\/[^\]]+\.ts)\]\(\.\.\/\2\)(, |\.$))+/m);
 		});
 	}
+
+	test('names scripts that package.json has', () => {
+		const scripts = Object.keys((JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { scripts: object }).scripts);
+		const named = pages.flatMap((page) =>
+			[...readFileSync(join(root, page), 'utf8').matchAll(/npm run ([a-z][\w:]*)/g)].map((match) => match[1]!),
+		);
+		assert.deepEqual(
+			[...new Set(named)].filter((name) => !scripts.includes(name)),
+			[],
+		);
+		const contributing = readFileSync(join(root, 'CONTRIBUTING.md'), 'utf8');
+		assert.deepEqual(
+			['dev', 'test:unit', 'test:one', 'test:clients', 'lint:fix', 'format', 'check'].filter(
+				(name) => !contributing.includes(`npm run ${name}`),
+			),
+			[],
+		);
+	});
+
+	test('has one decision to a number', () => {
+		const numbers = pages.flatMap((page) => /decisions\/(\d{4})-/.exec(page)?.[1] ?? []);
+		assert.ok(numbers.length > 0);
+		assert.deepEqual(numbers, [...new Set(numbers)]);
+	});
 });
