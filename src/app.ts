@@ -52,6 +52,9 @@ export async function buildApp(
 		bodyLimit: 64 * 1024,
 		// A client that asks for a blob and does not take it would hold a connection to the registry for ever.
 		connectionTimeout: config.IDLE_TIMEOUT,
+		keepAliveTimeout: config.KEEP_ALIVE_TIMEOUT,
+		// What comes on a connection that was kept is answered, and its connection closed then.
+		return503OnClosing: false,
 		requestTimeout: config.CLIENT_TIMEOUT,
 		logController: new LogController({ disableRequestLogging: true }),
 		genReqId: ({ headers }) => requestId(headers['x-request-id']),
@@ -78,7 +81,7 @@ function whole({ METRICS_PORT }: Config): FastifyPluginAsync {
 		name: 'whole',
 		dependencies: [
 			'certificate',
-			'unused-connections',
+			'closing-connections',
 			'end-of-turn',
 			'token-endpoint',
 			'pull-routes',

@@ -162,6 +162,8 @@ const schema = z.object({
 	/** Certificate and key in PEM files, for TLS without a balancer in front; read again when they change. */
 	TLS_CERT: file.optional(),
 	TLS_KEY: file.optional(),
+	/** How long a connection on which nothing is asked is kept; longer than the balancer in front keeps its own. */
+	KEEP_ALIVE_TIMEOUT: seconds(1).prefault('72'),
 	/** How long to go on answering after SIGTERM, with readiness off, so that balancers look elsewhere first. */
 	SHUTDOWN_DELAY: seconds().prefault('0'),
 	/** How long running downloads may go on after SIGTERM. */

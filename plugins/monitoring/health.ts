@@ -28,7 +28,7 @@ const TIMEOUT_MS = 5000;
 const MAX_BYTES = 64 * 1024;
 const OK = 'ok';
 
-/** Liveness (`/ping`: the process answers, whatever its upstreams do) and readiness (`/ready`: it is worth sending requests here). */
+/** Liveness (`/ping`: the process answers, whatever its upstreams do), readiness (`/ready`: it is worth sending requests here), and `/serving`, which is no only while the process ends: for balancers that look at the status alone, and would take out every replica when an upstream is down. */
 export default fp(
 	async (app: FastifyInstance, config: Config) => {
 		const checks = new LoadingCache<string>({ max: 2 });
@@ -48,6 +48,18 @@ export default fp(
 
 		const options = { method: ['GET', 'HEAD'] as HTTPMethods[], config: { rateLimit: false, kind: 'health' } as const };
 		app.route({ ...options, url: '/ping', handler: async (_request, reply) => reply.type('text/plain').send('pong') });
+		app.route({
+			...options,
+			url: '/serving',
+			handler: async (_request, reply) => {
+				const { draining } = app.health;
+				return reply
+					.code(draining ? 503 : 200)
+					.header('cache-control', 'no-store')
+					.type('text/plain')
+					.send(draining ? 'draining' : 'serving');
+			},
+		});
 		app.route({
 			...options,
 			url: '/ready',

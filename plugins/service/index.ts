@@ -8,13 +8,13 @@ import loginLimit from './login-limit.ts';
 import rateLimit from './rate-limit.ts';
 import incoming from './incoming.ts';
 import requestLog from './request-log.ts';
-import unusedConnections from './unused-connections.ts';
+import closingConnections from './closing-connections.ts';
 
 /** What every request meets, whatever it asks for. */
 export default fp(
 	async (app: FastifyInstance, config: Config) => {
 		await app.register(certificate, config);
-		await app.register(unusedConnections, config);
+		await app.register(closingConnections, config);
 		await app.register(endOfTurn);
 		await app.register(requestLog);
 		await app.register(incoming, config);

@@ -1,3 +1,6 @@
+/** Asked every few seconds by whatever is in front. */
+const HEALTH = new Set(['/ping', '/ready', '/serving']);
+
 /**
  * Starts OpenTelemetry tracing where the standard OTEL_* variables ask for it: https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/.
  * The SDK reads all the rest from them itself.
@@ -20,7 +23,7 @@ export async function startTracing(env: Record<string, string | undefined>): Pro
 	const sdk = new NodeSDK({
 		serviceName: env['OTEL_SERVICE_NAME'] ?? 'open-balena-registry-proxy',
 		instrumentations: [
-			new HttpInstrumentation({ ignoreIncomingRequestHook: ({ url }) => url === '/ping' || url === '/ready' }),
+			new HttpInstrumentation({ ignoreIncomingRequestHook: ({ url = '' }) => HEALTH.has(url) }),
 			new UndiciInstrumentation(),
 		],
 	});

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
+import { Agent, request, type IncomingMessage } from 'node:http';
+import { text } from 'node:stream/consumers';
 import { connect, type Socket } from 'node:net';
 import { test, type TestContext } from 'node:test';
 import { ACCEPT } from '../support/proxy.ts';
@@ -8,6 +10,7 @@ import { ask, begin, setUp, tokenFor } from '../support/setup.ts';
 import { imageOf } from '../upstream/index.ts';
 import { sharedUpstream } from '../upstream/shared.ts';
 import { httpAnswer, startBrokenServer } from '../support/broken-server.ts';
+import { connectTo } from '../support/raw-client.ts';
 import { startProcess, type ServiceProcess } from '../support/process.ts';
 import { until } from '../support/until.ts';
 
@@ -110,6 +113,42 @@ test('SIGTERM', { timeout: 60_000 }, async (t) => {
 			idle.forEach((socket) => socket.destroy());
 		},
 	);
+
+	await t.test('a connection that is kept alive ends with the download on it', { timeout: 60_000 }, async (t) => {
+		const { registryUrl, waiting, release } = await withHalves(t);
+		const service = await startProcess(t, { apiUrl: upstream.apiUrl, registryUrl }, { SHUTDOWN_TIMEOUT: '600' });
+		// node:http would close it, or not, by its own idea.
+		const socket = connectTo(service);
+		t.after(() => socket.destroy());
+		let bytes = 0;
+		socket.on('data', (chunk: Buffer) => (bytes += chunk.length));
+		socket.write(`GET ${PATH} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${token}\r\n\r\n`);
+		await until(() => waiting.length === 1);
+		service.child.kill('SIGTERM');
+		await until(() => isRefused(service));
+		release();
+		await once(socket, 'end');
+		assert.ok(bytes > BLOB.length);
+		assert.deepEqual(await service.ended, [0, null]);
+		assert.ok(!service.lines.some(({ msg }) => /cut off/.test(msg)));
+	});
+
+	await t.test('what begins while the service drains says that its connection ends, and is answered', { timeout: 60_000 }, async (t) => {
+		const service = await startProcess(t, upstream, { SHUTDOWN_DELAY: '600' });
+		const agent = new Agent({ keepAlive: true });
+		t.after(() => agent.destroy());
+		const get = async (path: string): Promise<[status: number, connection: string | undefined]> => {
+			const [answer] = (await once(request(service.url + path, { agent }).end(), 'response')) as [IncomingMessage];
+			await text(answer);
+			return [answer.statusCode!, answer.headers.connection];
+		};
+		assert.deepEqual(await get('/serving'), [200, 'keep-alive']);
+		service.child.kill('SIGTERM');
+		await until(async () => (await get('/serving'))[0] === 503);
+		assert.deepEqual(await get('/serving'), [503, 'close']);
+		assert.deepEqual(await get('/v2/'), [401, 'close']);
+		assert.deepEqual(await get('/nothing'), [404, 'close']);
+	});
 
 	await t.test('downloads that do not end are cut off after SHUTDOWN_TIMEOUT', { timeout: 30_000 }, async (t) => {
 		const { registryUrl, waiting } = await withHalves(t);
