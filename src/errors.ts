@@ -24,15 +24,13 @@ export const STATUS_OF_CODE = {
 export type ErrorCode = keyof typeof STATUS_OF_CODE;
 
 export interface ErrorBody {
-	errors: { code: ErrorCode; message: string; detail?: unknown }[];
+	errors: { code: ErrorCode; message: string }[];
 }
 
 export interface RegistryErrorOptions {
 	/** HTTP status, where it differs from the code's own. */
 	status?: number;
 	headers?: Record<string, string>;
-	/** Machine-readable addition for the body. Never a secret, never an internal address. */
-	detail?: unknown;
 	/** What really happened, for the log only. */
 	cause?: unknown;
 	/** True where the sentence is meant for the person at the terminal, so that it has to survive clients that hide bodies. */
@@ -46,7 +44,6 @@ export class RegistryError extends Error {
 	readonly code: ErrorCode;
 	readonly statusCode: number;
 	readonly headers: Record<string, string>;
-	readonly detail: unknown;
 	readonly forPeople: boolean;
 	readonly overloaded: 'api' | 'registry' | undefined;
 
@@ -56,17 +53,12 @@ export class RegistryError extends Error {
 		this.code = code;
 		this.statusCode = options.status ?? STATUS_OF_CODE[code];
 		this.headers = options.headers ?? {};
-		this.detail = options.detail;
 		this.forPeople = options.forPeople ?? false;
 		this.overloaded = options.overloaded;
 	}
 
 	get body(): ErrorBody {
-		const entry: ErrorBody['errors'][number] = { code: this.code, message: this.message };
-		if (this.detail !== undefined) {
-			entry.detail = this.detail;
-		}
-		return { errors: [entry] };
+		return { errors: [{ code: this.code, message: this.message }] };
 	}
 }
 

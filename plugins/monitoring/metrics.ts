@@ -116,7 +116,7 @@ function countLogLines(app: FastifyInstance, registers: Registry[]): void {
 }
 
 function countCaches(app: FastifyInstance, registers: Registry[]): void {
-	const caches: Record<string, { readonly counts: CacheCounts & { size: number } }> = {
+	const caches: Record<string, { readonly counts: Omit<CacheCounts, 'stale'> & { stale?: number; size: number } }> = {
 		resolution: app.resolver,
 		token: app.upstreamTokens,
 		manifest: app.manifests,
@@ -132,7 +132,7 @@ function countCaches(app: FastifyInstance, registers: Registry[]): void {
 			for (const [cache, { counts }] of Object.entries(caches)) {
 				this.inc({ cache, result: 'hit' }, counts.hits);
 				this.inc({ cache, result: 'miss' }, counts.misses);
-				this.inc({ cache, result: 'stale' }, counts.stale);
+				this.inc({ cache, result: 'stale' }, counts.stale ?? 0);
 			}
 		},
 	});

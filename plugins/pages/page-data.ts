@@ -23,7 +23,7 @@ import { matchRelease, parseReleases } from '../../src/balena/release.ts';
 import { LoadingCache } from '../../src/cache.ts';
 import type { Config } from '../../src/config.ts';
 import type { Trial } from '../../src/page/home-page.ts';
-import { readTyped } from '../../src/page/typed-reference.ts';
+import { readTyped } from '../../src/page/read-typed.ts';
 
 /** What pages show: what an anonymous caller may know, and nothing else. All of it throws RegistryErrors only, where the API cannot be asked. */
 export interface PageData {

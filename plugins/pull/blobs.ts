@@ -11,7 +11,7 @@ declare module 'fastify' {
 		blobs: {
 			/** Answers a blob request: streamed from the registry, or redirected to where the registry said, for a token that it accepted. */
 			send(upstreamRequest: UpstreamRequest, target: Target, request: FastifyRequest, reply: FastifyReply): FastifyReply;
-			readonly counts: { hits: number; misses: number; stale: number; size: number };
+			readonly counts: { hits: number; misses: number; size: number };
 		};
 	}
 }
@@ -25,7 +25,7 @@ const REDIRECTS = new Set([302, 303, 307, 308]);
 export default fp(
 	async (app: FastifyInstance, config: Config) => {
 		const isRemembering = config.REDIRECT_TTL > 0 && app.follow === undefined;
-		const counts = { hits: 0, misses: 0, stale: 0 };
+		const counts = { hits: 0, misses: 0 };
 		const redirects = new LRUCache<string, { status: number; location: string }>({ max: MAX_REDIRECTS });
 
 		app.decorate('blobs', {

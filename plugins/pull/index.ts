@@ -14,7 +14,7 @@ export default fp(
 		await app.register(target, config);
 		await app.register(manifests, config);
 		await app.register(blobs, config);
-		await app.register(pullRoutes, config);
+		await app.register(pullRoutes);
 	},
 	{ name: 'pull' },
 );

@@ -21,7 +21,7 @@ declare module 'fastify' {
 				request: FastifyRequest,
 				reply: FastifyReply,
 			): FastifyReply | Promise<FastifyReply>;
-			readonly counts: { hits: number; misses: number; stale: number; size: number };
+			readonly counts: { hits: number; misses: number; size: number };
 		};
 	}
 }
@@ -33,7 +33,7 @@ type Fetched =
 /** Manifests, which are content-addressed and small: remembered by digest, and for a short time by tag. */
 export default fp(
 	async (app: FastifyInstance, config: Config) => {
-		const counts = { hits: 0, misses: 0, stale: 0 };
+		const counts = { hits: 0, misses: 0 };
 		const remembered =
 			config.MANIFEST_CACHE_BYTES === 0
 				? undefined

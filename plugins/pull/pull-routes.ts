@@ -3,7 +3,6 @@ import fp from 'fastify-plugin';
 import { RegistryError } from '../../src/errors.ts';
 import type { Client } from '../../src/balena/caller.ts';
 import { isBareFleet, parseReference } from '../../src/balena/reference.ts';
-import type { Config } from '../../src/config.ts';
 import { tagPage } from '../../src/registry/tag-page.ts';
 import { parseRegistryRequest, type ContentRequest, type ManifestReference } from '../../src/registry/request.ts';
 import type { KnownToken } from '../tokens/client-tokens.ts';
@@ -35,7 +34,7 @@ export default fp(pull, {
 /** Distribution's "Token Scope Documentation": the one resource that is no repository. */
 const CATALOG_SCOPE = 'registry:catalog:*';
 
-async function pull(app: FastifyInstance, _config: Config): Promise<void> {
+async function pull(app: FastifyInstance): Promise<void> {
 	app.addHook('onRequest', (_request, reply, done) => {
 		reply.header('docker-distribution-api-version', 'registry/2.0');
 		done();

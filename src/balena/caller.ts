@@ -21,8 +21,6 @@ export type Caller =
 			secret: string;
 			/** What may stand in a cache key: it differs for different credentials and does not reveal them. */
 			fingerprint: string;
-			/** The user name that came with the secret; the balena API ignores it for API keys. */
-			account: string;
 	  };
 
 export const ANONYMOUS: Caller = { kind: 'anonymous', fingerprint: 'anonymous' };
@@ -75,7 +73,7 @@ export function callerWithPassword(username: string, password: string): Caller |
 
 /** @returns the caller who holds an API key or a session token; undefined where the text cannot be one. */
 export function callerWithSecret(secret: string): Caller | undefined {
-	return isSecret(secret) ? credentials(`Bearer ${secret}`, secret, '') : undefined;
+	return isSecret(secret) ? credentials(`Bearer ${secret}`, secret) : undefined;
 }
 
 function fromUserAndPassword(text: string): Caller | undefined {
@@ -88,9 +86,7 @@ function fromUserAndPassword(text: string): Caller | undefined {
 		// The API takes it for a session as a Bearer only. A key stays as it came: the user name beside a device's may count.
 		return callerWithSecret(secret);
 	}
-	return colon >= 0 && isSecret(secret)
-		? credentials(`Basic ${Buffer.from(text).toString('base64')}`, secret, text.slice(0, colon))
-		: undefined;
+	return colon >= 0 && isSecret(secret) ? credentials(`Basic ${Buffer.from(text).toString('base64')}`, secret) : undefined;
 }
 
 /** API keys and session tokens are printable ASCII without spaces; anything else cannot go into a header. */
@@ -98,13 +94,13 @@ function isSecret(text: string): boolean {
 	return HEADER_VALUE.test(text) && !text.includes(' ');
 }
 
-function credentials(authorization: string, secret: string, account: string): Caller | undefined {
+function credentials(authorization: string, secret: string): Caller | undefined {
 	// A form's can be longer than any header may be.
 	if (authorization.length > MAX_AUTHORIZATION_LENGTH) {
 		return undefined;
 	}
 	// The whole header, not only the secret: the API may tell a device's key by the user name beside it.
-	return { kind: 'credentials', authorization, secret, fingerprint: fingerprintOf(authorization, fingerprintKey), account };
+	return { kind: 'credentials', authorization, secret, fingerprint: fingerprintOf(authorization, fingerprintKey) };
 }
 
 /** @returns what tells an `Authorization` value from any other, and reveals it to nobody who has not the key */

@@ -49,7 +49,6 @@ form button:hover { filter: brightness(1.12); }
 .answer > :first-child { margin-top: 0; }
 .answer > :last-child { margin-bottom: 0; }
 :focus-visible { outline: .18rem solid var(--accent); outline-offset: .15rem; }
-footer { margin-top: 3.5rem; padding-top: 1rem; border-top: 1px solid var(--line); font-size: .9rem; color: var(--soft); }
 @media (max-width: 40rem) {
 	.site { margin-bottom: 1.5rem; }
 	.choice legend { float: none; width: 100%; }

@@ -53,7 +53,7 @@ describe('callers', () => {
 		fc.property(user, secret, (name, password) => {
 			const caller = parseCaller(basic(name, password));
 			assert.ok(caller?.kind === 'credentials');
-			assert.deepEqual([caller.account, caller.secret], [name, password]);
+			assert.deepEqual([caller.authorization, caller.secret], [basic(name, password), password]);
 			assert.deepEqual(callerWithPassword(name, password), caller);
 		}),
 	);

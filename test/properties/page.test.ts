@@ -6,7 +6,7 @@ import { parseFleetPage } from '../../src/balena/fleet-overview.ts';
 import { fileSize, fleetPage } from '../../src/page/fleet-page.ts';
 import { homePage, messagePage } from '../../src/page/home-page.ts';
 import { html } from '../../src/page/html.ts';
-import { typedReference } from '../../src/page/typed-reference.ts';
+import { readTyped } from '../../src/page/read-typed.ts';
 import { anyJson, anyText, asJson, component, name, nearly, version } from './arbitraries.ts';
 import { check } from './check.ts';
 
@@ -122,7 +122,7 @@ describe('rows for a page', () => {
 	);
 });
 
-describe('typedReference', () => {
+describe('readTyped', () => {
 	const around = fc.tuple(
 		fc.constantFrom('', 'docker pull ', '  '),
 		fc.constantFrom('', 'https://', 'docker://'),
@@ -134,11 +134,11 @@ describe('typedReference', () => {
 		'finds the reference in whatever stands around it',
 		fc.property(name, around, (reference, [command, scheme, host, tag, end]) => {
 			fc.pre(reference.includes('/') && !reference.startsWith('bh.cr/'));
-			assert.equal(typedReference(command + scheme + host + reference + tag + end, ['localhost:5000', 'bh.cr']), reference);
+			assert.equal(readTyped(command + scheme + host + reference + tag + end, ['localhost:5000', 'bh.cr']).name, reference);
 		}),
 	);
 	check(
 		'makes something of anything',
-		fc.property(nearly(name), (text) => assert.equal(typeof typedReference(text, ['bh.cr']), 'string')),
+		fc.property(nearly(name), (text) => assert.equal(typeof readTyped(text, ['bh.cr']).name, 'string')),
 	);
 });

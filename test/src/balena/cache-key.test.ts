@@ -4,7 +4,7 @@ import { ANONYMOUS, type Caller } from '../../../src/balena/caller.ts';
 import type { ReleaseReference } from '../../../src/balena/reference.ts';
 import { table } from '../../support/table.ts';
 
-const caller: Caller = { kind: 'credentials', authorization: 'Bearer key', secret: 'key', fingerprint: 'fingerprint', account: 'u' };
+const caller: Caller = { kind: 'credentials', authorization: 'Bearer key', secret: 'key', fingerprint: 'fingerprint' };
 const reference = (release?: string, service?: string): ReleaseReference => ({
 	slug: 'org/app',
 	release,

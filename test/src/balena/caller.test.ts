@@ -9,32 +9,30 @@ const SESSION = 'eyJhbGciOiJIUzI1NiJ9.eyJpZCI6MX0.c2ln';
 
 /** A caller without its fingerprint, which is another in each process. */
 function show(caller: Caller | undefined): unknown {
-	return caller?.kind === 'credentials'
-		? { account: caller.account, secret: caller.secret, authorization: caller.authorization }
-		: caller?.kind;
+	return caller?.kind === 'credentials' ? { secret: caller.secret, authorization: caller.authorization } : caller?.kind;
 }
 
 describe('parseCaller: who asks, by the Authorization header', () => {
 	table<string | undefined>(
 		[
 			[undefined, 'anonymous'],
-			[basic('u:key'), { account: 'u', secret: 'key', authorization: basic('u:key') }],
-			[basic(':key'), { account: '', secret: 'key', authorization: basic(':key') }],
-			[basic('u:a:b:c'), { account: 'u', secret: 'a:b:c', authorization: basic('u:a:b:c') }],
-			[basic('d_0123:key'), { account: 'd_0123', secret: 'key', authorization: basic('d_0123:key') }],
-			['Bearer key', { account: '', secret: 'key', authorization: 'Bearer key' }],
-			['bearer   eyJh.eyJz.c2ln ', { account: '', secret: 'eyJh.eyJz.c2ln', authorization: 'Bearer eyJh.eyJz.c2ln' }],
+			[basic('u:key'), { secret: 'key', authorization: basic('u:key') }],
+			[basic(':key'), { secret: 'key', authorization: basic(':key') }],
+			[basic('u:a:b:c'), { secret: 'a:b:c', authorization: basic('u:a:b:c') }],
+			[basic('d_0123:key'), { secret: 'key', authorization: basic('d_0123:key') }],
+			['Bearer key', { secret: 'key', authorization: 'Bearer key' }],
+			['bearer   eyJh.eyJz.c2ln ', { secret: 'eyJh.eyJz.c2ln', authorization: 'Bearer eyJh.eyJz.c2ln' }],
 			// A session as the password goes on as the API takes it.
-			[basic(`u:${SESSION}`), { account: '', secret: SESSION, authorization: `Bearer ${SESSION}` }],
-			[basic(`:${SESSION}`), { account: '', secret: SESSION, authorization: `Bearer ${SESSION}` }],
-			[basic('u:eyJh.eyJz'), { account: 'u', secret: 'eyJh.eyJz', authorization: basic('u:eyJh.eyJz') }],
-			[basic('u:a.b.c'), { account: 'u', secret: 'a.b.c', authorization: basic('u:a.b.c') }],
-			['BASIC dTprZXk=', { account: 'u', secret: 'key', authorization: basic('u:key') }],
-			['Basic dTprZXk', { account: 'u', secret: 'key', authorization: basic('u:key') }],
+			[basic(`u:${SESSION}`), { secret: SESSION, authorization: `Bearer ${SESSION}` }],
+			[basic(`:${SESSION}`), { secret: SESSION, authorization: `Bearer ${SESSION}` }],
+			[basic('u:eyJh.eyJz'), { secret: 'eyJh.eyJz', authorization: basic('u:eyJh.eyJz') }],
+			[basic('u:a.b.c'), { secret: 'a.b.c', authorization: basic('u:a.b.c') }],
+			['BASIC dTprZXk=', { secret: 'key', authorization: basic('u:key') }],
+			['Basic dTprZXk', { secret: 'key', authorization: basic('u:key') }],
 			// The URL-safe alphabet, which some clients use, means the same credentials.
-			['Basic dT8-Pjp-', { account: 'u?>>', secret: '~', authorization: 'Basic dT8+Pjp+' }],
+			['Basic dT8-Pjp-', { secret: '~', authorization: 'Basic dT8+Pjp+' }],
 			// A user name can be anything, because what is sent on is base64 again.
-			[basic('jürgen\r\n:key'), { account: 'jürgen\r\n', secret: 'key', authorization: basic('jürgen\r\n:key') }],
+			[basic('jürgen\r\n:key'), { secret: 'key', authorization: basic('jürgen\r\n:key') }],
 			// Sent by some clients that have no credentials.
 			[basic(':'), 'anonymous'],
 			// The balena API refuses these with an empty body.
@@ -67,7 +65,7 @@ describe('parseCaller: who asks, by the Authorization header', () => {
 			['key', undefined],
 			['', undefined],
 			[' ', undefined],
-			[`Bearer ${'k'.repeat(8185)}`, { account: '', secret: 'k'.repeat(8185), authorization: `Bearer ${'k'.repeat(8185)}` }],
+			[`Bearer ${'k'.repeat(8185)}`, { secret: 'k'.repeat(8185), authorization: `Bearer ${'k'.repeat(8185)}` }],
 			[`Bearer ${'k'.repeat(8186)}`, undefined],
 			[basic(`u:${'k'.repeat(8192)}`), undefined],
 		],
@@ -78,9 +76,9 @@ describe('parseCaller: who asks, by the Authorization header', () => {
 describe('callerWithPassword: the OAuth2 form', () => {
 	table<[username: string, password: string]>(
 		[
-			[['u', 'key'], { account: 'u', secret: 'key', authorization: basic('u:key') }],
-			[['', 'key'], { account: '', secret: 'key', authorization: basic(':key') }],
-			[['u', 'a:b'], { account: 'u', secret: 'a:b', authorization: basic('u:a:b') }],
+			[['u', 'key'], { secret: 'key', authorization: basic('u:key') }],
+			[['', 'key'], { secret: 'key', authorization: basic(':key') }],
+			[['u', 'a:b'], { secret: 'a:b', authorization: basic('u:a:b') }],
 			[['', ''], 'anonymous'],
 			[['u', ''], undefined],
 			// It would move into the password.
@@ -89,7 +87,7 @@ describe('callerWithPassword: the OAuth2 form', () => {
 			[['u', 'a b'], undefined],
 			[['u', 'a\r\nb'], undefined],
 			[['u', 'kéy'], undefined],
-			[['u', 'k'.repeat(6000)], { account: 'u', secret: 'k'.repeat(6000), authorization: basic(`u:${'k'.repeat(6000)}`) }],
+			[['u', 'k'.repeat(6000)], { secret: 'k'.repeat(6000), authorization: basic(`u:${'k'.repeat(6000)}`) }],
 			[['u', 'k'.repeat(60_000)], undefined],
 			[['u'.repeat(60_000), 'k'], undefined],
 		],
@@ -100,7 +98,7 @@ describe('callerWithPassword: the OAuth2 form', () => {
 describe('callerWithSecret: a bare API key or session token', () => {
 	table<string>(
 		[
-			['key', { account: '', secret: 'key', authorization: 'Bearer key' }],
+			['key', { secret: 'key', authorization: 'Bearer key' }],
 			['', undefined],
 			[' ', undefined],
 			['a b', undefined],

@@ -12,7 +12,12 @@ function show({ caller, scopes }: TokenRequest): { caller: string; scopes: strin
 }
 
 function showCaller(caller: Caller): string {
-	return caller.kind === 'anonymous' ? 'anonymous' : `${caller.account}/${caller.secret}`;
+	if (caller.kind === 'anonymous') {
+		return 'anonymous';
+	}
+	const [scheme = '', value = ''] = caller.authorization.split(' ');
+	const user = scheme === 'Basic' ? Buffer.from(value, 'base64').toString().split(':', 1)[0] : '';
+	return `${user}/${caller.secret}`;
 }
 
 describe('parseTokenQuery: the GET form', () => {

@@ -33,8 +33,3 @@ export function readTyped(typed: string, hosts: readonly string[]): Typed {
 function hostOf(word: string, hosts: readonly string[]): string | undefined {
 	return hosts.find((host) => word.toLowerCase().startsWith(`${host.toLowerCase()}/`));
 }
-
-/** @returns the name in what was typed */
-export function typedReference(typed: string, hosts: readonly string[]): string {
-	return readTyped(typed, hosts).name;
-}

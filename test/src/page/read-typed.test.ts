@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { readTyped } from '../../../src/page/typed-reference.ts';
+import { readTyped } from '../../../src/page/read-typed.ts';
 
 const DIGEST = `sha256:${'a'.repeat(64)}`;
 const HOSTS = ['localhost:5000', 'bh.cr'];
