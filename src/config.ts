@@ -121,8 +121,13 @@ const schema = z.object({
 	PUBLIC_URL: origin.optional(),
 	TRUST_PROXY: trustProxy.prefault('false'),
 	LOG_LEVEL: oneOf('fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent').prefault('info'),
-	/** What a tag behind `<org>/<fleet>` means: nothing, or a release. See docs/tags.md. */
-	TAGS: oneOf('ignore', 'release').prefault('ignore'),
+	/** What a tag behind `<org>/<fleet>` means: a release, if it names one, and else nothing; a release, or an error; nothing at all. See docs/tags.md. */
+	TAGS: z
+		.enum(['lenient', 'strict', 'ignore', 'release'])
+		// What `strict` was called before there was `lenient`.
+		.transform((mode) => (mode === 'release' ? 'strict' : mode))
+		.meta({ accepts: 'one of lenient, strict, ignore' })
+		.prefault('lenient'),
 	/** Key for credentials that travel sealed in tokens; the same for all replicas. */
 	TOKEN_SECRET: z
 		.string()

@@ -137,6 +137,10 @@ async function answer(reply: FastifyReply, { statusCode, headers, stream }: Upst
 	}
 	if (statusCode >= 400) {
 		dropHeaders(reply);
+		if (statusCode === 404 && upstreamRequest.onAbsent !== undefined) {
+			await upstreamRequest.onAbsent();
+			return;
+		}
 		throw await request.refusal(upstreamRequest, statusCode, headers);
 	}
 	upstreamRequest.onAnswer?.(statusCode, headers);

@@ -2,6 +2,7 @@ import type { FastifyInstance } from 'fastify';
 import { ZodError } from 'zod';
 import { upstreamError } from '../../src/errors.ts';
 import { ANONYMOUS } from '../../src/balena/caller.ts';
+import type { Failure } from '../../src/balena/explain.ts';
 import {
 	fleetPageQuery,
 	pageReleaseQuery,
@@ -36,6 +37,8 @@ export interface PageData {
 	/** @returns what a text means that somebody typed. `host` is this registry's own name. */
 	trial(typed: string, host: string): Promise<Trial>;
 }
+
+type Outcome = Trial['outcome'] & Partial<Pick<Failure, 'absent'>>;
 
 /** How many fleets and releases are kept, and for how long: found ones, and others. */
 const MAX_FLEETS = 200;
@@ -81,10 +84,8 @@ export function pageData(app: FastifyInstance, config: Config): PageData {
 		async trial(typed, host) {
 			const { name, tag, digest } = readTyped(typed, [host, ...KNOWN_HOSTS]);
 			const named = parseReference(name);
-			const isTagUsed = config.TAGS === 'release' && tag !== undefined && isBareFleet(named);
-			const reference = isTagUsed ? { ...named, release: parseReleaseText(tag) } : named;
-			const outcome = await outcomeOf(reference);
-			const notes = [isTagUsed ? undefined : tagNote(named, tag), digestNote(outcome, digest)];
+			const { reference, outcome, isTagUsed } = await outcomeWithTag(named, tag);
+			const notes = [isTagUsed ? undefined : tagNote(named, tag, config.TAGS), digestNote(outcome, digest)];
 			return {
 				typed,
 				reference: isTagUsed ? `${name}:${tag}` : name,
@@ -95,6 +96,21 @@ export function pageData(app: FastifyInstance, config: Config): PageData {
 			};
 		},
 	};
+
+	/** What a pull would get, by the rules of docs/tags.md. */
+	async function outcomeWithTag(
+		named: Reference,
+		tag: string | undefined,
+	): Promise<{ reference: Reference; outcome: Outcome; isTagUsed: boolean }> {
+		if (tag !== undefined && isBareFleet(named) && config.TAGS !== 'ignore') {
+			const reference = { ...named, release: parseReleaseText(tag) };
+			const outcome = await outcomeOf(reference);
+			if (config.TAGS === 'strict' || outcome.kind !== 'failure' || outcome.absent !== 'release') {
+				return { reference, outcome, isTagUsed: true };
+			}
+		}
+		return { reference: named, outcome: await outcomeOf(named), isTagUsed: false };
+	}
 
 	/** One of those that are listed, or one that is not, such as a draft. */
 	async function findRelease(
@@ -122,7 +138,7 @@ export function pageData(app: FastifyInstance, config: Config): PageData {
 		});
 	}
 
-	async function outcomeOf(reference: Reference): Promise<Trial['outcome']> {
+	async function outcomeOf(reference: Reference): Promise<Outcome> {
 		switch (reference.kind) {
 			case 'fleet':
 				return app.resolver.resolve(reference, ANONYMOUS);
@@ -162,13 +178,16 @@ export function pageData(app: FastifyInstance, config: Config): PageData {
 	return data;
 }
 
-function tagNote(reference: Reference, tag: string | undefined): string | undefined {
+function tagNote(reference: Reference, tag: string | undefined, mode: Config['TAGS']): string | undefined {
 	if (tag === undefined || isTracked(tag) || reference.kind !== 'fleet') {
 		return undefined;
 	}
-	return isBareFleet(reference)
+	if (!isBareFleet(reference)) {
+		return 'The tag is ignored, because the name says which release it is.';
+	}
+	return mode === 'ignore'
 		? `The tag is ignored here, so this is about the release that the fleet tracks. For release ${tag}, write ${reference.slug}/${tag}.`
-		: 'The tag is ignored here, because the name says which release it is.';
+		: `The tag ${tag} names no release of ${reference.slug} and is ignored, so this is about the release that the fleet tracks.`;
 }
 
 function digestNote(outcome: Trial['outcome'], digest: string | undefined): string | undefined {

@@ -4,6 +4,7 @@ import type { Config } from '../../src/config.ts';
 import blobs from './blobs.ts';
 import digestSearch from './digest-search.ts';
 import manifests from './manifests.ts';
+import otherReleases from './other-releases.ts';
 import pullRoutes from './pull-routes.ts';
 import target from './target.ts';
 
@@ -11,9 +12,10 @@ import target from './target.ts';
 export default fp(
 	async (app: FastifyInstance, config: Config) => {
 		await app.register(digestSearch, config);
-		await app.register(target, config);
 		await app.register(manifests, config);
 		await app.register(blobs, config);
+		await app.register(otherReleases, config);
+		await app.register(target, config);
 		await app.register(pullRoutes);
 	},
 	{ name: 'pull' },

@@ -21,6 +21,8 @@ declare module 'fastify' {
 				request: FastifyRequest,
 				reply: FastifyReply,
 			): FastifyReply | Promise<FastifyReply>;
+			/** @returns whether a repository's manifest is in memory. Only for those who may know. */
+			isRemembered(repository: string, digest: string): boolean;
 			readonly counts: { hits: number; misses: number; size: number };
 		};
 	}
@@ -114,6 +116,10 @@ export default fp(
 					upstreamRequest.onManifest?.(fetched.manifest);
 					return sendManifest(fetched.manifest, request, reply);
 				case 'refused':
+					if (fetched.status === 404 && upstreamRequest.onAbsent !== undefined) {
+						await upstreamRequest.onAbsent();
+						return reply;
+					}
 					throw await request.refusal(upstreamRequest, fetched.status, fetched.headers);
 				case 'unfit':
 					return reply.forward(upstreamRequest);
@@ -136,6 +142,7 @@ export default fp(
 				upstreamRequest.onManifest?.(manifest);
 				return sendManifest(manifest, request, reply);
 			},
+			isRemembered: (repository, digest) => remembered?.has(digestKey(repository, digest)) ?? false,
 			get counts() {
 				return { ...counts, size: remembered?.size ?? 0 };
 			},

@@ -1,15 +1,16 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import fp from 'fastify-plugin';
 import { RegistryError } from '../../src/errors.ts';
-import type { Client } from '../../src/balena/caller.ts';
-import { isBareFleet, parseReference } from '../../src/balena/reference.ts';
 import { tagPage } from '../../src/registry/tag-page.ts';
 import { parseRegistryRequest, type ContentRequest, type ManifestReference } from '../../src/registry/request.ts';
 import type { KnownToken } from '../tokens/client-tokens.ts';
-import { clientOf } from '../service/client-of.ts';
 import { sendJson } from '../service/send-json.ts';
+import type { FleetGrant } from '../../src/token/grant.ts';
+import type { DigestKind } from './digest-search.ts';
 import type { Target } from './target.ts';
 import type { UpstreamRequest } from '../../src/registry/upstream-request.ts';
+
+type TagsRequest = Extract<ContentRequest, { kind: 'tags' }>;
 
 /** The registry's pull API, `/v2/`: parse, read the token, find the repository, answer. */
 export default fp(pull, {
@@ -21,9 +22,8 @@ export default fp(pull, {
 		'rate-limit',
 		'challenge',
 		'registry',
-		'resolver',
 		'client-tokens',
-		'sealed-credentials',
+		'other-releases',
 		'forward',
 		'target',
 		'manifests',
@@ -54,31 +54,65 @@ async function pull(app: FastifyInstance): Promise<void> {
 		if (parsed.kind === 'catalog') {
 			return sendJson(reply, { repositories: [] });
 		}
-		const versions = parsed.kind === 'tags' ? await fleetVersions(parsed.name, token, clientOf(request, reply)) : undefined;
-		if (parsed.kind === 'tags' && versions !== undefined) {
-			return sendTags(parsed, versions, reply);
-		}
-		const target = await app.targetOf(parsed, token, request, reply);
+		const versions = parsed.kind === 'tags' ? await app.versionsOf(parsed.name, token, request, reply) : undefined;
+		return parsed.kind === 'tags' && versions !== undefined
+			? sendTags(parsed, versions, reply)
+			: answer(parsed, await app.targetOf(parsed, token, request, reply), request, reply);
+	}
+
+	function answer(
+		parsed: ContentRequest,
+		target: Target,
+		request: FastifyRequest,
+		reply: FastifyReply,
+	): FastifyReply | Promise<FastifyReply> {
 		request.facts.version = target.version === '' ? undefined : target.version;
 		request.facts.repository = target.repository;
+		if (target.warning !== undefined) {
+			reply.header('warning', `299 - "${target.warning}"`);
+		}
 		switch (parsed.kind) {
-			case 'manifest':
-				return app.manifests.send(
-					upstreamRequest(parsed, target, 'manifests', upstreamReference(parsed.reference, parsed.name === target.repository)),
-					target,
-					request,
-					reply,
-				);
-			case 'blob':
-				return app.blobs.send(upstreamRequest(parsed, target, 'blobs', parsed.digest), target, request, reply);
+			case 'manifest': {
+				const reference = upstreamReference(parsed.reference, parsed.name === target.repository);
+				const { fleet } = target;
+				const onAbsent = fleet && (() => answerElsewhere(parsed, 'manifests', reference, fleet, target, request, reply));
+				return app.manifests.send(upstreamRequest(parsed, target, 'manifests', reference, onAbsent), target, request, reply);
+			}
+			case 'blob': {
+				const { fleet } = target;
+				const onAbsent = fleet && (() => answerElsewhere(parsed, 'blobs', parsed.digest, fleet, target, request, reply));
+				return app.blobs.send(upstreamRequest(parsed, target, 'blobs', parsed.digest, onAbsent), target, request, reply);
+			}
 			case 'referrers':
 				return reply.forward({
 					...upstreamRequest(parsed, target, 'referrers', parsed.digest),
 					query: parsed.artifactType === undefined ? undefined : { artifactType: parsed.artifactType },
 				});
 			case 'tags':
-				return sendTags(parsed, await app.registry.tags(upstreamRequest(parsed, target, 'tags', 'list'), request), reply);
+				return sendUpstreamTags(parsed, target, request, reply);
 		}
+	}
+
+	/** A digest that the registry has not got where the name points, but perhaps in another of the fleet's releases: docs/tags.md. */
+	async function answerElsewhere(
+		parsed: ContentRequest,
+		kind: DigestKind,
+		digest: string,
+		grant: FleetGrant,
+		{ token }: Target,
+		request: FastifyRequest,
+		reply: FastifyReply,
+	): Promise<FastifyReply> {
+		return answer(parsed, await app.otherReleases.byDigest({ grant, token, request, reply }, kind, digest), request, reply);
+	}
+
+	async function sendUpstreamTags(
+		parsed: TagsRequest,
+		target: Target,
+		request: FastifyRequest,
+		reply: FastifyReply,
+	): Promise<FastifyReply> {
+		return sendTags(parsed, await app.registry.tags(upstreamRequest(parsed, target, 'tags', 'list'), request), reply);
 	}
 
 	/** @throws UNAUTHORIZED with a challenge where there is no usable token */
@@ -107,13 +141,7 @@ async function pull(app: FastifyInstance): Promise<void> {
 		});
 	}
 
-	/** The versions of a bare fleet, as far as the token's holder may see them. Undefined for anything else: of a release, the registry itself says which tags there are. */
-	async function fleetVersions(name: string, token: KnownToken, client: Client): Promise<string[] | undefined> {
-		const caller = isBareFleet(parseReference(name)) ? app.sealedCredentials.callerOf(token, name) : undefined;
-		return caller && app.resolver.versions(name, { ...caller, client });
-	}
-
-	function sendTags({ name, page }: Extract<ContentRequest, { kind: 'tags' }>, all: string[], reply: FastifyReply): FastifyReply {
+	function sendTags({ name, page }: TagsRequest, all: string[], reply: FastifyReply): FastifyReply {
 		const { tags, link } = tagPage(all, page, `/v2/${name}/tags/list`);
 		if (link !== undefined) {
 			reply.header('link', link);
@@ -126,10 +154,11 @@ async function pull(app: FastifyInstance): Promise<void> {
 function upstreamRequest(
 	{ kind, name }: ContentRequest,
 	{ repository, token, onManifest }: Target,
-	endpoint: 'manifests' | 'blobs' | 'referrers' | 'tags',
+	endpoint: DigestKind | 'referrers' | 'tags',
 	item: string,
+	onAbsent?: () => Promise<unknown>,
 ): UpstreamRequest {
-	return { kind, name, item, path: `/v2/${repository}/${endpoint}/${item}`, token: token.upstream, onManifest };
+	return { kind, name, item, path: `/v2/${repository}/${endpoint}/${item}`, token: token.upstream, onManifest, onAbsent };
 }
 
 /** The tag of a friendly name has done its work: a release's repository has no tag but `latest`. Digests, and tags that stand for digests, go through unchanged. */

@@ -1,13 +1,16 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import fp from 'fastify-plugin';
 import { RegistryError } from '../../src/errors.ts';
-import { ANONYMOUS, type Caller, type Client } from '../../src/balena/caller.ts';
-import { parseReference, parseReleaseText } from '../../src/balena/reference.ts';
+import { ANONYMOUS } from '../../src/balena/caller.ts';
+import { isTracked, parseReference } from '../../src/balena/reference.ts';
+import { formsOf } from '../../src/balena/release-forms.ts';
+import type { Config } from '../../src/config.ts';
 import type { Manifest } from '../../src/registry/manifest.ts';
 import type { ContentRequest } from '../../src/registry/request.ts';
-import { fixedGrant, type Grant } from '../../src/token/grant.ts';
+import { fixedGrant, resolvedGrant, type FailureGrant, type FleetGrant, type Grant, type ImageGrant } from '../../src/token/grant.ts';
 import { clientOf } from '../service/client-of.ts';
 import type { KnownToken } from '../tokens/client-tokens.ts';
+import type { FleetRequest } from './other-releases.ts';
 
 /** Where the thing that a request asks for is, and what the upstream registry is shown to get it. */
 export interface Target {
@@ -16,100 +19,129 @@ export interface Target {
 	token: KnownToken;
 	/** To be told of a manifest that is served from here; only where that helps later requests. */
 	onManifest?: (manifest: Manifest) => void;
+	/** Whose other releases may have it, where the registry says that it is not here. */
+	fleet?: FleetGrant;
+	/** What the client is told beside the answer. */
+	warning?: string;
 }
 
 declare module 'fastify' {
 	interface FastifyInstance {
 		/** @throws RegistryError with the sentence that explains why there is nothing, or a challenge where the token does not cover the name */
-		targetOf(parsed: ContentRequest, token: KnownToken, request: FastifyRequest, reply: FastifyReply): Promise<Target>;
+		targetOf(parsed: ContentRequest, token: KnownToken, request: FastifyRequest, reply: FastifyReply): Target | Promise<Target>;
+		/** @returns the versions of a bare fleet, where a tag means a release; undefined for any other name: which tags that has, the registry itself says. @throws likewise */
+		versionsOf(name: string, token: KnownToken, request: FastifyRequest, reply: FastifyReply): Promise<string[] | undefined>;
 	}
 }
 
 /** From a friendly name to a repository, by what the client's token says. No state is needed for that, so any replica can do it. */
 export default fp(
-	async (app: FastifyInstance) => {
-		app.decorate('targetOf', async (parsed, token, request, reply) => {
-			const grant = token.grants.get(parsed.name) ?? (await grantWithout(parsed.name, token, clientOf(request, reply)));
-			switch (grant?.kind) {
-				case 'image':
-					return { repository: grant.repository, version: grant.version, token };
-				case 'fleet':
-					return targetInFleet(parsed, token, request, reply);
-				case 'failure':
-					throw new RegistryError(grant.code, grant.message, { forPeople: true });
-				case undefined:
-					throw await request.unauthorized(parsed.name, 'insufficient_scope');
-			}
+	async (app: FastifyInstance, { TAGS }: Config) => {
+		app.decorate('targetOf', (parsed, token, request, reply) => {
+			const grant = token.grants.get(parsed.name);
+			return grant === undefined
+				? grantWithout(parsed.name, token, request, reply).then((found) => targetIn(found, parsed, token, request, reply))
+				: targetIn(grant, parsed, token, request, reply);
+		});
+
+		app.decorate('versionsOf', async (name, token, request, reply) => {
+			const grant = token.grants.get(name) ?? (await grantWithout(name, token, request, reply));
+			return grant.kind === 'fleet' && grant.isBare && TAGS !== 'ignore'
+				? app.otherReleases.versions({ grant, token, request, reply })
+				: undefined;
 		});
 
 		/** For a name that the token does not mention. A token that mentions none at all is the API's own, and perhaps for this name. */
-		async function grantWithout(name: string, token: KnownToken, client: Client): Promise<Grant | undefined> {
+		async function grantWithout(name: string, token: KnownToken, request: FastifyRequest, reply: FastifyReply): Promise<Grant> {
 			const reference = parseReference(name);
 			if (reference.kind !== 'fleet') {
 				return fixedGrant(reference);
 			}
-			return token.grants.size === 0 ? app.resolver.resolve(reference, { ...ANONYMOUS, client }) : undefined;
+			if (token.grants.size > 0) {
+				throw await request.unauthorized(name, 'insufficient_scope');
+			}
+			return resolvedGrant(reference, await app.resolver.resolve(reference, { ...ANONYMOUS, client: clientOf(request, reply) }));
 		}
 
-		/** A bare fleet whose tags name releases: docs/tags.md. The token's holder is acted for, because the tag was not known when it came with credentials. */
-		async function targetInFleet(parsed: ContentRequest, token: KnownToken, request: FastifyRequest, reply: FastifyReply): Promise<Target> {
-			const slug = parsed.name;
-			const holder = app.sealedCredentials.callerOf(token, slug);
-			if (holder === undefined) {
-				throw await request.unauthorized(slug, 'invalid_token');
-			}
-			const caller: Caller = { ...holder, client: clientOf(request, reply) };
-			const { repository, version } = await findInFleet(parsed, slug, caller);
-			try {
-				const upstream = await app.upstreamTokens.get([repository], caller, { keep: true });
-				return {
-					repository,
-					version,
-					token: app.clientTokens.read(`Bearer ${upstream.text}`)!,
-					onManifest: (manifest) => app.digestSearch.note(slug, repository, manifest, caller),
-				};
-			} catch (error) {
-				// The sealed credentials were valid when the token was issued and are not any more.
-				throw error instanceof RegistryError && error.code === 'UNAUTHORIZED' ? await request.unauthorized(slug, 'invalid_token') : error;
+		function targetIn(
+			grant: Grant,
+			parsed: ContentRequest,
+			token: KnownToken,
+			request: FastifyRequest,
+			reply: FastifyReply,
+		): Target | Promise<Target> {
+			return grant.kind === 'fleet' ? targetInFleet({ grant, token, request, reply }, parsed) : targetAt(grant, token);
+		}
+
+		/** A name that can come to mean another release: docs/tags.md. */
+		function targetInFleet(of: FleetRequest, parsed: ContentRequest): Target | Promise<Target> {
+			switch (parsed.kind) {
+				case 'tags':
+					return targetAt(of.grant.current, of.token);
+				case 'blob':
+					return targetOfDigest(of, 'blobs', parsed.digest);
+				case 'referrers':
+					return targetOfSubject(of, parsed.digest);
+				case 'manifest': {
+					const { kind, text } = parsed.reference;
+					switch (kind) {
+						case 'tag':
+							return targetOfTag(of, text);
+						case 'digest':
+							return targetOfDigest(of, 'manifests', text);
+						case 'fallback-tag':
+							return targetOfSubject(of, text.replace('-', ':').replace(/\..*$/, ''));
+					}
+				}
 			}
 		}
 
-		async function findInFleet(parsed: ContentRequest, slug: string, caller: Caller): Promise<{ repository: string; version: string }> {
-			if (parsed.kind === 'tags') {
-				return resolveTag(slug, 'latest', caller);
+		function targetOfTag(of: FleetRequest, tag: string): Target | Promise<Target> {
+			const { grant, token } = of;
+			if (!grant.isBare || isTracked(tag) || TAGS === 'ignore') {
+				return targetAt(grant.current, token);
 			}
-			if (parsed.kind === 'manifest' && parsed.reference.kind === 'tag') {
-				return resolveTag(slug, parsed.reference.text, caller);
-			}
-			const digest = digestOf(parsed);
-			const repository = await app.digestSearch.find(slug, parsed.kind === 'blob' ? 'blobs' : 'manifests', digest, caller);
-			if (repository === undefined && parsed.kind === 'referrers') {
-				// Nothing refers to what is not there: a list, and an empty one, if the registry has lists of referrers at all.
-				return resolveTag(slug, 'latest', caller);
-			}
-			if (repository === undefined) {
-				throw new RegistryError(parsed.kind === 'blob' ? 'BLOB_UNKNOWN' : 'MANIFEST_UNKNOWN', `no release of ${slug} has ${digest}`);
-			}
-			return { repository, version: '' };
+			// Most words have the shape of no release, so that nobody has to be asked.
+			return TAGS === 'lenient' && formsOf(tag).length === 0 ? targetWithoutTag(of, tag) : targetOfRelease(of, tag);
 		}
 
-		async function resolveTag(slug: string, tag: string, caller: Caller): Promise<{ repository: string; version: string }> {
-			const release = parseReleaseText(tag);
-			const resolution = await app.resolver.resolve({ slug, release, service: undefined }, caller);
-			if (resolution.kind === 'failure') {
-				throw new RegistryError(release === undefined ? resolution.code : 'MANIFEST_UNKNOWN', resolution.message, { forPeople: true });
+		async function targetOfRelease(of: FleetRequest, tag: string): Promise<Target> {
+			const found = await app.otherReleases.byTag(of, tag);
+			if (!('absent' in found)) {
+				return found;
 			}
-			return resolution;
+			if (TAGS === 'lenient') {
+				return targetWithoutTag(of, tag);
+			}
+			throw new RegistryError('MANIFEST_UNKNOWN', found.absent, { forPeople: true });
+		}
+
+		function targetWithoutTag({ grant, token }: FleetRequest, tag: string): Target {
+			const target = targetAt(grant.current, token);
+			const meant = target.version === '' ? '' : `: this is ${target.version}`;
+			return { ...target, warning: `the tag ${tag} names no release of ${grant.slug} and is ignored${meant}` };
+		}
+
+		function targetOfDigest(of: FleetRequest, kind: 'manifests' | 'blobs', digest: string): Target | Promise<Target> {
+			const { grant, token } = of;
+			const { current } = grant;
+			if (current.kind === 'failure') {
+				return app.otherReleases.byDigest(of, kind, digest);
+			}
+			const target: Target = { repository: current.repository, version: current.version, token, fleet: grant };
+			return app.otherReleases.byNote(of, digest)?.then((noted) => noted ?? target) ?? target;
+		}
+
+		async function targetOfSubject(of: FleetRequest, digest: string): Promise<Target> {
+			return (await app.otherReleases.bySubject(of, digest)) ?? targetAt(of.grant.current, of.token);
 		}
 	},
-	{ name: 'target', dependencies: ['sealed-credentials', 'client-tokens', 'challenge', 'digest-search', 'resolver', 'upstream-tokens'] },
+	{ name: 'target', dependencies: ['client-tokens', 'challenge', 'resolver', 'other-releases'] },
 );
 
-/** The digest that a request is about; a fallback tag is derived from one (`sha256-<hex>`). */
-function digestOf(parsed: Exclude<ContentRequest, { kind: 'tags' }>): string {
-	if (parsed.kind !== 'manifest') {
-		return parsed.digest;
+function targetAt(grant: ImageGrant | FailureGrant, token: KnownToken): Target {
+	if (grant.kind === 'failure') {
+		throw new RegistryError(grant.code, grant.message, { forPeople: true });
 	}
-	const { kind, text } = parsed.reference;
-	return kind === 'fallback-tag' ? text.replace('-', ':').replace(/\..*$/, '') : text;
+	return { repository: grant.repository, version: grant.version, token };
 }

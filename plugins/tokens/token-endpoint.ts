@@ -1,12 +1,12 @@
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import fp from 'fastify-plugin';
 import { LRUCache } from 'lru-cache';
-import { fixedGrant, type Grant } from '../../src/token/grant.ts';
+import { fixedGrant, repositoriesOf, resolvedGrant, slugsOf, type Grant } from '../../src/token/grant.ts';
 import { RegistryError } from '../../src/errors.ts';
 import { within } from '../../src/within.ts';
 import { asRegistryError, sendError } from '../service/errors.ts';
 import type { Caller } from '../../src/balena/caller.ts';
-import { isBareFleet, parseReference, type FleetReference } from '../../src/balena/reference.ts';
+import { parseReference } from '../../src/balena/reference.ts';
 import type { Config } from '../../src/config.ts';
 import { asksToPull, pullScope } from '../../src/registry/scope.ts';
 import { formatToken } from '../../src/token/client-token.ts';
@@ -114,12 +114,9 @@ async function tokenEndpoint(app: FastifyInstance, config: Config): Promise<void
 
 	async function answerFor(names: string[], caller: Caller): Promise<Buffer> {
 		const grants = new Map(await Promise.all(names.map(async (name) => [name, await grantFor(name, caller)] as const)));
-		const repositories = [...grants.values()].flatMap((grant) => (grant.kind === 'image' ? [grant.repository] : []));
+		const repositories = [...grants.values()].flatMap(repositoriesOf);
 		const upstream = await app.upstreamTokens.get(repositories, caller);
-		const sealed = app.sealedCredentials.seal(
-			caller,
-			[...grants].flatMap(([name, grant]) => (grant.kind !== 'failure' && isBareFleet(parseReference(name)) ? [name] : [])),
-		);
+		const sealed = app.sealedCredentials.seal(caller, [...new Set([...grants.values()].flatMap(slugsOf))]);
 		const token = formatToken({ upstream: upstream.text, grants, sealed });
 		const now = Date.now();
 		const expiresAt = Math.min(upstream.expiresAt ?? now, sealed === undefined ? Infinity : now + SEALED_LIFE_MS);
@@ -135,16 +132,7 @@ async function tokenEndpoint(app: FastifyInstance, config: Config): Promise<void
 
 	async function grantFor(name: string, caller: Caller): Promise<Grant> {
 		const reference = parseReference(name);
-		if (reference.kind !== 'fleet') {
-			return fixedGrant(reference);
-		}
-		return config.TAGS === 'release' && isBareFleet(reference) ? fleetGrant(reference, caller) : app.resolver.resolve(reference, caller);
-	}
-
-	/** With TAGS=release, a bare fleet can be pulled from even where no release is tracked, or where that one has several services. */
-	async function fleetGrant(reference: FleetReference, caller: Caller): Promise<Grant> {
-		const tracked = await app.resolver.resolve(reference, caller);
-		return tracked.kind === 'image' || (await app.resolver.versions(reference.slug, caller)) !== undefined ? { kind: 'fleet' } : tracked;
+		return reference.kind === 'fleet' ? resolvedGrant(reference, await app.resolver.resolve(reference, caller)) : fixedGrant(reference);
 	}
 
 	function forgetAll(names: string[], caller: Caller): void {

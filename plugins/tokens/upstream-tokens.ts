@@ -20,6 +20,8 @@ declare module 'fastify' {
 			 * @throws RegistryError where the login is refused or the API cannot be asked
 			 */
 			get(repositories: readonly string[], caller: Caller, options?: { keep?: boolean }): Promise<UpstreamToken>;
+			/** @returns the kept token for the same, if there is one in memory: nobody is asked for it */
+			peek(repositories: readonly string[], caller: Caller): Promise<UpstreamToken | undefined>;
 			readonly counts: CacheCounts & { size: number };
 		};
 	}
@@ -40,11 +42,15 @@ export default fp(
 				app.log.warn({ error: (error as Error).message }, 'the balena API is unavailable: an anonymous token is the one remembered'),
 		});
 
+		const keyOf = (service: string, sorted: string[], caller: Caller, keep: boolean): string =>
+			[caller.fingerprint, keep ? 'keep' : '', service, ...sorted].join(' ');
+
 		app.decorate('upstreamTokens', {
+			peek: async (repositories, caller) => cache.peek(keyOf(await app.challenge.service(), [...repositories].sort(), caller, true)),
 			get: async (repositories, caller, { keep = false } = {}) => {
 				const service = await app.challenge.service();
 				const sorted = [...repositories].sort();
-				return cache.get([caller.fingerprint, keep ? 'keep' : '', service, ...sorted].join(' '), async () => {
+				return cache.get(keyOf(service, sorted, caller, keep), async () => {
 					const text = await app.api.token(service, sorted, caller);
 					const { expiresAt } = readJwt(text);
 					const value = { text, expiresAt };

@@ -7,6 +7,8 @@ import { versionOf, type Fleet, type Image, type MatchedRelease, type ReleaseRow
 export interface Failure {
 	code: ErrorCode;
 	message: string;
+	/** What is not there, if that is why: the fleet, as far as the caller may know, or any release that goes by the name. */
+	absent?: 'fleet' | 'release';
 }
 
 const MAX_LISTED = 8;
@@ -15,6 +17,7 @@ const MAX_LISTED = 8;
 export function noSuchFleet(slug: string, isAnonymous: boolean): Failure {
 	return {
 		code: 'NAME_UNKNOWN',
+		absent: 'fleet',
 		message: isAnonymous
 			? `there is no public fleet ${slug}; if it is private, log in first, with any user name and a balena API key as the password`
 			: `there is no fleet ${slug} that this login may pull from; check the name, and whether the API key's user has access to it`,
@@ -82,7 +85,7 @@ export function explainNoRelease(reference: ReleaseReference, fleet: Fleet | und
 			message: `release ${release} of ${slug} ${unfinished.status === 'running' ? 'is still building' : `did not build (its status is "${unfinished.status}")`}${suggestion(final, release)}`,
 		};
 	}
-	return { code: 'NAME_UNKNOWN', message: `${slug} has no release ${release}${suggestion(final, release)}` };
+	return { code: 'NAME_UNKNOWN', absent: 'release', message: `${slug} has no release ${release}${suggestion(final, release)}` };
 }
 
 function suggestion(final: ReleaseRow[], wanted: string | undefined): string {

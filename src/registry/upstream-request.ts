@@ -17,6 +17,8 @@ export interface UpstreamRequest {
 	mayFollow?: boolean;
 	/** Called with a manifest that is served from memory or kept in it. */
 	onManifest?: (manifest: Manifest) => void;
+	/** Answers in the place of a 404, where it may be elsewhere. */
+	onAbsent?: () => Promise<unknown>;
 	/** Called with an answer that is streamed, before it is. */
 	onAnswer?: (status: number, headers: IncomingHttpHeaders) => void;
 }

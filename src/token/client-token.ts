@@ -1,13 +1,15 @@
 import { STATUS_OF_CODE, type ErrorCode } from '../errors.ts';
+import { isDigest } from '../registry/digest.ts';
 import { isName, isRepository } from '../registry/name.ts';
-import type { Grant } from './grant.ts';
+import { parseReference } from '../balena/reference.ts';
+import { resolvedGrant, type FailureGrant, type Grant, type ImageGrant } from './grant.ts';
 
 /** The token handed to clients: `<upstream token>~<base64url JSON>`. All of it are legal bearer characters (RFC 6750 section 2.1). */
 export interface ClientToken {
 	/** What the upstream registry is shown. Empty where a token grants nothing upstream. */
 	upstream: string;
 	grants: ReadonlyMap<string, Grant>;
-	/** The caller's credentials, encrypted by this proxy; only with TAGS=release or for listing private fleets. */
+	/** The caller's credentials, encrypted by this proxy, where a name in it can come to mean another release: docs/tags.md. */
 	sealed: string | undefined;
 }
 
@@ -21,7 +23,8 @@ const TOKEN68 = /^[A-Za-z0-9._~+/-]+=*$/;
 const BASE64URL = /^[A-Za-z0-9_-]+$/;
 const VERSION = /^[0-9A-Za-z][0-9A-Za-z.+_-]{0,127}$/;
 
-type GrantEntry = [repository: string, version: string] | 'fleet' | { code: ErrorCode; message: string };
+type ImageOrFailureEntry = [repository: string, version: string] | { code: ErrorCode; message: string };
+type GrantEntry = ImageOrFailureEntry | { fleet: ImageOrFailureEntry; digest?: string };
 
 /** @returns the text for the client. `parseToken` gives the same token back. */
 export function formatToken(token: ClientToken): string {
@@ -53,7 +56,7 @@ export function parseToken(text: string): ClientToken | undefined {
 	}
 	const grants = new Map<string, Grant>();
 	for (const [name, entry] of Object.entries(names)) {
-		const grant = fromEntry(entry);
+		const grant = fromEntry(name, entry);
 		if (grant === undefined || !isName(name) || grants.size >= MAX_GRANTS) {
 			return undefined;
 		}
@@ -86,28 +89,42 @@ function aliasGrants(jwt: string): Map<string, Grant> {
 		}
 		const { type, name, alias } = entry;
 		if (type === 'repository' && typeof name === 'string' && isRepository(name) && typeof alias === 'string' && isName(alias)) {
-			grants.set(alias, { kind: 'image', repository: name, version: '' });
+			const reference = parseReference(alias);
+			const image: ImageGrant = { kind: 'image', repository: name, version: '' };
+			grants.set(alias, reference.kind === 'fleet' ? resolvedGrant(reference, image) : image);
 		}
 	}
 	return grants;
 }
 
 function toEntry(grant: Grant): GrantEntry {
-	switch (grant.kind) {
-		case 'image':
-			// The version is for the log alone; one that cannot be read back would make the whole token illegible.
-			return [grant.repository, VERSION.test(grant.version) ? grant.version : ''];
-		case 'fleet':
-			return 'fleet';
-		case 'failure':
-			return { code: grant.code, message: grant.message.slice(0, MAX_MESSAGE_LENGTH) };
+	if (grant.kind !== 'fleet') {
+		return toImageOrFailure(grant);
 	}
+	const fleet = toImageOrFailure(grant.current);
+	return grant.digest === undefined ? { fleet } : { fleet, digest: grant.digest };
 }
 
-function fromEntry(entry: unknown): Grant | undefined {
-	if (entry === 'fleet') {
-		return { kind: 'fleet' };
+function toImageOrFailure(grant: ImageGrant | FailureGrant): ImageOrFailureEntry {
+	return grant.kind === 'image'
+		? // The version is for the log alone; one that cannot be read back would make the whole token illegible.
+			[grant.repository, VERSION.test(grant.version) ? grant.version : '']
+		: { code: grant.code, message: grant.message.slice(0, MAX_MESSAGE_LENGTH) };
+}
+
+function fromEntry(name: string, entry: unknown): Grant | undefined {
+	if (!isRecord(entry) || entry['fleet'] === undefined) {
+		return imageOrFailure(entry);
 	}
+	const { fleet, digest } = entry;
+	const current = imageOrFailure(fleet);
+	const reference = parseReference(name);
+	return current === undefined || reference.kind !== 'fleet' || !(digest === undefined || (typeof digest === 'string' && isDigest(digest)))
+		? undefined
+		: { kind: 'fleet', slug: reference.slug, isBare: reference.isBare, current, digest };
+}
+
+function imageOrFailure(entry: unknown): ImageGrant | FailureGrant | undefined {
 	if (Array.isArray(entry)) {
 		const [repository, version] = entry as unknown[];
 		return typeof repository === 'string' &&

@@ -1,19 +1,77 @@
 import type { FleetReference, Reference } from '../balena/reference.ts';
 import type { ErrorCode } from '../errors.ts';
 
-/**
- * What a friendly name meant when the token was issued. A pull is thereby pinned to the release that its start resolved, and a failed
- * resolution reaches the manifest request, where clients show its sentence.
- */
-export type Grant =
-	| { kind: 'image'; repository: string; version: string }
-	/** A bare fleet whose tags name releases: the release is found when the tag is known. */
-	| { kind: 'fleet' }
-	| { kind: 'failure'; code: ErrorCode; message: string };
+/** One image of one release. */
+export interface ImageGrant {
+	kind: 'image';
+	repository: string;
+	/** For logs and sentences; empty where nobody knows. */
+	version: string;
+}
+
+/** A failed resolution, which reaches the manifest request, where clients show its sentence. */
+export interface FailureGrant {
+	kind: 'failure';
+	code: ErrorCode;
+	message: string;
+	/** What is not there, if that is the failure. Known while a name is resolved, and not part of a token. */
+	absent?: 'fleet' | 'release';
+}
+
+/** A name that can come to mean another release: docs/tags.md. */
+export interface FleetGrant {
+	kind: 'fleet';
+	slug: string;
+	/** Whether a tag is all that can say which release. */
+	isBare: boolean;
+	/** What the name meant when the token was issued: a pull is thereby pinned to the release that its start resolved, but for what the fleet's other releases have. */
+	current: ImageGrant | FailureGrant;
+	/** Of the current image's manifest, where the API knows it: one digest that need not be looked for. */
+	digest: string | undefined;
+}
+
+/** What a friendly name means to the holder of a token. */
+export type Grant = ImageGrant | FailureGrant | FleetGrant;
 
 /** @returns what a reference means that needs no resolution: the upstream's own names mean themselves, and what is no reference means nothing to anybody. */
-export function fixedGrant(reference: Exclude<Reference, FleetReference>): Grant {
+export function fixedGrant(reference: Exclude<Reference, FleetReference>): ImageGrant | FailureGrant {
 	return reference.kind === 'repository'
 		? { kind: 'image', repository: reference.repository, version: '' }
 		: { kind: 'failure', code: 'NAME_INVALID', message: reference.message };
+}
+
+/** @returns what a reference to a fleet means, now that it has been resolved */
+export function resolvedGrant(reference: FleetReference, resolved: (ImageGrant & { digest?: string | undefined }) | FailureGrant): Grant {
+	if (!canMove(reference, resolved)) {
+		return resolved;
+	}
+	const digest = resolved.kind === 'image' ? resolved.digest : undefined;
+	return { kind: 'fleet', slug: reference.slug, isBare: reference.isBare, current: resolved, digest };
+}
+
+/** @returns the repositories that a token has to be for */
+export function repositoriesOf(grant: Grant): string[] {
+	switch (grant.kind) {
+		case 'image':
+			return [grant.repository];
+		case 'fleet':
+			return repositoriesOf(grant.current);
+		case 'failure':
+			return [];
+	}
+}
+
+/** @returns the fleets for which this proxy may have to act on behalf of a token's holder */
+export function slugsOf(grant: Grant): string[] {
+	return grant.kind === 'fleet' ? [grant.slug] : [];
+}
+
+const COMMIT = /^[0-9a-f]{7,64}$/;
+
+/** A commit, and a version of which there is no revision, mean the same for ever. What is not there at all has nothing else to offer. */
+function canMove({ release }: FleetReference, current: ImageGrant | FailureGrant): boolean {
+	if (current.kind === 'failure') {
+		return release === undefined && current.absent !== 'fleet';
+	}
+	return release === undefined || (!COMMIT.test(release) && current.version !== '' && release.replace(/^v/, '') !== current.version);
 }

@@ -35,11 +35,8 @@ export function seal(content: Sealed, key: Buffer): string {
 	return Buffer.concat([iv, cipher.getAuthTag(), encrypted]).toString('base64url');
 }
 
-/**
- * @param now milliseconds since the epoch
- * @returns the `Authorization` header that may be used for a fleet; undefined where the text is forged, made with another key, too old, or for other fleets
- */
-export function unseal(text: string, slug: string, key: Buffer, now: number): string | undefined {
+/** @returns what was sealed; undefined where the text is forged, or made with another key */
+export function unseal(text: string, key: Buffer): Sealed | undefined {
 	const bytes = Buffer.from(text, 'base64url');
 	if (bytes.length <= IV_BYTES + TAG_BYTES) {
 		return undefined;
@@ -49,9 +46,13 @@ export function unseal(text: string, slug: string, key: Buffer, now: number): st
 		decipher.setAuthTag(bytes.subarray(IV_BYTES, IV_BYTES + TAG_BYTES));
 		const plain = Buffer.concat([decipher.update(bytes.subarray(IV_BYTES + TAG_BYTES)), decipher.final()]);
 		// Authenticated, so it is exactly what `seal` was given.
-		const content = JSON.parse(plain.toString()) as Sealed;
-		return content.slugs.includes(slug) && now < content.expiresAt ? content.authorization : undefined;
+		return JSON.parse(plain.toString()) as Sealed;
 	} catch {
 		return undefined;
 	}
+}
+
+/** @returns whether sealed credentials may be used for a fleet. @param now milliseconds since the epoch */
+export function mayUse({ slugs, expiresAt }: Sealed, slug: string, now: number): boolean {
+	return slugs.includes(slug) && now < expiresAt;
 }

@@ -143,7 +143,7 @@ function assertStayed(setup: Setup, { targets, names }: ReturnType<typeof watch>
 	assert.deepEqual([others, [...names]], [[], []]);
 }
 
-for (const tags of ['ignore', 'release']) {
+for (const tags of ['lenient', 'ignore', 'strict']) {
 	test(`nothing that a client says leads elsewhere, with TAGS=${tags}`, { timeout: 120_000 }, async (t) => {
 		const setup = await setUp(t, { TAGS: tags, RATE_LIMIT_MAX: '0', LOGIN_FAILURES_MAX: '0' });
 		const { proxy } = setup;

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ACCEPT, basic } from '../support/proxy.ts';
-import { ask, faultAt, forgetRequests, grantsOf, seen, setUp, tokenFor, upstreamPart, type Setup } from '../support/setup.ts';
+import { ask, faultAt, forgetRequests, currentGrantsOf, seen, setUp, tokenFor, upstreamPart, type Setup } from '../support/setup.ts';
 import { imageOf } from '../upstream/index.ts';
 import { sharedUpstream } from '../upstream/shared.ts';
 import type { Fault } from '../upstream/relay.ts';
@@ -30,7 +30,7 @@ const OUTAGES: Record<string, Fault> = {
 /** Pulls the manifest of a public image, from the token on. @returns the upstream's token */
 async function pullPublic({ proxy }: Setup): Promise<string> {
 	const token = await tokenFor(proxy, NAME);
-	assert.deepEqual(grantsOf(token), { [NAME]: [REPOSITORY, '1.0.0'] });
+	assert.deepEqual(currentGrantsOf(token), { [NAME]: [REPOSITORY, '1.0.0'] });
 	const answer = await ask(proxy, `/v2/${NAME}/manifests/latest`, { token, headers: { accept: '*/*' } });
 	assert.equal(answer.status, 200, answer.text);
 	return upstreamPart(token);

@@ -115,7 +115,7 @@ const PARSERS: [name: string, parse: (text: string) => unknown, beginnings?: str
 	['parseToken, of JSON', (text) => parseToken(`a.b.c~${base64url(`{"n":{"${text}`)}`), []],
 	['parseToken, of names', (text) => parseToken(`a.b.c~${base64url(JSON.stringify({ n: { [text]: [text, text] } }))}`), []],
 	['readJwt', readJwt, ['a.', 'a.b.']],
-	['unseal', (text) => unseal(text, 'org/app', KEY, 0), []],
+	['unseal', (text) => unseal(text, KEY), []],
 	['parseCaller', parseCaller, ['Basic ', 'Bearer ']],
 	['callerWithPassword', (text) => callerWithPassword(text, text), []],
 	['callerWithSecret', callerWithSecret, []],

@@ -23,7 +23,8 @@ describe('parseConfig: nothing set', () => {
 		assert.deepEqual(read({}, 'API_URL', 'REGISTRY_URL'), ['https://api.balena-cloud.com', 'https://registry2.balena-cloud.com']));
 	test('listens on port 80 of every address', () => assert.deepEqual(read({}, 'PROXY_PORT', 'PROXY_HOST'), [80, '::']));
 	test('trusts no proxy', () => assert.deepEqual(read({}, 'TRUST_PROXY'), [false]));
-	test('ignores tags', () => assert.deepEqual(read({}, 'TAGS'), ['ignore']));
+	test('reads a tag that names a release, and ignores any other', () => assert.deepEqual(read({}, 'TAGS'), ['lenient']));
+	test('has an older name for strict', () => assert.deepEqual(read({ TAGS: 'release' }, 'TAGS'), ['strict']));
 	test('durations are milliseconds', () =>
 		assert.deepEqual(read({}, 'RESOLUTION_TTL', 'SHUTDOWN_TIMEOUT', 'STALE_TTL'), [60_000, 30_000, 3_600_000]));
 	test('other variables do not matter', () =>
@@ -88,7 +89,7 @@ describe('parseConfig: what cannot be used stops the start with one line', () =>
 			[{ RESOLUTION_TTL: '1m' }, 'RESOLUTION_TTL is "1m", which cannot be used; accepted: seconds, from 0 to 604800'],
 			[{ RESOLUTION_TTL: '0.0001' }, 'RESOLUTION_TTL is "0.0001", which cannot be used; accepted: seconds, from 0 to 604800'],
 			[{ LOG_LEVEL: 'INFO' }, 'LOG_LEVEL is "INFO", which cannot be used; accepted: one of fatal, error, warn, info, debug, trace, silent'],
-			[{ TAGS: 'releases' }, 'TAGS is "releases", which cannot be used; accepted: one of ignore, release'],
+			[{ TAGS: 'releases' }, 'TAGS is "releases", which cannot be used; accepted: one of lenient, strict, ignore'],
 			[{ API_URL: 'api.example.com' }, `API_URL is "api.example.com", which cannot be used; accepted: ${URL_WORDS}`],
 			[{ API_URL: 'ftp://api' }, `API_URL is "ftp://api", which cannot be used; accepted: ${URL_WORDS}`],
 			[{ API_URL: 'https://api/v6' }, `API_URL is "https://api/v6", which cannot be used; accepted: ${URL_WORDS}`],

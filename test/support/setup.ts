@@ -114,6 +114,11 @@ export function grantsOf(token: string): Record<string, unknown> {
 	return JSON.parse(Buffer.from(token.slice(token.indexOf('~') + 1), 'base64url').toString()).n as Record<string, unknown>;
 }
 
+/** @returns the same, where a name that can come to mean another release stands for what it means now */
+export function currentGrantsOf(token: string): Record<string, unknown> {
+	return Object.fromEntries(Object.entries(grantsOf(token)).map(([name, grant]) => [name, (grant as { fleet?: unknown }).fleet ?? grant]));
+}
+
 /** @returns what a relay has seen since `forgetRequests`, as `GET /path` */
 export function seen({ requests }: Relay, filter: (request: RecordedRequest) => boolean = () => true): string[] {
 	return requests.filter(filter).map(({ method, url }) => `${method} ${url}`);

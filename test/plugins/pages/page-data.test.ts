@@ -7,11 +7,11 @@ import { sharedUpstream } from '../../upstream/shared.ts';
 const upstream = await sharedUpstream();
 const BROWSER = 'balenalabs/browser-aarch64';
 const { digest, repository } = imageOf(upstream, BROWSER);
-const IGNORED = /The tag is ignored here/;
+const IGNORED = /tag [^ ]* ?(?:names no release of [^ ]+ and )?is ignored/i;
 const OTHER_DIGEST = /digest that was given is not/;
 
 describe('a reference that somebody tries', () => {
-	const rows: { typed: string; tags?: 'ignore' | 'release'; has: RegExp[]; hasNot?: RegExp[] }[] = [
+	const rows: { typed: string; tags?: 'ignore' | 'strict' | 'lenient'; has: RegExp[]; hasNot?: RegExp[] }[] = [
 		{ typed: `${BROWSER}/2.3`, has: [/is <strong>release 2\.3\.8\+rev2</, new RegExp(`href="/${BROWSER}/2\\.3"`)] },
 		{
 			typed: BROWSER,
@@ -30,13 +30,30 @@ describe('a reference that somebody tries', () => {
 		{ typed: `${BROWSER}/2.4.0:2.3.8`, has: [/is <strong>release 2\.4\.0</, IGNORED], hasNot: [/For release/] },
 		{
 			typed: `${BROWSER}:2.3.8`,
-			tags: 'release',
+			tags: 'strict',
 			has: [/is <strong>release 2\.3\.8\+rev2</, /docker pull [^ ]*browser-aarch64:2\.3\.8\n/, new RegExp(`href="/${BROWSER}/2\\.3\\.8"`)],
 			hasNot: [IGNORED],
 		},
-		{ typed: `${BROWSER}:latest`, tags: 'release', has: [/is <strong>release 2\.4\.0</], hasNot: [IGNORED] },
-		{ typed: `${BROWSER}:9.9.9`, tags: 'release', has: [/has no release 9\.9\.9/] },
-		{ typed: `${BROWSER}/2.4.0:2.3.8`, tags: 'release', has: [/is <strong>release 2\.4\.0</, IGNORED] },
+		{ typed: `${BROWSER}:latest`, tags: 'strict', has: [/is <strong>release 2\.4\.0</], hasNot: [IGNORED] },
+		{ typed: `${BROWSER}:9.9.9`, tags: 'strict', has: [/has no release 9\.9\.9/] },
+		{ typed: `${BROWSER}/2.4.0:2.3.8`, tags: 'strict', has: [/is <strong>release 2\.4\.0</, IGNORED] },
+		{
+			typed: `${BROWSER}:2.3.8`,
+			tags: 'lenient',
+			has: [/is <strong>release 2\.3\.8\+rev2</, new RegExp(`href="/${BROWSER}/2\\.3\\.8"`)],
+			hasNot: [IGNORED],
+		},
+		{
+			typed: `${BROWSER}:9.9.9`,
+			tags: 'lenient',
+			has: [
+				/is <strong>release 2\.4\.0</,
+				/The tag 9\.9\.9 names no release of balenalabs\/browser-aarch64 and is ignored/,
+				new RegExp(`docker pull [^ ]*${BROWSER}[@\n]`),
+			],
+		},
+		{ typed: `${BROWSER}:stable`, tags: 'lenient', has: [/is <strong>release 2\.4\.0</, /The tag stable names no release/] },
+		{ typed: `${BROWSER}:2.5.0`, tags: 'lenient', has: [/did not build/] },
 		{ typed: 'acme/several', has: [/Release 1\.1\.0 of acme\/several has several services: db, main, proxy/, /href="\/acme\/several"/] },
 		{ typed: 'acme/several/latest/db', has: [/is <strong>release 1\.1\.0</, /href="\/acme\/several\/latest\/db"/] },
 		{ typed: `${BROWSER}/9.9.9`, has: [/>balenalabs\/browser-aarch64 has no release 9\.9\.9/, new RegExp(`href="/${BROWSER}"`)] },
@@ -50,7 +67,7 @@ describe('a reference that somebody tries', () => {
 		{ typed: '   ', has: [/Try a reference/], hasNot: [/class="answer/] },
 		{ typed: 'a'.repeat(1000), has: [/is not a reference/] },
 	];
-	for (const tags of ['ignore', 'release']) {
+	for (const tags of ['lenient', 'ignore', 'strict']) {
 		test(`with TAGS=${tags}`, async (t) => {
 			const { url } = await startProxy(t, upstream, { TAGS: tags });
 			for (const { typed, has, hasNot = [] } of rows.filter((row) => row.tags === undefined || row.tags === tags)) {

@@ -82,7 +82,10 @@ for (const [mode, env] of Object.entries(CACHE_MODES)) {
 		await t.test('one that is not there', async () => {
 			const digest = `sha256:${'0'.repeat(64)}`;
 			const message = assertError(await ask(proxy, path(digest), { token }), 404, 'BLOB_UNKNOWN');
-			assert.equal(message, `${NAME} has no blob ${digest}`);
+			assert.equal(
+				message,
+				`no release of ${NAME} has ${digest}, or only an old one; a pin that lasts names the release, as in ${NAME}/<release>@sha256:...`,
+			);
 			assert.equal((await ask(proxy, path(digest), { token, method: 'HEAD' })).status, 404);
 		});
 	});

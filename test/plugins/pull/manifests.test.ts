@@ -48,8 +48,8 @@ async function manifest(
 }
 
 for (const [mode, env] of Object.entries(CACHE_MODES)) {
-	test(`a tag means the release, whatever it says; ${mode}`, async (t) => {
-		const setup = await setUp(t, env);
+	test(`with TAGS=ignore, a tag means the release, whatever it says; ${mode}`, async (t) => {
+		const setup = await setUp(t, { ...env, TAGS: 'ignore' });
 		const rows: [name: string, image: ImageSummary & { repository: string }, authorization?: string][] = [
 			['acme/pinned', imageOf(upstream, 'acme/pinned', '1.1.0')],
 			['acme/pinned/latest', imageOf(upstream, 'acme/pinned', '1.1.0')],

@@ -156,7 +156,7 @@ test('a fleet changes', async (t) => {
 		let token = '';
 		await until(async () => {
 			token = await tokenFor(proxy, slug);
-			return !Array.isArray(grantsOf(token)[slug]);
+			return !('fleet' in (grantsOf(token)[slug] as object));
 		});
 		assertError(await ask(proxy, `/v2/${slug}/manifests/latest`, { token }), 404, 'NAME_UNKNOWN');
 	});

@@ -6,6 +6,8 @@ import { table } from '../../support/table.ts';
 
 const REPOSITORY = `v2/${'0123456789abcdef'.repeat(2)}`;
 const IMAGE = [REPOSITORY, '2.4.0'];
+const DIGEST = `sha256:${'0'.repeat(64)}`;
+const CURRENT: Grant = { kind: 'image', repository: REPOSITORY, version: '2.4.0' };
 
 const base64url = (value: unknown): string => Buffer.from(typeof value === 'string' ? value : JSON.stringify(value)).toString('base64url');
 const jwt = (claims: unknown): string => `${base64url({ alg: 'ES256' })}.${base64url(claims)}.signature`;
@@ -30,14 +32,37 @@ describe('parseToken: what the token says of a name', () => {
 			[{ 'org/app': [REPOSITORY, '2'] }, { 'org/app': { kind: 'image', repository: REPOSITORY, version: '2' } }],
 			[{ 'org/app': [REPOSITORY, '2'.repeat(128)] }, { 'org/app': { kind: 'image', repository: REPOSITORY, version: '2'.repeat(128) } }],
 			[{ 'org/app': [REPOSITORY, '2.3.8+rev1'] }, { 'org/app': { kind: 'image', repository: REPOSITORY, version: '2.3.8+rev1' } }],
-			[{ 'org/app': 'fleet' }, { 'org/app': { kind: 'fleet' } }],
+			[
+				{ 'org/app': { fleet: IMAGE } },
+				{ 'org/app': { kind: 'fleet', slug: 'org/app', isBare: true, current: CURRENT, digest: undefined } },
+			],
+			[
+				{ 'org/app': { fleet: IMAGE, digest: DIGEST } },
+				{ 'org/app': { kind: 'fleet', slug: 'org/app', isBare: true, current: CURRENT, digest: DIGEST } },
+			],
+			[
+				{ 'org/app/latest': { fleet: IMAGE } },
+				{ 'org/app/latest': { kind: 'fleet', slug: 'org/app', isBare: false, current: CURRENT, digest: undefined } },
+			],
+			[
+				{ 'org/app': { fleet: { code: 'NAME_UNKNOWN', message: 'none' } } },
+				{
+					'org/app': {
+						kind: 'fleet',
+						slug: 'org/app',
+						isBare: true,
+						current: { kind: 'failure', code: 'NAME_UNKNOWN', message: 'none' },
+						digest: undefined,
+					},
+				},
+			],
 			[
 				{ 'org/app/9': { code: 'NAME_UNKNOWN', message: 'org/app has no release 9' } },
 				{ 'org/app/9': { kind: 'failure', code: 'NAME_UNKNOWN', message: 'org/app has no release 9' } },
 			],
 			[
-				{ 'org/app': IMAGE, 'org/other': 'fleet' },
-				{ 'org/app': { kind: 'image', repository: REPOSITORY, version: '2.4.0' }, 'org/other': { kind: 'fleet' } },
+				{ 'org/app/2.4.0': IMAGE, 'org/other': { fleet: IMAGE } },
+				{ 'org/app/2.4.0': CURRENT, 'org/other': { kind: 'fleet', slug: 'org/other', isBare: true, current: CURRENT, digest: undefined } },
 			],
 			[
 				{ 'org/app/9': { code: 'DENIED', message: 'm'.repeat(500) } },
@@ -77,6 +102,18 @@ describe('parseToken: forged contents', () => {
 			[{ 'org/app': [REPOSITORY, '.4.0'] }, undefined],
 			[{ 'org/app': [REPOSITORY, '2'.repeat(129)] }, undefined],
 			[{ 'org/app': {} }, undefined],
+			[{ 'org/app': 'fleet' }, undefined],
+			[{ 'org/app': { fleet: true } }, undefined],
+			[{ 'org/app': { fleet: null } }, undefined],
+			[{ 'org/app': { fleet: IMAGE, digest: 'sha256:0' } }, undefined],
+			[{ 'org/app': { fleet: IMAGE, digest: null } }, undefined],
+			[{ 'org/app': { fleet: [REPOSITORY] } }, undefined],
+			[{ 'org/app': { fleet: ['v2/../x', '2.4.0'] } }, undefined],
+			[{ 'org/app': { fleet: { fleet: IMAGE } } }, undefined],
+			[{ 'org/app': { fleet: { code: 'UNKNOWN', message: 'none' } } }, undefined],
+			// Only a fleet has other releases.
+			[{ alpine: { fleet: IMAGE } }, undefined],
+			[{ [REPOSITORY]: { fleet: IMAGE } }, undefined],
 			[{ 'org/app': { code: 'NAME_UNKNOWN' } }, undefined],
 			[{ 'org/app': { message: 'm' } }, undefined],
 			[{ 'org/app': { code: 'NO_SUCH_CODE', message: 'm' } }, undefined],
@@ -152,7 +189,10 @@ describe("parseToken: the balena API's own tokens, whose entries have an alias",
 	table<unknown>(
 		[
 			[{ access: [entry] }, { 'org/app/2.4.0': image }],
-			[{ access: [entry, { ...entry, alias: 'org/app' }] }, { 'org/app/2.4.0': image, 'org/app': image }],
+			[
+				{ access: [entry, { ...entry, alias: 'org/app' }] },
+				{ 'org/app/2.4.0': image, 'org/app': { kind: 'fleet', slug: 'org/app', isBare: true, current: image, digest: undefined } },
+			],
 			[{ access: [null, 1, 'x', [], entry] }, { 'org/app/2.4.0': image }],
 			[{ access: [{ ...entry, alias: undefined }] }, {}],
 			[{ access: [{ ...entry, alias: null }] }, {}],
@@ -208,7 +248,22 @@ describe('formatToken', () => {
 			[token({}), { n: {} }],
 			[token({}, 'c2VhbGVk'), { n: {}, s: 'c2VhbGVk' }],
 			[token({ 'org/app': { kind: 'image', repository: REPOSITORY, version: '2.4.0' } }), { n: { 'org/app': IMAGE } }],
-			[token({ 'org/app': { kind: 'fleet' } }), { n: { 'org/app': 'fleet' } }],
+			[
+				token({ 'org/app': { kind: 'fleet', slug: 'org/app', isBare: true, current: CURRENT, digest: undefined } }),
+				{ n: { 'org/app': { fleet: IMAGE } } },
+			],
+			[
+				token({
+					'org/app': {
+						kind: 'fleet',
+						slug: 'org/app',
+						isBare: true,
+						current: { kind: 'failure', code: 'NAME_UNKNOWN', message: 'none' },
+						digest: undefined,
+					},
+				}),
+				{ n: { 'org/app': { fleet: { code: 'NAME_UNKNOWN', message: 'none' } } } },
+			],
 			[
 				token({ 'org/app': { kind: 'failure', code: 'NAME_UNKNOWN', message: 'none' } }),
 				{ n: { 'org/app': { code: 'NAME_UNKNOWN', message: 'none' } } },

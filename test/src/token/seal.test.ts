@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { seal, sealingKey, unseal, type Sealed } from '../../../src/token/seal.ts';
+import { mayUse, seal, sealingKey, unseal, type Sealed } from '../../../src/token/seal.ts';
 import { table } from '../../support/table.ts';
 
 const KEY = sealingKey('a secret of at least thirty-two characters');
@@ -52,7 +52,10 @@ describe('unseal: who may act, for which fleet, until when', () => {
 			[['org/app', NOW, 'A'.repeat(100)], undefined],
 			[['org/app', NOW, '!!!'], undefined],
 		],
-		([slug, now, text = TEXT, key = KEY]) => unseal(text, slug, key, now),
+		([slug, now, text = TEXT, key = KEY]) => {
+			const content = unseal(text, key);
+			return content !== undefined && mayUse(content, slug, now) ? content.authorization : undefined;
+		},
 	);
 });
 
