@@ -32,18 +32,12 @@ describe('parseToken: what the token says of a name', () => {
 			[{ 'org/app': [REPOSITORY, '2'] }, { 'org/app': { kind: 'image', repository: REPOSITORY, version: '2' } }],
 			[{ 'org/app': [REPOSITORY, '2'.repeat(128)] }, { 'org/app': { kind: 'image', repository: REPOSITORY, version: '2'.repeat(128) } }],
 			[{ 'org/app': [REPOSITORY, '2.3.8+rev1'] }, { 'org/app': { kind: 'image', repository: REPOSITORY, version: '2.3.8+rev1' } }],
-			[
-				{ 'org/app': { fleet: IMAGE } },
-				{ 'org/app': { kind: 'fleet', slug: 'org/app', isBare: true, current: CURRENT, digest: undefined } },
-			],
+			[{ 'org/app': { fleet: IMAGE } }, { 'org/app': { kind: 'fleet', slug: 'org/app', isBare: true, current: CURRENT } }],
 			[
 				{ 'org/app': { fleet: IMAGE, digest: DIGEST } },
 				{ 'org/app': { kind: 'fleet', slug: 'org/app', isBare: true, current: CURRENT, digest: DIGEST } },
 			],
-			[
-				{ 'org/app/latest': { fleet: IMAGE } },
-				{ 'org/app/latest': { kind: 'fleet', slug: 'org/app', isBare: false, current: CURRENT, digest: undefined } },
-			],
+			[{ 'org/app/latest': { fleet: IMAGE } }, { 'org/app/latest': { kind: 'fleet', slug: 'org/app', isBare: false, current: CURRENT } }],
 			[
 				{ 'org/app': { fleet: { code: 'NAME_UNKNOWN', message: 'none' } } },
 				{
@@ -62,7 +56,7 @@ describe('parseToken: what the token says of a name', () => {
 			],
 			[
 				{ 'org/app/2.4.0': IMAGE, 'org/other': { fleet: IMAGE } },
-				{ 'org/app/2.4.0': CURRENT, 'org/other': { kind: 'fleet', slug: 'org/other', isBare: true, current: CURRENT, digest: undefined } },
+				{ 'org/app/2.4.0': CURRENT, 'org/other': { kind: 'fleet', slug: 'org/other', isBare: true, current: CURRENT } },
 			],
 			[
 				{ 'org/app/9': { code: 'DENIED', message: 'm'.repeat(500) } },
@@ -191,7 +185,7 @@ describe("parseToken: the balena API's own tokens, whose entries have an alias",
 			[{ access: [entry] }, { 'org/app/2.4.0': image }],
 			[
 				{ access: [entry, { ...entry, alias: 'org/app' }] },
-				{ 'org/app/2.4.0': image, 'org/app': { kind: 'fleet', slug: 'org/app', isBare: true, current: image, digest: undefined } },
+				{ 'org/app/2.4.0': image, 'org/app': { kind: 'fleet', slug: 'org/app', isBare: true, current: image } },
 			],
 			[{ access: [null, 1, 'x', [], entry] }, { 'org/app/2.4.0': image }],
 			[{ access: [{ ...entry, alias: undefined }] }, {}],
