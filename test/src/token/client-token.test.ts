@@ -46,7 +46,6 @@ describe('parseToken: what the token says of a name', () => {
 						slug: 'org/app',
 						isBare: true,
 						current: { kind: 'failure', code: 'NAME_UNKNOWN', message: 'none' },
-						digest: undefined,
 					},
 				},
 			],
