@@ -23,8 +23,10 @@ const HEADERS = {
 	'x-content-type-options': 'nosniff',
 	'referrer-policy': 'no-referrer',
 };
-/** By status; anything else is not to be kept. */
-const CACHE_CONTROL: Record<number, string> = { 200: 'public, max-age=60', 404: 'public, max-age=10' };
+/** What the name of this service comes from; X-Forwarded-Proto, too, makes a request valid or not. */
+const HOST_HEADERS = 'Host, X-Forwarded-Host, X-Forwarded-Proto';
+/** In seconds, by status; anything else is not to be kept. */
+const MAX_AGE: Record<number, number> = { 200: 60, 404: 10 };
 
 /** Pages for people with a browser. They show what an anonymous caller may know, and nothing else. */
 export default fp(landingPage, {
@@ -38,6 +40,7 @@ async function landingPage(app: FastifyInstance, config: Config): Promise<void> 
 		return;
 	}
 	const data = pageData(app, config);
+	const sendPage = (reply: FastifyReply, page: string): FastifyReply => sendPageTo(reply, page, config.PUBLIC_URL !== undefined);
 
 	app.setErrorHandler((error: FastifyError | RegistryError, request, reply) => {
 		const { statusCode, message, headers, cause, overloaded } = asRegistryError(error);
@@ -116,13 +119,19 @@ function hostOrNothing(request: FastifyRequest): string {
 	}
 }
 
-/** Sends a page, or "not modified" where the client has it. */
-function sendPage(reply: FastifyReply, page: string): FastifyReply {
-	const cacheControl = CACHE_CONTROL[reply.statusCode];
-	reply.headers({ ...HEADERS, 'cache-control': cacheControl ?? 'no-store' });
-	if (cacheControl === undefined) {
-		return reply.send(page);
+/**
+ * Sends a page, or "not modified" where the client has it.
+ *
+ * @param ofOneHost whether all pages name the same host, whatever the request says. Else a cache in front could be made to show one host's page, or one that somebody
+ * has made up, to the clients of another.
+ */
+function sendPageTo(reply: FastifyReply, page: string, ofOneHost: boolean): FastifyReply {
+	const maxAge = MAX_AGE[reply.statusCode];
+	reply.headers({ ...HEADERS, ...(ofOneHost ? {} : { vary: HOST_HEADERS }) });
+	if (maxAge === undefined) {
+		return reply.header('cache-control', 'no-store').send(page);
 	}
+	reply.header('cache-control', `${ofOneHost ? 'public' : 'private'}, max-age=${maxAge}`);
 	const etag = `"${hash('sha256', page, 'base64url')}"`;
 	reply.header('etag', etag);
 	return reply.statusCode === 200 && isKnown(reply.request.headers['if-none-match'], etag) ? reply.code(304).send() : reply.send(page);

@@ -170,11 +170,23 @@ describe('how pages are sent', () => {
 	});
 
 	test('what is there may be kept for a minute, what is not for some seconds', async (t) => {
-		const { url } = await startProxy(t, upstream);
-		const kept = await Promise.all(
-			[`/${BROWSER}`, '/', '/acme/absent'].map(async (path) => (await fetch(url + path)).headers.get('cache-control')),
-		);
-		assert.deepEqual(kept, ['public, max-age=60', 'public, max-age=60', 'public, max-age=10']);
+		for (const { env, who, vary } of [
+			{ env: { PUBLIC_URL: 'https://bh.example' }, who: 'public', vary: null },
+			// The host in it is the request's: no cache may show it to anybody else.
+			{ env: {}, who: 'private', vary: 'Host, X-Forwarded-Host, X-Forwarded-Proto' },
+		]) {
+			const { url } = await startProxy(t, upstream, env);
+			const kept = await Promise.all(
+				[`/${BROWSER}`, '/', '/acme/absent'].map(async (path) => {
+					const { headers } = await fetch(url + path);
+					return [headers.get('cache-control'), headers.get('vary')];
+				}),
+			);
+			assert.deepEqual(
+				kept,
+				[60, 60, 10].map((seconds) => [`${who}, max-age=${seconds}`, vary]),
+			);
+		}
 	});
 
 	test('they are not sent again to a browser that has them', async (t) => {
