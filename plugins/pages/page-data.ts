@@ -1,6 +1,4 @@
 import type { FastifyInstance } from 'fastify';
-import { ZodError } from 'zod';
-import { upstreamError } from '../../src/errors.ts';
 import { ANONYMOUS } from '../../src/balena/caller.ts';
 import type { Failure } from '../../src/balena/explain.ts';
 import {
@@ -20,6 +18,7 @@ import {
 	type Reference,
 	type ReleaseText,
 } from '../../src/balena/reference.ts';
+import { parseAnswer } from '../../src/balena/parse-answer.ts';
 import { matchRelease, parseReleases } from '../../src/balena/release.ts';
 import { LoadingCache } from '../../src/cache.ts';
 import type { Config } from '../../src/config.ts';
@@ -61,7 +60,7 @@ export function pageData(app: FastifyInstance, config: Config): PageData {
 		fleet: (slug) =>
 			fleets.get(slug, async () => {
 				const rows = await app.api.query('application', fleetPageQuery(slug), ANONYMOUS);
-				const value = parsed(() => parseFleetPage(rows));
+				const value = parseAnswer(parseFleetPage, rows);
 				return { value, ...lifeOf(value) };
 			}),
 
@@ -129,11 +128,11 @@ export function pageData(app: FastifyInstance, config: Config): PageData {
 		return releases.get(`${slug} ${release}`, async () => {
 			const query = pageReleaseQuery({ slug, release });
 			const rows = query === undefined ? [] : await app.api.query('release', query, ANONYMOUS);
-			const value = parsed(() => {
+			const value = parseAnswer((rows) => {
 				const match = matchRelease(parseReleases(rows), release);
 				const found = match.kind === 'one' ? parsePageReleases(rows).find(({ commit }) => commit === match.release.commit) : undefined;
 				return found && { ...found, path: release };
-			});
+			}, rows);
 			return { value, ...lifeOf(value) };
 		});
 	}
@@ -194,15 +193,4 @@ function digestNote(outcome: Trial['outcome'], digest: string | undefined): stri
 	return digest === undefined || outcome.kind === 'failure' || outcome.digest === digest
 		? undefined
 		: 'The digest that was given is not the one of this image. It may be of another release, or of one platform of several.';
-}
-
-/** @throws RegistryError for an answer of the API that is not of the expected form */
-function parsed<T>(parse: () => T): T {
-	try {
-		return parse();
-	} catch (error) {
-		throw error instanceof ZodError
-			? upstreamError('API', new Error('the answer of the OData API has an unexpected form', { cause: error }))
-			: error;
-	}
 }

@@ -1,10 +1,9 @@
 import type { FastifyInstance } from 'fastify';
 import fp from 'fastify-plugin';
-import { ZodError } from 'zod';
-import { upstreamError } from '../../src/errors.ts';
 import { cacheKey } from '../../src/balena/cache-key.ts';
 import type { Caller } from '../../src/balena/caller.ts';
-import { ambiguousCommit, explainNoRelease, pickImage, type Failure } from '../../src/balena/explain.ts';
+import { ambiguousCommit, chooseService, explainNoRelease, type Failure } from '../../src/balena/explain.ts';
+import { parseAnswer as parse } from '../../src/balena/parse-answer.ts';
 import type { ReleaseReference } from '../../src/balena/reference.ts';
 import {
 	explanationQuery,
@@ -14,7 +13,7 @@ import {
 	releaseQuery,
 	versionsQuery,
 } from '../../src/balena/release-query.ts';
-import { matchRelease, parseFleet, parseReleases, parseVersions, versionOf } from '../../src/balena/release.ts';
+import { matchRelease, parseFleet, parseReleases, parseVersions, pickImage, versionOf } from '../../src/balena/release.ts';
 import { LoadingCache, type CacheCounts } from '../../src/cache.ts';
 import type { Config } from '../../src/config.ts';
 
@@ -66,8 +65,8 @@ export default fp(
 			switch (match.kind) {
 				case 'one': {
 					const image = pickImage(reference, match.release);
-					return 'code' in image
-						? { kind: 'failure', ...image }
+					return image === undefined
+						? { kind: 'failure', ...chooseService(reference, match.release) }
 						: { kind: 'image', repository: image.repository, digest: image.digest, version: versionOf(match.release) };
 				}
 				case 'ambiguous':
@@ -111,13 +110,3 @@ export default fp(
 	},
 	{ name: 'resolver', dependencies: ['api'] },
 );
-
-function parse<T>(parser: (rows: unknown) => T, rows: unknown): T {
-	try {
-		return parser(rows);
-	} catch (error) {
-		throw error instanceof ZodError
-			? upstreamError('API', new Error('the answer of the OData API has an unexpected form', { cause: error }))
-			: error;
-	}
-}

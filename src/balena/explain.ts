@@ -1,7 +1,7 @@
 import type { ErrorCode } from '../errors.ts';
 import type { ReleaseReference } from './reference.ts';
 import { formsOf, typable } from './release-forms.ts';
-import { versionOf, type Fleet, type Image, type MatchedRelease, type ReleaseRow } from './release.ts';
+import { versionOf, type Fleet, type MatchedRelease, type ReleaseRow } from './release.ts';
 
 /** Why a reference cannot be pulled: one sentence that says what is wrong and what would work. */
 export interface Failure {
@@ -45,14 +45,6 @@ export function chooseService({ slug, release, service }: ReleaseReference, matc
 			? `release ${versionOf(matched)} of ${slug} has several services`
 			: `release ${versionOf(matched)} of ${slug} has no service ${service}; it has`;
 	return { code: 'NAME_UNKNOWN', message: `${what}: ${listed(names)}; pull one of them, as in ${example}` };
-}
-
-/** @returns the image that a reference means among a release's, or why none can be picked. */
-export function pickImage(reference: ReleaseReference, matched: MatchedRelease): Image | Failure {
-	const { service } = reference;
-	// Repository names are lower case, service names need not be.
-	const images = service === undefined ? matched.images : matched.images.filter((image) => image.service.toLowerCase() === service);
-	return images.length === 1 ? images[0]! : chooseService(reference, matched);
 }
 
 /**

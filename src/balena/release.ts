@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { isDigest } from '../registry/digest.ts';
 import { isRepository } from '../registry/name.ts';
+import type { ReleaseReference } from './reference.ts';
 import { formsOf } from './release-forms.ts';
 import { compareVersions, formatVersion, parseVersion, type Version } from './version.ts';
 
@@ -165,6 +166,13 @@ export function highestFirst(a: ReleaseRow, b: ReleaseRow): number {
 		(b.revision ?? 0) - (a.revision ?? 0) ||
 		Number(a.rawVersion.includes('+')) - Number(b.rawVersion.includes('+'))
 	);
+}
+
+/** @returns the image that is meant among a release's. Undefined where there is none, or several: `chooseService` says which there are. */
+export function pickImage({ service }: Pick<ReleaseReference, 'service'>, { images }: MatchedRelease): Image | undefined {
+	// Repository names are lower case, service names need not be.
+	const named = service === undefined ? images : images.filter((image) => image.service.toLowerCase() === service);
+	return named.length === 1 ? named[0] : undefined;
 }
 
 const versionsRow = z.object({ owns__release: z.array(versionFields.transform(versionIn)) });

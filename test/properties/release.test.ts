@@ -2,7 +2,7 @@ import fc, { type Arbitrary } from 'fast-check';
 import assert from 'node:assert/strict';
 import { describe } from 'node:test';
 import { ZodError } from 'zod';
-import { ambiguousCommit, closestVersion, explainNoRelease, noSuchFleet, pickImage, type Failure } from '../../src/balena/explain.ts';
+import { ambiguousCommit, chooseService, closestVersion, explainNoRelease, noSuchFleet, type Failure } from '../../src/balena/explain.ts';
 import { formsOf, RELEASE_FORMS } from '../../src/balena/release-forms.ts';
 import {
 	highestFirst,
@@ -10,6 +10,7 @@ import {
 	parseFleet,
 	parseReleases,
 	parseVersions,
+	pickImage,
 	versionOf,
 	type Image,
 	type MatchedRelease,
@@ -171,8 +172,8 @@ describe('sentences', () => {
 				assertTells(ambiguousCommit(reference, rows));
 				for (const row of rows) {
 					const picked = pickImage(reference, row);
-					if ('code' in picked) {
-						assertTells(picked);
+					if (picked === undefined) {
+						assertTells(chooseService(reference, row));
 					} else {
 						assert.ok(row.images.includes(picked));
 						assert.ok(service === undefined ? row.images.length === 1 : picked.service.toLowerCase() === service);

@@ -5,11 +5,10 @@ import {
 	closestVersion,
 	explainNoRelease,
 	noSuchFleet,
-	pickImage,
 	type Failure,
 } from '../../../src/balena/explain.ts';
 import type { ReleaseReference } from '../../../src/balena/reference.ts';
-import type { Fleet, Image, MatchedRelease, ReleaseRow } from '../../../src/balena/release.ts';
+import { pickImage, type Fleet, type Image, type MatchedRelease, type ReleaseRow } from '../../../src/balena/release.ts';
 import { rowOf } from '../../support/release-row.ts';
 import { table } from '../../support/table.ts';
 
@@ -135,7 +134,7 @@ describe('explainNoRelease', () => {
 	);
 });
 
-describe('pickImage', () => {
+describe('pickImage, and chooseService where it finds none', () => {
 	const several = withServices('Proxy', 'main', 'db');
 	table<[typed: string, release: MatchedRelease]>(
 		[
@@ -179,7 +178,7 @@ describe('pickImage', () => {
 		],
 		([typed, matched]) => {
 			const image = pickImage(reference(typed), matched);
-			return 'code' in image ? show(image) : image.repository;
+			return image === undefined ? show(chooseService(reference(typed), matched)) : image.repository;
 		},
 	);
 });
