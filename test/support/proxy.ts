@@ -42,7 +42,11 @@ export async function startProxy(
 		},
 	});
 	const app = await buildApp(config, { loggerInstance: pino({ level: 'debug' }, stream) });
-	t.after(() => app.close());
+	t.after(async () => {
+		// A test that failed may have left requests behind, for which a close would wait as long as the longest of its timeouts.
+		app.server.closeAllConnections();
+		await app.close();
+	});
 	await app.listen({ host: config.PROXY_HOST, port: config.PROXY_PORT });
 	const host = `127.0.0.1:${(app.server.address() as AddressInfo).port}`;
 	return { url: `http://${host}`, host, app, log };

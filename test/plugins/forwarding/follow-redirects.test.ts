@@ -22,6 +22,8 @@ async function startStorage(t: TestContext): Promise<{ url: string; requests: In
 			response.writeHead(400).end();
 		} else if (request.url === '/loop') {
 			response.writeHead(302, { location: '/loop' }).end();
+		} else if (request.url!.startsWith('/to/')) {
+			response.writeHead(302, { location: decodeURIComponent(request.url!.slice('/to/'.length)) }).end();
 		} else if (request.url === '/gone') {
 			response.writeHead(403).end('<Error>SignatureDoesNotMatch</Error>');
 		} else if (request.headers.range === 'bytes=4-') {
@@ -115,5 +117,25 @@ describe('redirects of blobs', () => {
 			assert.equal(status, 502);
 			assert.match(log.join(''), /which is (not allowed|this machine)/);
 		});
+	}
+
+	// The storage itself is allowed here, and is asked; where it leads to is not.
+	for (const location of [
+		'http://169.254.169.254/latest/meta-data/',
+		'http://[::1]:1/',
+		'http://[fe80::1]/',
+		'file:///etc/passwd',
+		'ftp://example.com/',
+	]) {
+		for (const hops of [2, 3]) {
+			test(`never lead to ${location} as hop ${hops}`, async (t) => {
+				const storage = await startStorage(t);
+				const path = Array.from({ length: hops - 1 }).reduce<string>((to) => `/to/${encodeURIComponent(to)}`, location);
+				const { status, log } = await pullRedirected(t, storage.url + path, { FOLLOW_REDIRECTS: 'http', ...LOOPBACK });
+				assert.equal(status, 502);
+				assert.match(log.join(''), /which is not allowed/);
+				assert.equal(storage.requests.length, hops - 1);
+			});
+		}
 	}
 });

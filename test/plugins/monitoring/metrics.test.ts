@@ -72,6 +72,19 @@ const ROWS: Record<
 			waiting.destroy();
 		},
 	},
+	'the API is asked too much, by a page': {
+		metric: 'upstream_errors_total',
+		series: { '{upstream="api",reason="overloaded"}': 1 },
+		env: { API_CONCURRENCY: '1', API_QUEUE: '0' },
+		async run(setup) {
+			setup.api.fault = () => 'hang';
+			const waiting = request(`${setup.proxy.url}/auth/v1/token?scope=repository:acme/secret:pull`).on('error', () => undefined);
+			waiting.end();
+			await until(() => setup.api.underWay === 1);
+			await ask(setup.proxy, '/acme/several', { headers: { accept: 'text/html' } });
+			waiting.destroy();
+		},
+	},
 	'the registry hangs': {
 		metric: 'upstream_errors_total',
 		series: { '{upstream="registry",reason="timeout"}': 1 },
@@ -145,6 +158,12 @@ const ROWS: Record<
 		series: { '{limit="address"}': 2 },
 		env: { RATE_LIMIT_MAX: '1' },
 		run: async (setup) => [await askApi(setup), await askApi(setup)],
+	},
+	'an address has opened too many pages': {
+		metric: 'rate_limited_total',
+		series: { '{limit="page"}': 1 },
+		env: { RATE_LIMIT_MAX: '1' },
+		run: async ({ proxy }) => [await ask(proxy, '/'), await ask(proxy, '/')],
 	},
 	'a login has failed too often': {
 		metric: 'rate_limited_total',

@@ -1,0 +1,66 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { ACCEPT } from '../../support/proxy.ts';
+import { ask, assertError, faultAt, seen, setUp, tokenFor } from '../../support/setup.ts';
+import type { Fault } from '../../upstream/relay.ts';
+
+/* In which of a fleet's repositories a digest is looked for, with TAGS=release. What is found is in tags-release.test.ts and tokens/sealed-credentials.test.ts. */
+
+const NAME = 'acme/pinned';
+const NOWHERE = `sha256:${'0'.repeat(64)}`;
+
+/** What the API says of a release with so many services. */
+const release = (services: number): object => ({
+	id: 1,
+	commit: 'c0ffee'.padEnd(32, '0'),
+	semver_major: 1,
+	semver_minor: 0,
+	semver_patch: 0,
+	semver_prerelease: '',
+	raw_version: '1.0.0',
+	revision: 0,
+	is_final: true,
+	status: 'success',
+	release_image: Array.from({ length: services }, (_, i) => ({
+		image: [
+			{
+				is_stored_at__image_location: `registry2.balena.example/v2/${i.toString(16).padStart(32, '0')}`,
+				content_hash: null,
+				is_a_build_of__service: [{ service_name: `service-${i}` }],
+			},
+		],
+	})),
+});
+
+const answer = (rows: object[]): Fault => ({
+	status: 200,
+	headers: { 'content-type': 'application/json' },
+	body: JSON.stringify({ d: rows }),
+});
+
+for (const [services, asked] of [
+	[1, 1],
+	[47, 47],
+	[48, 48],
+	[49, 48],
+	[200, 48],
+] as const) {
+	for (const kind of ['manifests', 'blobs']) {
+		test(`${kind}: in ${asked} of ${services} repositories`, async (t) => {
+			const { proxy, api, registry } = await setUp(t, { TAGS: 'release' });
+			const token = await tokenFor(proxy, NAME);
+			// The manifest's own digest is asked of the API, which knows none; its releases are what is searched.
+			api.fault = (request) =>
+				/content_hash[^&]*sha256/.test(decodeURIComponent(request.url))
+					? answer([])
+					: faultAt(/^\/v7\/release/, answer([release(services)]))(request);
+			registry.requests = [];
+			assertError(
+				await ask(proxy, `/v2/${NAME}/${kind}/${NOWHERE}`, { token, headers: { accept: ACCEPT } }),
+				404,
+				kind === 'blobs' ? 'BLOB_UNKNOWN' : 'MANIFEST_UNKNOWN',
+			);
+			assert.equal(seen(registry, ({ method, url }) => method === 'HEAD' && url.endsWith(`/${kind}/${NOWHERE}`)).length, asked);
+		});
+	}
+}
