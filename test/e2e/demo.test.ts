@@ -10,7 +10,7 @@ import { until } from '../support/until.ts';
 const DEMO = 'demo/demo.ts';
 
 test('with --once it shows each step of three pulls, and ends', async () => {
-	const { code, printed } = await run(process.execPath, [DEMO, '--once']);
+	const { code, printed } = await run(process.execPath, [DEMO, '--once'], { seconds: 240 });
 	assert.equal(code, 0, printed);
 	const [public_ = '', private_ = '', missing = ''] = printed.split(/\n\n/).slice(1);
 	for (const [step, line] of [
@@ -39,7 +39,7 @@ test('without it, it says what to try, and can be pulled from until Ctrl-C', asy
 	t.after(() => child.kill('SIGKILL'));
 	let printed = '';
 	child.stdout.on('data', (chunk: Buffer) => (printed += chunk.toString()));
-	await until(() => printed.includes('Press Ctrl-C to end.'));
+	await until(() => printed.includes('Press Ctrl-C to end.'), { seconds: 240 });
 	const [, host] = /docker pull (localhost:\d+)\/balenalabs/.exec(printed) ?? [];
 	assert.equal(await (await fetch(`http://${host}/ping`)).text(), 'pong');
 	child.kill('SIGINT');

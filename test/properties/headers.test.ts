@@ -12,6 +12,15 @@ import { redirectLife } from '../../src/registry/redirect.ts';
 import { anyJson, anyText, digest, mutated, nearly, tag } from './arbitraries.ts';
 import { assertHeader, check, orRefused } from './check.ts';
 
+const MEDIA_TYPES = [
+	'application/vnd.oci.image.manifest.v1+json',
+	'application/vnd.oci.image.index.v1+json',
+	'application/vnd.docker.distribution.manifest.v2+json',
+	'application/vnd.docker.distribution.manifest.list.v2+json',
+	'application/json',
+	'text/html',
+];
+
 const OWN = 'https://bh.cr';
 const host = fc.oneof(
 	fc.domain(),
@@ -219,7 +228,15 @@ describe('manifests', () => {
 		'are conditions on any header without failing',
 		fc.property(mutated(digest.map((text) => `"${text}"`)), digest, (header, own) => {
 			assert.ok(!matchesEtag(header, own) || header.trim() === '*' || header.includes(own));
-			assert.equal(typeof isAcceptable(header, 'application/json'), 'boolean');
 		}),
+	);
+	check(
+		'are acceptable to whoever names their media type, or anything',
+		fc.property(
+			fc.array(fc.constantFrom(...MEDIA_TYPES, '*/*')),
+			fc.constantFrom(', ', ',', ' , '),
+			fc.constantFrom(...MEDIA_TYPES),
+			(types, comma, own) => assert.equal(isAcceptable(types.join(comma), own), types.includes(own) || types.includes('*/*')),
+		),
 	);
 });

@@ -197,9 +197,9 @@ for (const [fault, row] of Object.entries(ROWS)) {
 		// Counted when an answer has ended, which its client may know a little earlier: the token's, and that of at least one more.
 		await until(async () => Object.values(await series(port, 'requests_total')).reduce((sum, count) => sum + count, 0) >= 2);
 		let last = {};
-		await until(async () => JSON.stringify(sorted((last = await series(port, row.metric)))) === JSON.stringify(sorted(row.series))).catch(
-			() => assert.deepEqual(last, row.series),
-		);
+		const isThere = async (): Promise<boolean> =>
+			JSON.stringify(sorted((last = await series(port, row.metric)))) === JSON.stringify(sorted(row.series));
+		await until(isThere, { seconds: 10 }).catch(() => assert.deepEqual(last, row.series));
 	});
 }
 
