@@ -1,19 +1,21 @@
 import type { FastifyInstance } from 'fastify';
 import fp from 'fastify-plugin';
 import { cacheKey } from '../../src/balena/cache-key.ts';
-import type { Caller } from '../../src/balena/caller.ts';
+import { ANONYMOUS, type Caller } from '../../src/balena/caller.ts';
 import { ambiguousCommit, chooseService, explainNoRelease, type Failure } from '../../src/balena/explain.ts';
+import { namesakesQuery, neighbourhoodQuery, parseNamesakes, parseNeighbourhood } from '../../src/balena/neighbourhood.ts';
 import { parseAnswer as parse } from '../../src/balena/parse-answer.ts';
 import type { ReleaseReference } from '../../src/balena/reference.ts';
 import {
-	explanationQuery,
+	explanationQueries,
 	highestReleasesQuery,
 	newestDraftsQuery,
+	prereleasesQuery,
 	releaseOfDigestQuery,
 	releaseQuery,
 	versionsQuery,
 } from '../../src/balena/release-query.ts';
-import { matchRelease, parseFleet, parseReleases, parseVersions, pickImage, versionOf } from '../../src/balena/release.ts';
+import { matchRelease, parseReleases, parseRows, parseVersions, pickImage, versionOf } from '../../src/balena/release.ts';
 import { LoadingCache, type CacheCounts } from '../../src/cache.ts';
 import type { Config } from '../../src/config.ts';
 
@@ -44,6 +46,10 @@ declare module 'fastify' {
 /** A list of versions can be some 10 KB. */
 const MAX_VERSION_LISTS = 500;
 
+/** Fleets of a name that was not found, and for how long they are remembered: which there are is a hint in a sentence. */
+const MAX_NAMESAKES = 1000;
+const NAMESAKES_MS = 10 * 60_000;
+
 /** In how many repositories a digest is looked for: each is a request to the registry, and a scope of one token, which has to fit into the 8 KB that many servers take as a header. */
 const MAX_REPOSITORIES = 48;
 
@@ -61,6 +67,10 @@ export default fp(
 		async function ask(reference: ReleaseReference, caller: Caller): Promise<Resolution> {
 			const query = releaseQuery(reference);
 			const candidates = query === undefined ? [] : parse(parseReleases, await app.api.query('release', query, caller));
+			const more = prereleasesQuery(reference, candidates);
+			if (more !== undefined) {
+				candidates.push(...parse(parseReleases, await app.api.query('release', more, caller)));
+			}
 			const match = matchRelease(candidates, reference.release);
 			switch (match.kind) {
 				case 'one': {
@@ -71,11 +81,45 @@ export default fp(
 				}
 				case 'ambiguous':
 					return { kind: 'failure', ...ambiguousCommit(reference, match.releases) };
-				case 'none': {
-					const fleet = parse(parseFleet, await app.api.query('application', explanationQuery(reference), caller));
-					return { kind: 'failure', ...explainNoRelease(reference, fleet, caller.kind === 'anonymous') };
-				}
+				case 'none':
+					return { kind: 'failure', ...(await explain(reference, caller)) };
 			}
+		}
+
+		/** What there is instead. All that is asked depends on the reference alone, but for the namesakes of a fleet that the caller cannot see. */
+		async function explain(reference: ReleaseReference, caller: Caller): Promise<Failure> {
+			const ask = (resource: 'release' | 'application', query: Record<string, unknown>): Promise<unknown> =>
+				app.api.query(resource, query, caller);
+			const [fleets, ...releases] = await Promise.all([
+				ask('application', neighbourhoodQuery(reference)),
+				...explanationQueries(reference).map((query) => ask('release', query)),
+			]);
+			const around = parse((rows) => parseNeighbourhood(rows, reference), fleets);
+			const findings = {
+				around,
+				namesakes: around.fleet === undefined ? await namesakesOf(reference.slug) : [],
+				releases: releases.flatMap((rows) => parse(parseRows, rows)),
+			};
+			return explainNoRelease(reference, findings, caller.kind === 'anonymous');
+		}
+
+		/** What everybody may see, so that all callers share the answer. One at a time: the API may have to look at all of its fleets for it. */
+		const namesakes = new LoadingCache<string[]>({ max: MAX_NAMESAKES });
+		let isAsking = false;
+		async function namesakesOf(slug: string): Promise<string[]> {
+			const fleet = slug.slice(slug.indexOf('/') + 1);
+			return await namesakes.get(fleet, async () => {
+				if (isAsking) {
+					return { value: [], freshMs: 0 };
+				}
+				isAsking = true;
+				try {
+					const value = parse(parseNamesakes, await app.api.query('application', namesakesQuery(fleet), ANONYMOUS));
+					return { value, freshMs: NAMESAKES_MS };
+				} finally {
+					isAsking = false;
+				}
+			});
 		}
 
 		app.decorate('resolver', {

@@ -1,7 +1,9 @@
 import type { ErrorCode } from '../errors.ts';
 import type { ReleaseReference } from './reference.ts';
+import { fleetForArchitecture, type Neighbourhood } from './neighbourhood.ts';
 import { formsOf, typable } from './release-forms.ts';
-import { versionOf, type Fleet, type MatchedRelease, type ReleaseRow } from './release.ts';
+import { highestFirst, versionOf, type MatchedRelease, type ReleaseRow } from './release.ts';
+import { numbersIn, parseVersion } from './version.ts';
 
 /** Why a reference cannot be pulled: one sentence that says what is wrong and what would work. */
 export interface Failure {
@@ -13,15 +15,34 @@ export interface Failure {
 
 const MAX_LISTED = 8;
 
-/** The same words whether the fleet does not exist or is hidden from the caller, so that they tell nobody which. */
-export function noSuchFleet(slug: string, isAnonymous: boolean): Failure {
-	return {
-		code: 'NAME_UNKNOWN',
-		absent: 'fleet',
-		message: isAnonymous
-			? `there is no public fleet ${slug}; if it is private, log in first, with any user name and a balena API key as the password`
-			: `there is no fleet ${slug} that this login may pull from; check the name, and whether the API key's user has access to it`,
-	};
+/**
+ * The same words whether the fleet does not exist or is hidden from the caller, so that they tell nobody which. What there is instead comes first; to log in is thought of
+ * only where nothing in the same organisation is the likelier answer.
+ *
+ * @param around what the caller sees beside the fleet
+ * @param namesakes slugs of public fleets of the same name
+ */
+export function noSuchFleet(slug: string, isAnonymous: boolean, around?: Neighbourhood, namesakes: readonly string[] = []): Failure {
+	const near =
+		around === undefined
+			? []
+			: [around.withoutOwner, around.plain, ...around.block.map((one) => one.slug).sort()].filter((one) => one !== undefined);
+	const parts = [isAnonymous ? `there is no public fleet ${slug}` : `there is no fleet ${slug} that this login may pull from`];
+	if (near.length > 0) {
+		parts.push(`${near.length === 1 ? 'there is' : 'there are'} ${inWords(near)}`);
+	}
+	const others = namesakes.filter((other) => other !== slug && !near.includes(other));
+	if (others.length > 0) {
+		parts.push(`${inWords(others)} ${others.length === 1 ? 'exists' : 'exist'}`);
+	}
+	if (near.length === 0) {
+		parts.push(
+			isAnonymous
+				? 'if it is private, log in first, with any user name and a balena API key as the password'
+				: "check the name, and whether the API key's user has access to it",
+		);
+	}
+	return { code: 'NAME_UNKNOWN', absent: 'fleet', message: parts.join('; ') };
 }
 
 /** Several commits begin with the hex digits that were typed. */
@@ -47,45 +68,62 @@ export function chooseService({ slug, release, service }: ReleaseReference, matc
 	return { code: 'NAME_UNKNOWN', message: `${what}: ${listed(names)}; pull one of them, as in ${example}` };
 }
 
-/**
- * Explains why no release matched.
- *
- * @param fleet what `explanationQuery` found, undefined where the fleet is not there for this caller
- */
-export function explainNoRelease(reference: ReleaseReference, fleet: Fleet | undefined, isAnonymous: boolean): Failure {
+/** What was found out about a failure, with the caller's own rights. */
+export interface Findings {
+	around: Neighbourhood;
+	/** Public fleets of the same name; asked for only where the fleet itself is not there. */
+	namesakes: readonly string[];
+	/** Releases of the fleet that have the name, or are close to it. */
+	releases: readonly ReleaseRow[];
+}
+
+/** Explains why no release matched. */
+export function explainNoRelease(reference: ReleaseReference, { around, namesakes, releases }: Findings, isAnonymous: boolean): Failure {
 	const { slug, release } = reference;
+	const { fleet } = around;
 	if (fleet === undefined) {
-		return noSuchFleet(slug, isAnonymous);
+		return noSuchFleet(slug, isAnonymous, around, namesakes);
 	}
-	const final = fleet.releases.filter((row) => row.isFinal && row.status === 'success');
+	const pullable = [
+		...(fleet.latest === undefined ? [] : [fleet.latest]),
+		...releases.filter((row) => row.isFinal && row.status === 'success'),
+	];
+	const because = (what: string): Failure => ({ code: 'NAME_UNKNOWN', message: what });
+	const absent = (what: string): Failure => ({ ...because(`${slug} has no release ${release}${what}`), absent: 'release' });
 	if (release === undefined) {
-		return { code: 'NAME_UNKNOWN', message: `${slug} has no release to pull yet${suggestion(final, undefined)}` };
+		return because(`${slug} has no release to pull yet${suggestion(pullable, undefined)}`);
 	}
 	const forms = formsOf(release);
-	const named = fleet.releases.filter((row) => forms.some(({ names }) => names(row)));
+	const named = releases.filter((row) => forms.some(({ names }) => names(row))).sort(highestFirst);
 	const draft = named.find((row) => row.status === 'success' && !row.isFinal);
 	if (draft !== undefined) {
-		return {
-			code: 'NAME_UNKNOWN',
-			message: `release ${release} of ${slug} is a draft; pull it by its whole version, as in ${slug}/${typable(draft)}`,
-		};
+		return because(`release ${release} of ${slug} is a draft; pull it by its whole version, as in ${slug}/${typable(draft)}`);
 	}
 	const unfinished = named.find((row) => row.status !== 'success');
 	if (unfinished !== undefined) {
-		return {
-			code: 'NAME_UNKNOWN',
-			message: `release ${release} of ${slug} ${unfinished.status === 'running' ? 'is still building' : `did not build (its status is "${unfinished.status}")`}${suggestion(final, release)}`,
-		};
+		const { status } = unfinished;
+		return because(
+			`release ${release} of ${slug} ${status === 'running' ? 'is still building' : `did not build (its status is "${status}")`}${suggestion(pullable, release)}`,
+		);
 	}
-	return { code: 'NAME_UNKNOWN', absent: 'release', message: `${slug} has no release ${release}${suggestion(final, release)}` };
+	const other = fleetForArchitecture(around, release);
+	if (other !== undefined) {
+		return absent(`; there is ${other}`);
+	}
+	const service = fleet.services.find((name) => name.toLowerCase() === release);
+	if (service !== undefined) {
+		return absent(`, but a service of that name; pull it as ${slug}/latest/${release}`);
+	}
+	return absent(suggestion(pullable, release));
 }
 
-function suggestion(final: ReleaseRow[], wanted: string | undefined): string {
-	const versions = [...new Set(final.map((row) => typable(row)))];
-	const [latest] = versions;
+/** @param pullable final releases: the fleet's latest one, and those that are close */
+function suggestion(pullable: ReleaseRow[], wanted: string | undefined): string {
+	const [latest, ...others] = [...pullable].sort(highestFirst).map((row) => typable(row));
 	if (latest === undefined) {
 		return wanted === undefined ? '' : `; it has no finished release yet`;
 	}
+	const versions = [latest, ...others].filter((name) => parseVersion(name) !== undefined);
 	const closest = wanted === undefined ? undefined : closestVersion(wanted, versions);
 	return closest === undefined || closest === latest ? `; its latest is ${latest}` : `; its latest is ${latest}, and ${closest} exists`;
 }
@@ -115,8 +153,11 @@ export function closestVersion(wanted: string, versions: string[]): string | und
 }
 
 function numbers(version: string): number[] | undefined {
-	const match = /^v?(\d{1,9})(?:\.(\d{1,9}))?(?:\.(\d{1,9}))?/.exec(version);
-	return match === null ? undefined : match.slice(1).map((part) => Number(part ?? 0));
+	return numbersIn(version)?.map((part) => part ?? 0);
+}
+
+function inWords(names: readonly string[]): string {
+	return names.length > 1 ? `${names.slice(0, -1).join(', ')} and ${names.at(-1)!}` : (names[0] ?? '');
 }
 
 function listed(names: string[]): string {

@@ -1,6 +1,7 @@
-import type { ReleaseReference, ReleaseText } from './reference.ts';
+import type { ReleaseReference } from './reference.ts';
 import { formsOf, type Filter } from './release-forms.ts';
 import { RELEASE_FIELDS } from './release.ts';
+import { numbersIn, parseSeries, type Version } from './version.ts';
 
 /*
  * The queries that are asked of the balena API's OData, as options for `sdk.pine.get`. Texts of the caller appear in them as values
@@ -9,11 +10,11 @@ import { RELEASE_FIELDS } from './release.ts';
 
 /** Enough for the highest revisions of a version (they come first) and to show that a commit prefix is ambiguous. */
 const MAX_MATCHES = 10;
-/** From how many of a fleet's releases its closest versions are picked. */
-const MAX_NEIGHBOURS = 100;
+/** Of one version; more of them have the same name than anybody can mean. */
+const MAX_PRERELEASES = 500;
 
 /** As near as the API comes to the order of versions: of one version, the one without a prerelease is first, but prereleases are compared as texts. */
-const HIGHEST_FIRST = [
+export const HIGHEST_FIRST = [
 	{ semver_major: 'desc' },
 	{ semver_minor: 'desc' },
 	{ semver_patch: 'desc' },
@@ -22,7 +23,16 @@ const HIGHEST_FIRST = [
 	{ id: 'asc' },
 ];
 
+const LOWEST_FIRST = [
+	{ semver_major: 'asc' },
+	{ semver_minor: 'asc' },
+	{ semver_patch: 'asc' },
+	{ semver_prerelease: 'asc' },
+	{ id: 'asc' },
+];
+
 const SUCCESSFUL = { status: 'success' };
+export const PULLABLE = { ...SUCCESSFUL, is_final: true };
 
 const IMAGES = {
 	release_image: {
@@ -58,25 +68,69 @@ export function releaseQuery({ slug, release }: Pick<ReleaseReference, 'slug' | 
 }
 
 /**
- * The query that explains why the first one matched nothing: whether the fleet is visible to the caller, and what it has instead.
+ * Where a series has more final prereleases of its highest version than the first query reads, the highest may not be among them, because the API orders prereleases as texts.
  *
- * @returns options for the resource `application`
+ * @returns options for the resource `release`, all of that version; undefined where there is nothing more to ask
  */
-export function explanationQuery({ slug, release }: Pick<ReleaseReference, 'slug' | 'release'>): Filter {
-	const pullable = { ...SUCCESSFUL, is_final: true };
-	return {
-		$top: 1,
-		$select: ['id'],
-		$filter: { slug },
-		$expand: {
-			owns__release: {
-				$top: MAX_NEIGHBOURS,
+export function prereleasesQuery(
+	{ slug, release }: Pick<ReleaseReference, 'slug' | 'release'>,
+	candidates: readonly { version: Version | undefined }[],
+): Filter | undefined {
+	const [first, last] = [candidates[0]?.version, candidates[MAX_MATCHES - 1]?.version];
+	const isCut =
+		release !== undefined &&
+		parseSeries(release) !== undefined &&
+		first?.prerelease !== '' &&
+		first !== undefined &&
+		last !== undefined &&
+		first.minor === last.minor &&
+		first.patch === last.patch;
+	return isCut
+		? {
+				$top: MAX_PRERELEASES,
 				$select: RELEASE_FIELDS,
-				$filter: anyOf([pullable, ...(release === undefined ? [] : namesOf(release))]),
-				$orderby: HIGHEST_FIRST,
-			},
-		},
-	};
+				$expand: IMAGES,
+				$filter: {
+					...PULLABLE,
+					belongs_to__application: withSlug(slug),
+					semver_major: first.major,
+					semver_minor: first.minor,
+					semver_patch: first.patch,
+				},
+				$orderby: [{ id: 'desc' }],
+			}
+		: undefined;
+}
+
+/**
+ * The queries that explain why the first one matched nothing, beside the one for the fleet: each a few rows, because among a fleet's thousands of others those that matter would be
+ * cut off.
+ *
+ * @returns options for the resource `release`: what has the name and cannot be pulled by it, with the closest version below; and the closest one above. Rows are `parseRows`'.
+ */
+export function explanationQueries({ slug, release }: Pick<ReleaseReference, 'slug' | 'release'>): Filter[] {
+	const [major, minor, patch] = (release === undefined ? undefined : numbersIn(release)) ?? [];
+	const inMinor = patch === undefined ? undefined : { semver_minor: minor };
+	const among = (filters: Filter[], $orderby: unknown, $top: number): Filter[] =>
+		filters.length === 0
+			? []
+			: [{ $top, $select: RELEASE_FIELDS, $filter: { belongs_to__application: withSlug(slug), ...anyOf(filters) }, $orderby }];
+	const side = (than: '$lt' | '$gt', thanOrSame: '$le' | '$gt'): Filter[] =>
+		minor === undefined
+			? []
+			: [
+					{
+						...PULLABLE,
+						semver_major: major,
+						...anyOf([
+							{ semver_minor: { [than]: minor } },
+							...(inMinor === undefined ? [] : [{ ...inMinor, semver_patch: { [thanOrSame]: patch } }]),
+						]),
+					},
+				];
+	const named = release === undefined ? [] : formsOf(release).map(({ filter }) => filter);
+	// What has the name has the very numbers, and so is before what is below.
+	return [...among([...named, ...side('$lt', '$le')], HIGHEST_FIRST, MAX_MATCHES), ...among(side('$gt', '$gt'), LOWEST_FIRST, 1)];
 }
 
 function withSlug(slug: string): Filter {
@@ -85,11 +139,6 @@ function withSlug(slug: string): Filter {
 
 function anyOf(filters: Filter[]): Filter | undefined {
 	return filters.length > 1 ? { $or: filters } : filters[0];
-}
-
-/** The same names on releases that cannot be pulled under them: failed, still building, or a draft named by its plain version. */
-function namesOf(release: ReleaseText): Filter[] {
-	return formsOf(release).map(({ filter }) => filter);
 }
 
 /** Most versions that are listed of one fleet. */

@@ -103,24 +103,14 @@ const matchedRow = releaseRow.and(
 	})),
 );
 
-const fleetRow = z.object({
-	owns__release: z.array(releaseRow),
-});
-
-/** What a fleet has, for the sentence that explains a failure. */
-export interface Fleet {
-	releases: ReleaseRow[];
-}
-
 /** @throws ZodError where the API's answer is not of the expected form */
 export function parseReleases(rows: unknown): MatchedRelease[] {
 	return z.array(matchedRow).parse(rows);
 }
 
-/** @returns undefined where the fleet does not exist or is not visible to the caller. @throws ZodError as above. */
-export function parseFleet(rows: unknown): Fleet | undefined {
-	const [row] = z.array(fleetRow).parse(rows);
-	return row === undefined ? undefined : { releases: row.owns__release };
+/** @returns releases without their images. @throws ZodError as above */
+export function parseRows(rows: unknown): ReleaseRow[] {
+	return z.array(releaseRow).parse(rows);
 }
 
 /** @returns what a person calls the release: its version as the dashboard shows it, or its commit where it has none. */

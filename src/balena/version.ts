@@ -40,6 +40,16 @@ export function parseSeries(text: string): Series | undefined {
 	return Math.max(major, minor ?? 0) > MAX_NUMBER ? undefined : { major, minor };
 }
 
+const NUMBERS = /^v?(\d{1,9})(?:\.(\d{1,9})(?:\.(\d{1,9}))?)?(?=$|[-_+])/;
+
+/** @returns major, minor and patch of a text that begins like a version, as far as it has them: for what is near it */
+export function numbersIn(text: string): [major: number, minor: number | undefined, patch: number | undefined] | undefined {
+	const match = NUMBERS.exec(text);
+	return match === null
+		? undefined
+		: (match.slice(1).map((part) => (part === undefined ? undefined : Number(part))) as [number, number | undefined, number | undefined]);
+}
+
 export function formatVersion({ major, minor, patch, prerelease }: Version): string {
 	return `${major}.${minor}.${patch}${prerelease === '' ? '' : `-${prerelease}`}`;
 }

@@ -4,7 +4,8 @@ import { describe } from 'node:test';
 import { cacheKey } from '../../src/balena/cache-key.ts';
 import { ANONYMOUS, callerWithPassword, callerWithSecret, type Caller } from '../../src/balena/caller.ts';
 import { isBareFleet, parseReference } from '../../src/balena/reference.ts';
-import { explanationQuery, releaseQuery } from '../../src/balena/release-query.ts';
+import { neighbourhoodQuery } from '../../src/balena/neighbourhood.ts';
+import { explanationQueries, releaseQuery } from '../../src/balena/release-query.ts';
 import { isRepository } from '../../src/registry/name.ts';
 import { anyText, component, name, nearly, repository, tag } from './arbitraries.ts';
 import { check } from './check.ts';
@@ -50,7 +51,7 @@ describe('the queries', () => {
 	const known = new Set(
 		['2.4', '2.4.0-rev1', '2023101', undefined].flatMap((text) => {
 			const reference = { slug: 'org/app', release: text };
-			return [...keysOf(releaseQuery(reference)), ...keysOf(explanationQuery(reference))];
+			return [...keysOf(releaseQuery(reference)), ...keysOf(explanationQueries(reference)), ...keysOf(neighbourhoodQuery(reference))];
 		}),
 	);
 
@@ -58,7 +59,11 @@ describe('the queries', () => {
 		'have texts of the caller as values only',
 		fc.property(fc.oneof(name, anyText), fc.oneof(release, anyText), (slug, text) => {
 			const reference = { slug, release: text };
-			for (const key of [...keysOf(releaseQuery(reference)), ...keysOf(explanationQuery(reference))]) {
+			for (const key of [
+				...keysOf(releaseQuery(reference)),
+				...keysOf(explanationQueries(reference)),
+				...keysOf(neighbourhoodQuery(reference)),
+			]) {
 				assert.ok(known.has(key), key);
 			}
 		}),

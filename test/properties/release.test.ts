@@ -7,8 +7,8 @@ import { formsOf, RELEASE_FORMS } from '../../src/balena/release-forms.ts';
 import {
 	highestFirst,
 	matchRelease,
-	parseFleet,
 	parseReleases,
+	parseRows,
 	parseVersions,
 	pickImage,
 	versionOf,
@@ -156,6 +156,9 @@ describe('matchRelease', () => {
 	);
 });
 
+/** What is found of a fleet that is not there. */
+const ABSENT = { around: { fleet: undefined, block: [], plain: undefined, withoutOwner: undefined }, namesakes: [], releases: [] };
+
 describe('sentences', () => {
 	check(
 		'tell of any failure, in a form that a token can hold',
@@ -167,8 +170,9 @@ describe('sentences', () => {
 			(rows, text, service, isAnonymous) => {
 				const reference = { slug: 'org/app', release: text, service };
 				assertTells(noSuchFleet('org/app', isAnonymous));
-				assertTells(explainNoRelease(reference, undefined, isAnonymous));
-				assertTells(explainNoRelease(reference, { releases: rows }, isAnonymous));
+				assertTells(explainNoRelease(reference, ABSENT, isAnonymous));
+				const around = { ...ABSENT.around, fleet: { latest: rows[0], services: ['main'] } };
+				assertTells(explainNoRelease(reference, { ...ABSENT, around, releases: rows }, isAnonymous));
 				assertTells(ambiguousCommit(reference, rows));
 				for (const row of rows) {
 					const picked = pickImage(reference, row);
@@ -186,7 +190,7 @@ describe('sentences', () => {
 		'are the same for a fleet that is not there and one that is hidden',
 		fc.property(fc.option(typed, { nil: undefined }), fc.boolean(), (text, isAnonymous) => {
 			const reference = { slug: 'org/app', release: text, service: undefined };
-			assert.deepEqual(explainNoRelease(reference, undefined, isAnonymous), noSuchFleet('org/app', isAnonymous));
+			assert.deepEqual(explainNoRelease(reference, ABSENT, isAnonymous), noSuchFleet('org/app', isAnonymous));
 		}),
 	);
 	check(
@@ -226,7 +230,7 @@ describe('rows of the API', () => {
 	check(
 		'are valid in every part that reaches a URL, or the answer is refused',
 		fc.property(fc.oneof(fc.array(row, { maxLength: 3 }).map(asJson), anyJson), (rows) => {
-			for (const parse of [parseReleases, parseFleet, parseVersions]) {
+			for (const parse of [parseReleases, parseRows, parseVersions]) {
 				try {
 					const parsed = parse(rows);
 					if (parse === parseReleases) {

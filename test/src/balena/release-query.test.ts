@@ -1,13 +1,16 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import {
-	explanationQuery,
+	explanationQueries,
 	highestReleasesQuery,
 	newestDraftsQuery,
+	prereleasesQuery,
 	releaseOfDigestQuery,
 	releaseQuery,
 	versionsQuery,
 } from '../../../src/balena/release-query.ts';
+import { neighbourhoodQuery } from '../../../src/balena/neighbourhood.ts';
+import { matchedRow } from '../../support/release-row.ts';
 import { table } from '../../support/table.ts';
 
 // What the queries find is tested against the API's own OData engine; here is what they ask.
@@ -92,19 +95,13 @@ describe('releaseQuery and the like: everything that is read of a release, and n
 		({ $select, $expand }) => ({ $select, $expand }),
 	);
 	test('of a fleet, for a sentence', () => {
-		const { $select, $expand } = explanationQuery(reference('2.4.0')) as {
-			$select: unknown;
-			$expand: Record<string, { $select: string[] }>;
-		};
-		assert.deepEqual($select, ['id']);
-		assert.deepEqual(Object.keys($expand), ['owns__release']);
-		for (const { $select: fields } of Object.values($expand)) {
-			assert.deepEqual(fields, FIELDS);
+		for (const { $select, $expand } of explanationQueries(reference('2.4.0'))) {
+			assert.deepEqual([$select, $expand], [FIELDS, undefined]);
 		}
 	});
 	test('the highest first, wherever only some are read', () => {
 		const { $orderby } = releaseQuery(reference())!;
-		const inFleet = [explanationQuery(reference()), versionsQuery('org/app')].map(
+		const inFleet = [versionsQuery('org/app'), neighbourhoodQuery(reference())].map(
 			({ $expand }) => ($expand as { owns__release: { $orderby: unknown } }).owns__release.$orderby,
 		);
 		assert.deepEqual(
@@ -114,39 +111,68 @@ describe('releaseQuery and the like: everything that is read of a release, and n
 	});
 });
 
-describe('explanationQuery: why the first one matched nothing', () => {
-	const releasesOf = (text?: string): unknown => {
-		const { $filter, $top, $expand } = explanationQuery(reference(text)) as {
-			$filter: unknown;
-			$top: number;
-			$expand: { owns__release: { $filter: unknown; $top: number } };
-		};
-		assert.deepEqual({ $filter, $top }, { $filter: { slug: 'org/app' }, $top: 1 });
-		assert.equal($expand.owns__release.$top, 100);
-		return $expand.owns__release.$filter;
-	};
+describe('explanationQueries: what has the name and cannot be pulled by it, and what is close', () => {
+	const [PULLABLE, belongs_to__application] = [{ status: 'success', is_final: true }, OF_FLEET];
+	const below = (...or: object[]) => ({ ...PULLABLE, semver_major: 2, $or: or });
+	const numbers = { semver_major: 2, semver_minor: 4, semver_patch: 1 };
 	table<string | undefined>(
 		[
-			[undefined, { status: 'success', is_final: true }],
-			// Also what has the name and cannot be pulled under it.
+			[undefined, []],
+			['nightly', []],
 			[
 				'2.4.1',
-				{
-					$or: [
-						{ status: 'success', is_final: true },
-						{ semver_major: 2, semver_minor: 4, semver_patch: 1, semver_prerelease: '' },
-						{ semver_major: 2, semver_minor: 4, semver_patch: 1, raw_version: '2.4.1' },
-					],
-				},
+				[
+					{
+						belongs_to__application,
+						$or: [
+							{ ...numbers, semver_prerelease: '' },
+							{ ...numbers, raw_version: '2.4.1' },
+							below({ semver_minor: { $lt: 4 } }, { semver_minor: 4, semver_patch: { $le: 1 } }),
+						],
+					},
+					{ belongs_to__application, ...below({ semver_minor: { $gt: 4 } }, { semver_minor: 4, semver_patch: { $gt: 1 } }) },
+				],
 			],
 			[
-				'abcdef0',
-				{
-					$or: [{ status: 'success', is_final: true }, { commit: 'abcdef0' }, { commit: { $startswith: 'abcdef0' } }],
-				},
+				'2.4',
+				[
+					{
+						belongs_to__application,
+						$or: [
+							{ semver_major: 2, semver_minor: 4 },
+							{ ...PULLABLE, semver_major: 2, semver_minor: { $lt: 4 } },
+						],
+					},
+					{ belongs_to__application, ...PULLABLE, semver_major: 2, semver_minor: { $gt: 4 } },
+				],
 			],
+			['2', [{ belongs_to__application, semver_major: 2 }]],
+			['abcdef0', [{ belongs_to__application, $or: [{ commit: 'abcdef0' }, { commit: { $startswith: 'abcdef0' } }] }]],
 		],
-		releasesOf,
+		(text) => explanationQueries(reference(text)).map(({ $filter }) => $filter),
+	);
+	test('a few rows each', () =>
+		assert.deepEqual(
+			explanationQueries(reference('2.4.1')).map(({ $top }) => $top),
+			[10, 1],
+		));
+});
+
+describe('prereleasesQuery: only where the first query has cut off what it could not order', () => {
+	const prereleases = Array.from({ length: 10 }, (_, i) => matchedRow(`2.4.0-rc.${i}`));
+	table<[text: string | undefined, candidates: ReturnType<typeof matchedRow>[]]>(
+		[
+			[
+				['2.4', prereleases],
+				{ status: 'success', is_final: true, belongs_to__application: OF_FLEET, semver_major: 2, semver_minor: 4, semver_patch: 0 },
+			],
+			[['2.4', prereleases.slice(1)], undefined],
+			[['2.4', [matchedRow('2.4.0'), ...prereleases]], undefined],
+			[['2', [...prereleases.slice(0, 9), matchedRow('2.3.9')]], undefined],
+			[['2.4.0', prereleases], undefined],
+			[[undefined, prereleases], undefined],
+		],
+		([text, candidates]) => prereleasesQuery(reference(text), candidates)?.$filter,
 	);
 });
 

@@ -3,8 +3,8 @@ import { describe, test } from 'node:test';
 import { ZodError } from 'zod';
 import {
 	matchRelease,
-	parseFleet,
 	parseReleases,
+	parseRows,
 	parseVersions,
 	versionOf,
 	type MatchedRelease,
@@ -116,18 +116,16 @@ describe('parseReleases: answers of another form', () => {
 	);
 });
 
-describe('parseFleet', () => {
+describe('parseRows: releases without images', () => {
 	const { release_image: _, ...release } = row;
-	const parsed = rowOf('2.4.0+rev1', { commit: 'abc' });
 	table<unknown>(
 		[
-			[[], undefined],
-			[[{ id: 1, owns__release: [] }], { releases: [] }],
-			[[{ id: 1, owns__release: [release, release] }], { releases: [parsed, parsed] }],
+			[[], []],
+			[[release], [rowOf('2.4.0+rev1', { commit: 'abc' })]],
 		],
-		parseFleet,
+		parseRows,
 	);
-	test('throws where the answer has another form', () => assert.throws(() => parseFleet([{}]), ZodError));
+	test('throws where the answer has another form', () => assert.throws(() => parseRows([{}]), ZodError));
 });
 
 describe('parseVersions', () => {
