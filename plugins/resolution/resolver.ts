@@ -86,21 +86,21 @@ export default fp(
 			}
 		}
 
-		/** What there is instead. All that is asked depends on the reference alone, but for the namesakes of a fleet that the caller cannot see. */
+		/**
+		 * What there is instead. First which fleets the caller sees, by a query that depends on the reference alone; then what is near the release, or fleets that everybody
+		 * sees: so a hidden fleet makes the same work as one that does not exist.
+		 */
 		async function explain(reference: ReleaseReference, caller: Caller): Promise<Failure> {
-			const ask = (resource: 'release' | 'application', query: Record<string, unknown>): Promise<unknown> =>
-				app.api.query(resource, query, caller);
-			const [fleets, ...releases] = await Promise.all([
-				ask('application', neighbourhoodQuery(reference)),
-				...explanationQueries(reference).map((query) => ask('release', query)),
+			const around = parse(
+				(rows) => parseNeighbourhood(rows, reference),
+				await app.api.query('application', neighbourhoodQuery(reference), caller),
+			);
+			const queries = around.fleet === undefined ? [] : explanationQueries(reference);
+			const [namesakes, ...releases] = await Promise.all([
+				around.fleet === undefined ? namesakesOf(reference.slug).catch((): string[] => []) : [],
+				...queries.map(async (query) => parse(parseRows, await app.api.query('release', query, caller))),
 			]);
-			const around = parse((rows) => parseNeighbourhood(rows, reference), fleets);
-			const findings = {
-				around,
-				namesakes: around.fleet === undefined ? await namesakesOf(reference.slug) : [],
-				releases: releases.flatMap((rows) => parse(parseRows, rows)),
-			};
-			return explainNoRelease(reference, findings, caller.kind === 'anonymous');
+			return explainNoRelease(reference, { around, namesakes, releases: releases.flat() }, caller.kind === 'anonymous');
 		}
 
 		/** What everybody may see, so that all callers share the answer. One at a time: the API may have to look at all of its fleets for it. */
@@ -115,7 +115,7 @@ export default fp(
 				isAsking = true;
 				try {
 					const value = parse(parseNamesakes, await app.api.query('application', namesakesQuery(fleet), ANONYMOUS));
-					return { value, freshMs: NAMESAKES_MS };
+					return { value, freshMs: config.RESOLUTION_TTL === 0 ? 0 : NAMESAKES_MS };
 				} finally {
 					isAsking = false;
 				}

@@ -38,7 +38,14 @@ export interface SampleFleet {
 }
 
 /** Device type -> CPU architecture. */
-export const DEVICE_TYPES = { 'generic-amd64': 'amd64', 'generic-aarch64': 'aarch64' } as const;
+export const DEVICE_TYPES = {
+	'generic-amd64': 'amd64',
+	'generic-aarch64': 'aarch64',
+	'raspberrypi4-64': 'aarch64',
+	raspberrypi3: 'armv7hf',
+	'raspberry-pi': 'rpi',
+	qemux86: 'i386',
+} as const;
 
 /** @returns the sample fleets. `withLarge` adds `acme/large`, whose one layer is big. */
 export function sampleFleets({ withLarge = false } = {}): SampleFleet[] {
@@ -96,6 +103,12 @@ export function sampleFleets({ withLarge = false } = {}): SampleFleet[] {
 				final('5.2.0-rc.9'),
 			],
 		}),
+		// A block: a fleet for each architecture, of which one is private; and one that has moved to another organisation.
+		fleet('acme/display-aarch64', 'public', { deviceType: 'raspberrypi4-64', target: '1.1.0', releases: [final('1.0.0'), final('1.1.0')] }),
+		fleet('acme/display-amd64', 'public', { target: '1.1.0', releases: [final('1.0.0'), final('1.1.0')] }),
+		fleet('acme/display-armv7hf', 'public', { deviceType: 'raspberrypi3', target: '1.0.0', releases: [final('1.0.0')] }),
+		fleet('acme/display-rpi', 'private', { deviceType: 'raspberry-pi', target: '1.0.0', releases: [final('1.0.0')] }),
+		fleet('balenalabs/display-aarch64', 'public', { deviceType: 'raspberrypi4-64', target: '1.1.0', releases: [final('1.1.0')] }),
 		...(withLarge ? [fleet('acme/large', 'public', { target: '1.0.0', releases: [final('1.0.0', { packaging: 'large' })] })] : []),
 	];
 }

@@ -106,8 +106,8 @@ describe('OData, through balena-sdk', () => {
 		[() => 'nonsense', 'a bad key', []],
 		[() => upstream.keys.stranger, 'a stranger', []],
 		[() => upstream.keys.device, 'a device', ['acme/secret']],
-		[() => upstream.keys.owner, 'the owner', ['acme/secret', 'acme/secret-several']],
-		[() => upstream.keys.session, 'the owner’s session', ['acme/secret', 'acme/secret-several']],
+		[() => upstream.keys.owner, 'the owner', ['acme/display-rpi', 'acme/secret', 'acme/secret-several']],
+		[() => upstream.keys.session, 'the owner’s session', ['acme/display-rpi', 'acme/secret', 'acme/secret-several']],
 	];
 	for (const [key, who, fleets] of visible) {
 		test(`${who} sees ${fleets.join(' and ') || 'no private fleet'}`, async () => {
