@@ -89,7 +89,7 @@ const MAX_NAMESAKES = 4;
 
 /**
  * The fleets of the same name in other organisations. It asks by a field of which nobody outside can say that it has an index (200,000 fleets without one: 63 to 180 ms
- * instead of 0.1), so it is asked seldom: docs/decisions.
+ * instead of 0.1), so it is asked seldom: docs/decisions/0010-fleets-by-name-seldom.md.
  *
  * @returns options for the resource `application`, of what everybody may see; `parseNamesakes` reads the rows
  */
