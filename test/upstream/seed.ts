@@ -17,7 +17,7 @@ export async function seed(
 	images: ReadonlyMap<string, RepositoryContent>,
 	service: string,
 ): Promise<void> {
-	const architectures = rowsOf(Object.values(DEVICE_TYPES), (slug) => ({ slug }));
+	const architectures = rowsOf([...new Set(Object.values(DEVICE_TYPES))], (slug) => ({ slug }));
 	const deviceTypes = rowsOf(Object.entries(DEVICE_TYPES), ([slug, architecture]) => ({
 		slug,
 		name: slug,
