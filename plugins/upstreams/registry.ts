@@ -7,6 +7,7 @@ import { RegistryError, upstreamError } from '../../src/errors.ts';
 import type { Config } from '../../src/config.ts';
 import { parseChallenge } from '../../src/registry/challenge.ts';
 import { upstreamStatusError } from '../../src/registry/error-response.ts';
+import { ANY_FORMAT, formatError, lacksFormats } from '../../src/registry/formats.ts';
 import { pullScope } from '../../src/registry/scope.ts';
 import type { UpstreamRequest } from '../../src/registry/upstream-request.ts';
 import { smallRequest } from '../../src/http/small-request.ts';
@@ -71,8 +72,30 @@ export default fp(
 			return Array.isArray(list.tags) ? list.tags.filter((tag) => typeof tag === 'string') : [];
 		}
 
+		/** Only after a 404 that may mean it: whether the manifest is there in a format that the client has not asked for. Where that cannot be learned, the 404 stands. */
+		async function otherFormat(
+			request: FastifyRequest,
+			{ kind, name = '', path, token }: UpstreamRequest,
+			status: number,
+		): Promise<RegistryError | undefined> {
+			const { accept } = request.headers;
+			if (status !== 404 || kind !== 'manifest' || !lacksFormats(accept)) {
+				return undefined;
+			}
+			const answer = await smallRequest(dispatcher, {
+				origin: config.REGISTRY_URL,
+				path,
+				method: 'HEAD',
+				headers: { authorization: `Bearer ${token}`, accept: ANY_FORMAT, 'x-request-id': request.id },
+				maxBytes: 0,
+				signal: request.signal,
+				client: app.shareOf(request.ip),
+			}).catch(() => undefined);
+			return answer?.status === 200 ? formatError(name, answer.headers['content-type'], accept) : undefined;
+		}
+
 		app.decorateRequest('refusal', async function (upstreamRequest, status, headers) {
-			return refusal(this, upstreamRequest, status, headers);
+			return (await otherFormat(this, upstreamRequest, status)) ?? refusal(this, upstreamRequest, status, headers);
 		});
 	},
 	{ name: 'registry', dependencies: ['rate-limit'] },
