@@ -84,4 +84,25 @@ suite('the documentation', () => {
 		assert.ok(numbers.length > 0);
 		assert.deepEqual(numbers, [...new Set(numbers)]);
 	});
+
+	test("README's tree has every folder of src and plugins", () => {
+		const readme = readFileSync(join(root, 'README.md'), 'utf8');
+		const folders = globSync(['src/*/', 'plugins/*/'], { cwd: root }).map((path) => String(path).split('/')[1]!);
+		assert.ok(folders.length > 10);
+		assert.deepEqual(
+			folders.filter((folder) => !readme.includes(`\n  ${folder}/ `)),
+			[],
+		);
+	});
+
+	const words = /TRACKED = new Set\(\[(.*?)\]\)/.exec(readFileSync(join(root, 'src/balena/reference.ts'), 'utf8'))![1]!.match(/\w+/g)!;
+	for (const page of ['docs/request-handling.md', 'docs/tags.md']) {
+		test(`${page} has every word for the tracked release`, () => {
+			const said = /.*`latest`, `.*(?:\n.*)?(?:should be running|tracked release)/.exec(prose(page))?.[0] ?? '';
+			assert.deepEqual(
+				words.filter((word) => !said.includes(`\`${word}\``)),
+				[],
+			);
+		});
+	}
 });
