@@ -29,13 +29,13 @@ const HOST_HEADERS = 'Host, X-Forwarded-Host, X-Forwarded-Proto';
 const MAX_AGE: Record<number, number> = { 200: 60, 404: 10 };
 
 /** Pages for people with a browser. They show what an anonymous caller may know, and nothing else. */
-export default fp(landingPage, {
+export default fp(pageRoutes, {
 	name: 'page-routes',
 	encapsulate: true,
 	dependencies: ['request-log', 'errors', 'rate-limit', 'api', 'challenge', 'resolver'],
 });
 
-async function landingPage(app: FastifyInstance, config: Config): Promise<void> {
+async function pageRoutes(app: FastifyInstance, config: Config): Promise<void> {
 	if (config.LANDING_PAGE === 'off') {
 		return;
 	}

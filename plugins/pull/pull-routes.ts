@@ -13,7 +13,7 @@ import type { UpstreamRequest } from '../../src/registry/upstream-request.ts';
 type TagsRequest = Extract<ContentRequest, { kind: 'tags' }>;
 
 /** The registry's pull API, `/v2/`: parse, read the token, find the repository, answer. */
-export default fp(pull, {
+export default fp(pullRoutes, {
 	name: 'pull-routes',
 	encapsulate: true,
 	dependencies: [
@@ -34,7 +34,7 @@ export default fp(pull, {
 /** Distribution's "Token Scope Documentation": the one resource that is no repository. */
 const CATALOG_SCOPE = 'registry:catalog:*';
 
-async function pull(app: FastifyInstance): Promise<void> {
+async function pullRoutes(app: FastifyInstance): Promise<void> {
 	app.addHook('onRequest', (_request, reply, done) => {
 		reply.header('docker-distribution-api-version', 'registry/2.0');
 		done();
@@ -141,8 +141,8 @@ async function pull(app: FastifyInstance): Promise<void> {
 		});
 	}
 
-	function sendTags({ name, page }: TagsRequest, all: string[], reply: FastifyReply): FastifyReply {
-		const { tags, link } = tagPage(all, page, `/v2/${name}/tags/list`);
+	function sendTags({ name, pagination }: TagsRequest, all: string[], reply: FastifyReply): FastifyReply {
+		const { tags, link } = tagPage(all, pagination, `/v2/${name}/tags/list`);
 		if (link !== undefined) {
 			reply.header('link', link);
 		}

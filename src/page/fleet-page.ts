@@ -16,7 +16,7 @@ export function fleetPage(host: string, fleet: FleetPageData, shown: PageRelease
 		html`<main>
 <h1>${fleet.name}</h1>
 <p class="lead"><code>${fleet.slug}</code></p>
-${facts([fleet.architecture, fleet.deviceType])}
+${details([fleet.architecture, fleet.deviceType])}
 ${shown === undefined ? html`<p>This fleet has no release to pull yet.</p>` : release(host, fleet, shown, service)}
 ${fleet.releases.length === 0 ? undefined : releases(fleet, shown)}
 </main>`,
@@ -32,7 +32,7 @@ function release(host: string, fleet: FleetPageData, shown: PageRelease, service
 	);
 	const isPinnable = images.some(({ digest }) => digest !== undefined);
 	return html`<h2>Release ${shown.version}${service === undefined ? undefined : html`, service ${service}`}${badges(shown, fleet)}</h2>
-${facts([shown.commit === '' ? undefined : html`commit <code>${shown.commit}</code>`, time(shown), fileSize(sizeOf(images))])}
+${details([shown.commit === '' ? undefined : html`commit <code>${shown.commit}</code>`, time(shown), fileSize(sizeOf(images))])}
 ${images.length === 0 ? html`<p>This release has no image to pull.</p>` : undefined}
 ${isPinnable ? CHOICE : undefined}
 ${images.length === 0 ? undefined : snippets(fleet.name, named).map((snippet, i) => copyBlock(snippet, isPinnable ? pinned[i] : undefined))}
@@ -79,9 +79,9 @@ function badges({ commit, isInvalidated = false }: PageRelease, { trackedCommit 
 	return html`${commit !== '' && commit === trackedCommit ? html` <span class="badge">tracked</span>` : undefined}${isInvalidated ? html` <span class="badge warn">invalidated</span>` : undefined}`;
 }
 
-function facts(known: readonly (string | Html | undefined)[]): Html {
+function details(known: readonly (string | Html | undefined)[]): Html {
 	const items = known.flatMap((fact) => (fact === undefined || fact === '' ? [] : [html`<li>${fact}</li>`]));
-	return items.length === 0 ? html`` : html`<ul class="facts">${items}</ul>`;
+	return items.length === 0 ? html`` : html`<ul class="details">${items}</ul>`;
 }
 
 function time({ date }: PageRelease): Html | undefined {

@@ -16,7 +16,7 @@ p { margin: .5rem 0; max-width: 42rem; text-wrap: pretty; }
 a { color: var(--accent); text-underline-offset: .18em; text-decoration-thickness: .06em; }
 .lead { font-size: 1.1rem; color: var(--soft); }
 .soft { color: var(--soft); }
-.facts { display: flex; flex-wrap: wrap; gap: .1rem 1.25rem; padding: 0; margin: .6rem 0 0; list-style: none; font-size: .9rem; color: var(--soft); }
+.details { display: flex; flex-wrap: wrap; gap: .1rem 1.25rem; padding: 0; margin: .6rem 0 0; list-style: none; font-size: .9rem; color: var(--soft); }
 code, pre { font: .875em/1.6 ui-monospace, "SF Mono", Menlo, Consolas, monospace; }
 .copy { margin: 1rem 0; border: 1px solid var(--line); border-radius: .6rem; overflow: hidden; }
 .copy header { display: flex; justify-content: space-between; align-items: center; gap: 1rem; min-height: 2.5rem; padding: .3rem .4rem .3rem 1rem; background: var(--panel); border-bottom: 1px solid var(--line); }

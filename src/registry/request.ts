@@ -5,7 +5,7 @@ import { templateVariableIn } from './template-variable.ts';
 
 export type ManifestReference = { kind: 'tag'; text: string } | { kind: 'fallback-tag'; text: string } | { kind: 'digest'; text: string };
 
-export interface Page {
+export interface Pagination {
 	/** How many entries at the most; undefined: all. */
 	n: number | undefined;
 	/** The entry after which the page starts. */
@@ -15,10 +15,10 @@ export interface Page {
 /** A pull request, parsed once and valid in every part: nothing of the client's URL is used beyond this object. */
 export type RegistryRequest =
 	| { kind: 'ping' }
-	| { kind: 'catalog'; page: Page }
+	| { kind: 'catalog'; pagination: Pagination }
 	| { kind: 'manifest'; name: string; reference: ManifestReference }
 	| { kind: 'blob'; name: string; digest: string }
-	| { kind: 'tags'; name: string; page: Page }
+	| { kind: 'tags'; name: string; pagination: Pagination }
 	| { kind: 'referrers'; name: string; digest: string; artifactType: string | undefined };
 
 /** A request for something in a repository. */
@@ -44,7 +44,7 @@ export function parseRegistryRequest(url: string): RegistryRequest {
 		return { kind: 'ping' };
 	}
 	if (path === '/v2/_catalog') {
-		return { kind: 'catalog', page: parsePage(query()) };
+		return { kind: 'catalog', pagination: parsePagination(query()) };
 	}
 
 	// The last two components say what is asked for; a name may itself contain "manifests" or "blobs".
@@ -63,7 +63,7 @@ export function parseRegistryRequest(url: string): RegistryRequest {
 			return { kind: 'referrers', name: nameOf(), digest: parseDigest(last), artifactType: parseArtifactType(query()) };
 		case 'tags':
 			if (last === 'list') {
-				return { kind: 'tags', name: nameOf(), page: parsePage(query()) };
+				return { kind: 'tags', name: nameOf(), pagination: parsePagination(query()) };
 			}
 	}
 	throw new RegistryError('UNSUPPORTED', 'this is not an address of the pull API: manifests, blobs, tags/list and referrers are', {
@@ -133,7 +133,7 @@ function parseArtifactType(query: URLSearchParams): string | undefined {
 	return type;
 }
 
-function parsePage(query: URLSearchParams): Page {
+function parsePagination(query: URLSearchParams): Pagination {
 	const n = query.get('n');
 	const last = query.get('last') ?? undefined;
 	if (n !== null && !/^\d{1,9}$/.test(n)) {

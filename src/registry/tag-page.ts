@@ -1,4 +1,4 @@
-import type { Page } from './request.ts';
+import type { Pagination } from './request.ts';
 
 /**
  * One page of a list of tags: OCI distribution-spec, "Listing tags".
@@ -7,7 +7,7 @@ import type { Page } from './request.ts';
  * @param path the list's own path, without a query, for the link to the next page
  * @returns the page in the order of the spec (lexical), and a `Link` header where there is more
  */
-export function tagPage(tags: readonly string[], { n, last }: Page, path: string): { tags: string[]; link: string | undefined } {
+export function tagPage(tags: readonly string[], { n, last }: Pagination, path: string): { tags: string[]; link: string | undefined } {
 	const sorted = [...new Set(tags)].sort();
 	const rest = last === undefined ? sorted : sorted.filter((tag) => tag > last);
 	if (n === undefined || rest.length <= n) {

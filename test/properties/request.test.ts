@@ -45,8 +45,11 @@ function assertValid(request: RegistryRequest): void {
 			break;
 		case 'tags':
 		case 'catalog':
-			assert.ok(request.page.n === undefined || (Number.isInteger(request.page.n) && request.page.n >= 0 && request.page.n <= 10_000));
-			assert.match(request.page.last ?? 'x', /^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$/);
+			assert.ok(
+				request.pagination.n === undefined ||
+					(Number.isInteger(request.pagination.n) && request.pagination.n >= 0 && request.pagination.n <= 10_000),
+			);
+			assert.match(request.pagination.last ?? 'x', /^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$/);
 	}
 }
 
@@ -121,7 +124,7 @@ describe('parseRegistryRequest', () => {
 		fc.property(name, fc.nat(20_000), tag, fc.dictionary(fc.string(), fc.string(), { maxKeys: 3 }), (text, n, last, others) => {
 			const query = new URLSearchParams({ ...others, n: String(n), last });
 			const request = parseRegistryRequest(`/v2/${text}/tags/list?${query}`);
-			assert.deepEqual(request.kind === 'tags' && request.page, { n: Math.min(n, 10_000), last });
+			assert.deepEqual(request.kind === 'tags' && request.pagination, { n: Math.min(n, 10_000), last });
 		}),
 	);
 });

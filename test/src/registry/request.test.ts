@@ -9,7 +9,7 @@ const SHA512 = `sha512:${'0123456789abcdef'.repeat(8)}`;
 const COMMIT = '0123456789abcdef0123456789abcdef01234567';
 
 const tag = (name: string, text: string) => ({ kind: 'manifest', name, reference: { kind: 'tag', text } });
-const tags = (name: string, page: object = {}) => ({ kind: 'tags', name, page });
+const tags = (name: string, pagination: object = {}) => ({ kind: 'tags', name, pagination });
 
 const parse = (url: string) => outcome(() => parseRegistryRequest(url));
 
@@ -19,7 +19,7 @@ describe('parseRegistryRequest: the endpoints of a pull', () => {
 			['/v2/', { kind: 'ping' }],
 			['/v2', { kind: 'ping' }],
 			['/v2/?ns=docker.io', { kind: 'ping' }],
-			['/v2/_catalog', { kind: 'catalog', page: {} }],
+			['/v2/_catalog', { kind: 'catalog', pagination: {} }],
 			['/v2/_catalog?n=10&last=org%2Fapp', '400 TAG_INVALID'],
 			['/v2/org/app/manifests/latest', tag('org/app', 'latest')],
 			['/v2/org/app/2.4.1/manifests/latest', tag('org/app/2.4.1', 'latest')],
@@ -165,7 +165,7 @@ describe('parseRegistryRequest: pages', () => {
 			['/v2/org/app/tags/list?last=2.4.0', tags('org/app', { last: '2.4.0' })],
 			['/v2/org/app/tags/list?n=5&last=2.4.0', tags('org/app', { n: 5, last: '2.4.0' })],
 			['/v2/org/app/tags/list?last=', tags('org/app')],
-			['/v2/_catalog?n=5', { kind: 'catalog', page: { n: 5 } }],
+			['/v2/_catalog?n=5', { kind: 'catalog', pagination: { n: 5 } }],
 			['/v2/org/app/tags/list?n=', '400 PAGINATION_NUMBER_INVALID'],
 			['/v2/org/app/tags/list?n=-1', '400 PAGINATION_NUMBER_INVALID'],
 			['/v2/org/app/tags/list?n=1.5', '400 PAGINATION_NUMBER_INVALID'],

@@ -1,12 +1,12 @@
 import { describe } from 'node:test';
 import { tagPage } from '../../../src/registry/tag-page.ts';
-import type { Page } from '../../../src/registry/request.ts';
+import type { Pagination } from '../../../src/registry/request.ts';
 import { table } from '../../support/table.ts';
 
 const PATH = '/v2/org/app/tags/list';
 
 describe('tagPage: sorted, with a link where there is more', () => {
-	table<[tags: string[], page: Partial<Page>]>(
+	table<[tags: string[], pagination: Partial<Pagination>]>(
 		[
 			[[[], {}], { tags: [] }],
 			[[['latest'], {}], { tags: ['latest'] }],
@@ -28,6 +28,6 @@ describe('tagPage: sorted, with a link where there is more', () => {
 			[[[], { n: 0 }], { tags: [] }],
 			[[['a"<>\r\n', 'b'], { n: 1 }], { tags: ['a"<>\r\n'], link: `<${PATH}?n=1&last=a%22%3C%3E%0D%0A>; rel="next"` }],
 		],
-		([tags, page]) => tagPage(tags, { n: undefined, last: undefined, ...page }, PATH),
+		([tags, pagination]) => tagPage(tags, { n: undefined, last: undefined, ...pagination }, PATH),
 	);
 });
