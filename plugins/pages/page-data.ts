@@ -1,5 +1,5 @@
 import type { FastifyInstance } from 'fastify';
-import { ANONYMOUS } from '../../src/balena/caller.ts';
+import type { Caller } from '../../src/balena/caller.ts';
 import type { Failure } from '../../src/balena/explain.ts';
 import {
 	fleetPageQuery,
@@ -42,139 +42,149 @@ type Outcome = Trial['outcome'] & Partial<Pick<Failure, 'absent'>>;
 /** How many fleets and releases are kept, and for how long: found ones, and others. */
 const MAX_FLEETS = 200;
 const MAX_RELEASES = 500;
+/** What each may take, in bytes: mostly a few KB each, 1 MB where somebody wants it so. */
+const MAX_BYTES = 8 * 1024 * 1024;
 const FRESH_MS = 60_000;
 const NOT_FOUND_MS = 10_000;
 
 /** Names of registries like this one, which people have in what they paste. */
 const KNOWN_HOSTS = ['bh.cr', 'bhcr.io'];
 
-export function pageData(app: FastifyInstance, config: Config): PageData {
+/** @returns what pages show to a caller, who is anonymous: what they cost is counted as its own */
+export function pageData(app: FastifyInstance, config: Config): (caller: Caller) => PageData {
 	const onStale = (error: unknown): void =>
 		app.log.warn({ error: (error as Error).message }, 'the balena API is unavailable: showing pages from what is remembered');
-	const fleets = new LoadingCache<FleetPageData | undefined>({ max: MAX_FLEETS, onStale });
-	const releases = new LoadingCache<PageRelease | undefined>({ max: MAX_RELEASES, onStale });
+	const fleets = new LoadingCache<FleetPageData | undefined>({ max: MAX_FLEETS, maxBytes: MAX_BYTES, sizeOf, onStale });
+	const releases = new LoadingCache<PageRelease | undefined>({ max: MAX_RELEASES, maxBytes: MAX_BYTES, sizeOf, onStale });
 	const lifeOf = (value: unknown): { freshMs: number; staleMs?: number } =>
 		value === undefined ? { freshMs: NOT_FOUND_MS } : { freshMs: FRESH_MS, staleMs: config.STALE_TTL };
 
-	const data: PageData = {
-		fleet: (slug) =>
-			fleets.get(slug, async () => {
-				const rows = await app.api.query('application', fleetPageQuery(slug), ANONYMOUS);
-				const value = parseAnswer(parseFleetPage, rows);
-				return { value, ...lifeOf(value) };
-			}),
+	return (caller) => {
+		const data: PageData = {
+			fleet: (slug) =>
+				fleets.get(slug, async (loading) => {
+					const rows = await app.api.query('application', fleetPageQuery(slug), caller, loading);
+					const value = parseAnswer(parseFleetPage, rows);
+					return { value, ...lifeOf(value) };
+				}),
 
-		async release(reference, fleet) {
-			const found = await findRelease(reference, fleet);
-			const { service } = reference;
-			if (reference.release === undefined && service === undefined) {
-				return found;
-			}
-			return found !== undefined && (service === undefined || found.images.some((image) => image.service.toLowerCase() === service))
-				? found
-				: ((await data.failure(reference)) ?? `${fleet.slug} has no such release`);
-		},
+			async release(reference, fleet) {
+				const found = await findRelease(reference, fleet);
+				const { service } = reference;
+				if (reference.release === undefined && service === undefined) {
+					return found;
+				}
+				return found !== undefined && (service === undefined || found.images.some((image) => image.service.toLowerCase() === service))
+					? found
+					: ((await data.failure(reference)) ?? `${fleet.slug} has no such release`);
+			},
 
-		async failure(reference) {
-			const outcome = await outcomeOf(reference);
-			return outcome.kind === 'failure' ? outcome.message : undefined;
-		},
+			async failure(reference) {
+				const outcome = await outcomeOf(reference);
+				return outcome.kind === 'failure' ? outcome.message : undefined;
+			},
 
-		async trial(typed, host) {
-			const { name, tag, digest } = readTyped(typed, [host, ...KNOWN_HOSTS]);
-			const named = parseReference(name);
-			const { reference, outcome, isTagUsed } = await outcomeWithTag(named, tag);
-			const notes = [isTagUsed ? undefined : tagNote(named, tag, config.TAGS), digestNote(outcome, digest)];
-			return {
-				typed,
-				reference: isTagUsed ? `${name}:${tag}` : name,
-				outcome,
-				exact: await exactName(reference, outcome),
-				page: await pageOf(reference, outcome),
-				notes: notes.filter((note) => note !== undefined),
-			};
-		},
-	};
-
-	/** What a pull would get, by the rules of docs/tags.md. */
-	async function outcomeWithTag(
-		named: Reference,
-		tag: string | undefined,
-	): Promise<{ reference: Reference; outcome: Outcome; isTagUsed: boolean }> {
-		if (tag !== undefined && isBareFleet(named) && config.TAGS !== 'ignore') {
-			const reference = { ...named, release: parseReleaseText(tag) };
-			const outcome = await outcomeOf(reference);
-			if (config.TAGS === 'strict' || outcome.kind !== 'failure' || outcome.absent !== 'release') {
-				return { reference, outcome, isTagUsed: true };
-			}
-		}
-		return { reference: named, outcome: await outcomeOf(named), isTagUsed: false };
-	}
-
-	/** One of those that are listed, or one that is not, such as a draft. */
-	async function findRelease(
-		{ release, slug }: FleetReference,
-		{ releases: listed, trackedCommit }: FleetPageData,
-	): Promise<PageRelease | undefined> {
-		const wanted = release ?? trackedCommit;
-		if (wanted === undefined) {
-			return listed[0];
-		}
-		const known = listed.find(({ commit, path }) => path === wanted || commit === wanted) ?? (await lookUp(slug, wanted));
-		return listed.find(({ commit }) => commit === known?.commit) ?? known ?? (release === undefined ? listed[0] : undefined);
-	}
-
-	function lookUp(slug: string, release: ReleaseText): Promise<PageRelease | undefined> {
-		return releases.get(`${slug} ${release}`, async () => {
-			const query = pageReleaseQuery({ slug, release });
-			const rows = query === undefined ? [] : await app.api.query('release', query, ANONYMOUS);
-			const value = parseAnswer((rows) => {
-				const match = matchRelease(parseReleases(rows), release);
-				const found = match.kind === 'one' ? parsePageReleases(rows).find(({ commit }) => commit === match.release.commit) : undefined;
-				return found && { ...found, path: release };
-			}, rows);
-			return { value, ...lifeOf(value) };
-		});
-	}
-
-	async function outcomeOf(reference: Reference): Promise<Outcome> {
-		switch (reference.kind) {
-			case 'fleet':
-				return app.resolver.resolve(reference, ANONYMOUS);
-			case 'repository':
+			async trial(typed, host) {
+				const { name, tag, digest } = readTyped(typed, [host, ...KNOWN_HOSTS]);
+				const named = parseReference(name);
+				const { reference, outcome, isTagUsed } = await outcomeWithTag(named, tag);
+				const notes = [isTagUsed ? undefined : tagNote(named, tag, config.TAGS), digestNote(outcome, digest)];
 				return {
-					kind: 'failure',
-					message: `${reference.repository} is the name that the registry itself gave to an image; of which fleet it is, is not known here`,
+					typed,
+					reference: isTagUsed ? `${name}:${tag}` : name,
+					outcome,
+					exact: await exactName(reference, outcome),
+					page: await pageOf(reference, outcome),
+					notes: notes.filter((note) => note !== undefined),
 				};
-			case 'invalid':
-				return { kind: 'failure', message: reference.message };
-		}
-	}
+			},
+		};
 
-	/** A name for the release that an image is of which does not move on to another, and its service. */
-	async function exactName(reference: Reference, outcome: Trial['outcome']): Promise<string | undefined> {
-		const fleet = reference.kind === 'fleet' && outcome.kind === 'image' ? await data.fleet(reference.slug) : undefined;
-		if (reference.kind !== 'fleet' || fleet === undefined) {
-			return undefined;
+		/** What a pull would get, by the rules of docs/tags.md. */
+		async function outcomeWithTag(
+			named: Reference,
+			tag: string | undefined,
+		): Promise<{ reference: Reference; outcome: Outcome; isTagUsed: boolean }> {
+			if (tag !== undefined && isBareFleet(named) && config.TAGS !== 'ignore') {
+				const reference = { ...named, release: parseReleaseText(tag) };
+				const outcome = await outcomeOf(reference);
+				if (config.TAGS === 'strict' || outcome.kind !== 'failure' || outcome.absent !== 'release') {
+					return { reference, outcome, isTagUsed: true };
+				}
+			}
+			return { reference: named, outcome: await outcomeOf(named), isTagUsed: false };
 		}
-		const found = await findRelease(reference, fleet);
-		// One that is not listed goes by what was typed, which may be a series.
-		const release = found && (fleet.releases.includes(found) ? found.path : found.commit);
-		return release && [reference.slug, release, ...(reference.service === undefined ? [] : [reference.service])].join('/');
-	}
 
-	/** A release's page, or for what failed, the fleet's, if it has one. */
-	async function pageOf(reference: Reference, outcome: Trial['outcome']): Promise<string | undefined> {
-		if (reference.kind !== 'fleet') {
-			return undefined;
+		/** One of those that are listed, or one that is not, such as a draft. */
+		async function findRelease(
+			{ release, slug }: FleetReference,
+			{ releases: listed, trackedCommit }: FleetPageData,
+		): Promise<PageRelease | undefined> {
+			const wanted = release ?? trackedCommit;
+			if (wanted === undefined) {
+				return listed[0];
+			}
+			const known = listed.find(({ commit, path }) => path === wanted || commit === wanted) ?? (await lookUp(slug, wanted));
+			return listed.find(({ commit }) => commit === known?.commit) ?? known ?? (release === undefined ? listed[0] : undefined);
 		}
-		const { slug, release, service } = reference;
-		return outcome.kind === 'image'
-			? [slug, release ?? (service && 'latest'), service].filter((part) => part !== undefined).join('/')
-			: (await data.fleet(slug)) && slug;
-	}
 
-	return data;
+		function lookUp(slug: string, release: ReleaseText): Promise<PageRelease | undefined> {
+			return releases.get(`${slug} ${release}`, async (loading) => {
+				const query = pageReleaseQuery({ slug, release });
+				const rows = query === undefined ? [] : await app.api.query('release', query, caller, loading);
+				const value = parseAnswer((rows) => {
+					const match = matchRelease(parseReleases(rows), release);
+					const found = match.kind === 'one' ? parsePageReleases(rows).find(({ commit }) => commit === match.release.commit) : undefined;
+					return found && { ...found, path: release };
+				}, rows);
+				return { value, ...lifeOf(value) };
+			});
+		}
+
+		async function outcomeOf(reference: Reference): Promise<Outcome> {
+			switch (reference.kind) {
+				case 'fleet':
+					return app.resolver.resolve(reference, caller);
+				case 'repository':
+					return {
+						kind: 'failure',
+						message: `${reference.repository} is the name that the registry itself gave to an image; of which fleet it is, is not known here`,
+					};
+				case 'invalid':
+					return { kind: 'failure', message: reference.message };
+			}
+		}
+
+		/** A name for the release that an image is of which does not move on to another, and its service. */
+		async function exactName(reference: Reference, outcome: Trial['outcome']): Promise<string | undefined> {
+			const fleet = reference.kind === 'fleet' && outcome.kind === 'image' ? await data.fleet(reference.slug) : undefined;
+			if (reference.kind !== 'fleet' || fleet === undefined) {
+				return undefined;
+			}
+			const found = await findRelease(reference, fleet);
+			// One that is not listed goes by what was typed, which may be a series.
+			const release = found && (fleet.releases.includes(found) ? found.path : found.commit);
+			return release && [reference.slug, release, ...(reference.service === undefined ? [] : [reference.service])].join('/');
+		}
+
+		/** A release's page, or for what failed, the fleet's, if it has one. */
+		async function pageOf(reference: Reference, outcome: Trial['outcome']): Promise<string | undefined> {
+			if (reference.kind !== 'fleet') {
+				return undefined;
+			}
+			const { slug, release, service } = reference;
+			return outcome.kind === 'image'
+				? [slug, release ?? (service && 'latest'), service].filter((part) => part !== undefined).join('/')
+				: (await data.fleet(slug)) && slug;
+		}
+
+		return data;
+	};
+}
+
+/** About as many bytes as a value takes, which is more than its JSON has. */
+function sizeOf(value: unknown): number {
+	return 2 * (JSON.stringify(value) ?? '').length + 100;
 }
 
 function tagNote(reference: Reference, tag: string | undefined, mode: Config['TAGS']): string | undefined {

@@ -2,12 +2,14 @@ import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from
 import fp from 'fastify-plugin';
 import { hash } from 'node:crypto';
 import type { RegistryError } from '../../src/errors.ts';
+import { ANONYMOUS } from '../../src/balena/caller.ts';
 import { parseReference } from '../../src/balena/reference.ts';
 import { clientKey } from '../../src/http/client-address.ts';
 import type { Config } from '../../src/config.ts';
 import { fleetPage } from '../../src/page/fleet-page.ts';
 import { homePage, messagePage } from '../../src/page/home-page.ts';
 import { CONTENT_SECURITY_POLICY } from '../../src/page/layout.ts';
+import { clientOf } from '../service/client-of.ts';
 import { asRegistryError } from '../service/errors.ts';
 import { pageData } from './page-data.ts';
 
@@ -39,7 +41,7 @@ async function pageRoutes(app: FastifyInstance, config: Config): Promise<void> {
 	if (config.LANDING_PAGE === 'off') {
 		return;
 	}
-	const data = pageData(app, config);
+	const dataFor = pageData(app, config);
 	const sendPage = (reply: FastifyReply, page: string): FastifyReply => sendPageTo(reply, page, config.PUBLIC_URL !== undefined);
 
 	app.setErrorHandler((error: FastifyError | RegistryError, request, reply) => {
@@ -70,6 +72,7 @@ async function pageRoutes(app: FastifyInstance, config: Config): Promise<void> {
 	get('/', async (request, reply) => {
 		const { reference } = request.query as { reference?: unknown };
 		const host = hostOf(request);
+		const data = dataFor({ ...ANONYMOUS, client: clientOf(request, reply) });
 		const trial =
 			typeof reference === 'string' && reference.trim() !== '' ? await data.trial(reference.slice(0, MAX_TYPED), host) : undefined;
 		return sendPage(reply, homePage(host, trial));
@@ -87,6 +90,7 @@ async function pageRoutes(app: FastifyInstance, config: Config): Promise<void> {
 			return reply.callNotFound() as unknown as FastifyReply;
 		}
 		const host = hostOf(request);
+		const data = dataFor({ ...ANONYMOUS, client: clientOf(request, reply) });
 		const name = parts.join('/').toLowerCase();
 		const reference = parseReference(name);
 		request.facts.name = reference.kind === 'fleet' ? name : undefined;

@@ -1,9 +1,10 @@
 import type { FastifyInstance } from 'fastify';
 import fp from 'fastify-plugin';
-import { RegistryError, upstreamError } from '../../src/errors.ts';
+import { overloadedError, RegistryError, upstreamError } from '../../src/errors.ts';
 import type { Caller } from '../../src/balena/caller.ts';
 import { LoadingCache } from '../../src/cache.ts';
 import type { Config } from '../../src/config.ts';
+import { FairQueue } from '../../src/fair-queue.ts';
 import { DigestNotes } from '../../src/registry/digest-notes.ts';
 import { upstreamStatusError } from '../../src/registry/error-response.ts';
 import { digestsIn, type Manifest } from '../../src/registry/manifest.ts';
@@ -52,6 +53,8 @@ const NOT_FOUND_MS = 10_000;
 /** Lists of a fleet's repositories, each of some 2 KB, are kept for as long as a new release may take to be seen elsewhere. */
 const MAX_LISTS = 1000;
 const LIST_MS = 60_000;
+/** Searches at the same time, shared between clients: each has up to six requests to the registry under way. */
+const MAX_RUNNING = 16;
 /** How many repositories of one search are asked at the same time. */
 const AT_ONCE = 6;
 
@@ -59,6 +62,12 @@ const AT_ONCE = 6;
 export default fp(
 	async (app: FastifyInstance, config: Config) => {
 		const notes = new DigestNotes({ max: MAX_NOTES, lifeMs: FOUND_MS });
+		const running = new FairQueue({
+			capacity: MAX_RUNNING,
+			queue: config.REGISTRY_QUEUE,
+			waitMs: config.REGISTRY_CONNECT_TIMEOUT,
+			refusal: () => overloadedError('registry'),
+		});
 		const searches = new LoadingCache<string | undefined>({ max: MAX_SEARCHES });
 		const lists = new LoadingCache<string[]>({ max: MAX_LISTS });
 		/** Who waits for a search: it ends when nobody does any more. */
@@ -79,10 +88,9 @@ export default fp(
 			}
 			signal.throwIfAborted();
 			const { text } = await app.upstreamTokens.get(repositories, caller, { keep: true });
-			return firstThat(
-				repositories,
-				async (repository, stop) => isIn(repository, kind, digest, text, caller.client?.address, stop),
-				signal,
+			const place = { client: app.shareOf(caller.client?.address), isKnown: caller.kind === 'credentials' };
+			return running.run(place, signal, async () =>
+				firstThat(repositories, async (repository, stop) => isIn(repository, kind, digest, text, caller.client?.address, stop), signal),
 			);
 		}
 
@@ -123,6 +131,9 @@ export default fp(
 					return noted;
 				}
 				const key = [caller.fingerprint, kind, slug, digest, except].join(' ');
+				if (searches.peek(key) === undefined && !waiting.has(key)) {
+					app.charge('search', caller.client?.address);
+				}
 				const group = waiting.get(key) ?? { clients: 0, nobody: new AbortController() };
 				waiting.set(key, group);
 				group.clients++;

@@ -15,8 +15,16 @@ import {
 	releaseQuery,
 	versionsQuery,
 } from '../../src/balena/release-query.ts';
-import { matchRelease, parseReleases, parseRows, parseVersions, pickImage, versionOf } from '../../src/balena/release.ts';
-import { LoadingCache, type CacheCounts } from '../../src/cache.ts';
+import {
+	matchRelease,
+	parseReleases,
+	parseRows,
+	parseVersions,
+	pickImage,
+	versionOf,
+	type MatchedRelease,
+} from '../../src/balena/release.ts';
+import { LoadingCache, type CacheCounts, type Loaded, type Loading } from '../../src/cache.ts';
 import type { Config } from '../../src/config.ts';
 
 /** What a reference means to a caller: an image in the upstream registry, or the sentence that says why it means none. */
@@ -43,6 +51,15 @@ declare module 'fastify' {
 	}
 }
 
+/** What is remembered of a name, whichever of its services was asked for. */
+type Matched = { kind: 'release'; release: MatchedRelease } | ({ kind: 'failure' } & Failure);
+
+/** Of releases that are remembered, and as much again for failures: mostly less than 1 KB each, hundreds of KB where somebody wants it so. */
+const MAX_RELEASES_BYTES = 24 * 1024 * 1024;
+/** Of a release besides its images, and of an image besides its names. */
+const OVERHEAD_BYTES = 800;
+const IMAGE_BYTES = 200;
+
 /** A list of versions can be some 10 KB. */
 const MAX_VERSION_LISTS = 500;
 
@@ -56,33 +73,32 @@ const MAX_REPOSITORIES = 48;
 /** Slugs to releases: one OData query through an LRU cache, a second one only to explain a failure. */
 export default fp(
 	async (app: FastifyInstance, config: Config) => {
-		const cache = new LoadingCache<Resolution>({
+		// By release, not by service: whatever services are made up, they cost nothing more.
+		const cache = new LoadingCache<Matched>({
 			max: config.RESOLUTION_CACHE_SIZE,
+			maxBytes: MAX_RELEASES_BYTES,
+			sizeOf: sizeOfMatched,
 			onStale: (error) =>
 				app.log.warn({ error: (error as Error).message }, 'the balena API is unavailable: resolving from what is remembered'),
 		});
 
 		const versions = new LoadingCache<string[] | undefined>({ max: Math.min(config.RESOLUTION_CACHE_SIZE, MAX_VERSION_LISTS) });
 
-		async function ask(reference: ReleaseReference, caller: Caller): Promise<Resolution> {
+		async function ask(reference: ReleaseReference, caller: Caller, loading: Loading): Promise<Matched> {
 			const query = releaseQuery(reference);
-			const candidates = query === undefined ? [] : parse(parseReleases, await app.api.query('release', query, caller));
+			const candidates = query === undefined ? [] : parse(parseReleases, await app.api.query('release', query, caller, loading));
 			const more = prereleasesQuery(reference, candidates);
 			if (more !== undefined) {
-				candidates.push(...parse(parseReleases, await app.api.query('release', more, caller)));
+				candidates.push(...parse(parseReleases, await app.api.query('release', more, caller, loading)));
 			}
 			const match = matchRelease(candidates, reference.release);
 			switch (match.kind) {
-				case 'one': {
-					const image = pickImage(reference, match.release);
-					return image === undefined
-						? { kind: 'failure', ...chooseService(reference, match.release) }
-						: { kind: 'image', repository: image.repository, digest: image.digest, version: versionOf(match.release) };
-				}
+				case 'one':
+					return { kind: 'release', release: match.release };
 				case 'ambiguous':
 					return { kind: 'failure', ...ambiguousCommit(reference, match.releases) };
 				case 'none':
-					return { kind: 'failure', ...(await explain(reference, caller)) };
+					return { kind: 'failure', ...(await explain(reference, caller, loading)) };
 			}
 		}
 
@@ -90,15 +106,15 @@ export default fp(
 		 * What there is instead. First which fleets the caller sees, by a query that depends on the reference alone; then what is near the release, or fleets that everybody
 		 * sees: so a hidden fleet makes the same work as one that does not exist.
 		 */
-		async function explain(reference: ReleaseReference, caller: Caller): Promise<Failure> {
+		async function explain(reference: ReleaseReference, caller: Caller, loading: Loading): Promise<Failure> {
 			const around = parse(
 				(rows) => parseNeighbourhood(rows, reference),
-				await app.api.query('application', neighbourhoodQuery(reference), caller),
+				await app.api.query('application', neighbourhoodQuery(reference), caller, loading),
 			);
 			const queries = around.fleet === undefined ? [] : explanationQueries(reference);
 			const [namesakes, ...releases] = await Promise.all([
 				around.fleet === undefined ? namesakesOf(reference.slug).catch((): string[] => []) : [],
-				...queries.map(async (query) => parse(parseRows, await app.api.query('release', query, caller))),
+				...queries.map(async (query) => parse(parseRows, await app.api.query('release', query, caller, loading))),
 			]);
 			return explainNoRelease(reference, { around, namesakes, releases: releases.flat() }, caller.kind === 'anonymous');
 		}
@@ -123,20 +139,26 @@ export default fp(
 		}
 
 		app.decorate('resolver', {
-			resolve: (reference, caller) =>
-				cache.get(cacheKey(reference, caller), async () => {
-					const value = await ask(reference, caller);
-					if (value.kind === 'image') {
+			resolve: async (reference, caller) => {
+				const load = async (loading: Loading): Promise<Loaded<Matched>> => {
+					const value = await ask(reference, caller, loading);
+					if (value.kind === 'release') {
 						return { value, freshMs: config.RESOLUTION_TTL, staleMs: config.STALE_TTL };
 					}
 					// A failure told to credentials may be an anonymous caller's answer to a key that is about to become valid: never kept.
 					return { value, freshMs: caller.kind === 'anonymous' ? Math.min(config.RESOLUTION_FAILURE_TTL, config.RESOLUTION_TTL) : 0 };
-				}),
+				};
+				return resolution(reference, await cache.get(releaseKey(reference, caller), load, caller.client?.connection));
+			},
 			versions: (slug, caller) =>
-				versions.get(`${caller.fingerprint} ${slug}`, async () => {
-					const value = parse(parseVersions, await app.api.query('application', versionsQuery(slug), caller));
-					return { value, freshMs: value === undefined ? 0 : config.RESOLUTION_TTL };
-				}),
+				versions.get(
+					`${caller.fingerprint} ${slug}`,
+					async (loading) => {
+						const value = parse(parseVersions, await app.api.query('application', versionsQuery(slug), caller, loading));
+						return { value, freshMs: value === undefined ? 0 : config.RESOLUTION_TTL };
+					},
+					caller.client?.connection,
+				),
 			repositories: async (slug, caller) => {
 				const queries = [releaseQuery({ slug, release: undefined })!, highestReleasesQuery(slug), newestDraftsQuery(slug)];
 				const lists = await Promise.all(queries.map(async (query) => parse(parseReleases, await app.api.query('release', query, caller))));
@@ -146,7 +168,7 @@ export default fp(
 				const [release] = parse(parseReleases, await app.api.query('release', releaseOfDigestQuery(slug, digest), caller));
 				return release?.images.find((image) => image.digest === digest)?.repository;
 			},
-			forget: (reference, caller) => cache.forget(cacheKey(reference, caller)),
+			forget: (reference, caller) => cache.forget(releaseKey(reference, caller)),
 			get counts() {
 				return { ...cache.counts, size: cache.size };
 			},
@@ -154,3 +176,26 @@ export default fp(
 	},
 	{ name: 'resolver', dependencies: ['api'] },
 );
+
+function releaseKey(reference: ReleaseReference, caller: Caller): string {
+	return cacheKey({ ...reference, service: undefined }, caller);
+}
+
+function resolution(reference: ReleaseReference, matched: Matched): Resolution {
+	if (matched.kind === 'failure') {
+		return matched;
+	}
+	const image = pickImage(reference, matched.release);
+	return image === undefined
+		? { kind: 'failure', ...chooseService(reference, matched.release) }
+		: { kind: 'image', repository: image.repository, digest: image.digest, version: versionOf(matched.release) };
+}
+
+function sizeOfMatched(matched: Matched): number {
+	return matched.kind === 'failure'
+		? OVERHEAD_BYTES + matched.message.length
+		: matched.release.images.reduce(
+				(sum, { service, repository }) => sum + service.length + repository.length + IMAGE_BYTES,
+				OVERHEAD_BYTES,
+			);
+}

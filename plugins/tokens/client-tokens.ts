@@ -15,8 +15,6 @@ export interface KnownToken extends ClientToken {
 	isGenuine(): boolean;
 	/** Notes that it has just done so. */
 	accept(repository: string): void;
-	/** Forgets all of that: the registry refuses the token itself. */
-	forget(): void;
 }
 
 declare module 'fastify' {
@@ -26,6 +24,8 @@ declare module 'fastify' {
 			read(authorization: string): KnownToken | undefined;
 			/** The same, only for what is remembered. */
 			known(authorization: string): KnownToken | undefined;
+			/** Forgets for what an upstream token was accepted: the registry refuses the token itself. */
+			forget(upstream: string): void;
 			/** How many tokens are remembered. */
 			readonly size: number;
 		};
@@ -67,7 +67,7 @@ export default fp(
 
 		function known(token: ClientToken, key: string, size: number): KnownToken {
 			const { expiresAt = 0 } = readJwt(token.upstream);
-			const fingerprint = hash('sha256', token.upstream, 'base64url');
+			const fingerprint = keyOf(token.upstream);
 			let accepted = acceptances.get(fingerprint) ?? new Map<string, number>();
 			const itself: KnownToken = {
 				...token,
@@ -85,11 +85,6 @@ export default fp(
 					}
 					acceptances.set(fingerprint, accepted);
 					tokens.set(key, itself, { size });
-				},
-				forget: () => {
-					accepted.clear();
-					acceptances.delete(fingerprint);
-					tokens.delete(key);
 				},
 			};
 			return itself;
@@ -112,6 +107,12 @@ export default fp(
 			known: (authorization) => {
 				const text = bearerOf(authorization);
 				return text === undefined ? undefined : tokens.get(keyOf(text));
+			},
+			forget: (upstream) => {
+				const fingerprint = keyOf(upstream);
+				// Also for those that were read before.
+				acceptances.get(fingerprint)?.clear();
+				acceptances.delete(fingerprint);
 			},
 			get size() {
 				return tokens.size;

@@ -23,6 +23,12 @@ const MAX_FORM_BYTES = 64 * 1024;
 /** What the token spec and the clients take as the shortest life of a token, in seconds. */
 const MIN_EXPIRES_IN = 60;
 
+/** An answer, and whether its token is good for all that was found. */
+interface Issued {
+	bytes: Buffer;
+	isComplete: boolean;
+}
+
 /** The token endpoint: friendly names in, a token for the repositories behind them out. */
 export default fp(tokenEndpoint, {
 	name: 'token-endpoint',
@@ -50,6 +56,8 @@ async function tokenEndpoint(app: FastifyInstance, config: Config): Promise<void
 			})
 		: undefined;
 
+	app.upstreamTokens.onForget.push(() => answers?.clear());
+
 	app.get(TOKEN_PATH, options, async (request, reply) => {
 		const { authorization } = request.headers;
 		const url = request.raw.url ?? '';
@@ -59,10 +67,10 @@ async function tokenEndpoint(app: FastifyInstance, config: Config): Promise<void
 			return sendAnswer(known.bytes, reply);
 		}
 		const answer = await inTime(issueToken(parseTokenQuery(queryOf(url), authorization), request, reply));
-		if (authorization === undefined) {
-			answers?.set(url, { name: request.facts.name, bytes: answer });
+		if (authorization === undefined && answer.isComplete) {
+			answers?.set(url, { name: request.facts.name, bytes: answer.bytes });
 		}
-		return sendAnswer(answer, reply);
+		return sendAnswer(answer.bytes, reply);
 	});
 	const readableOnly = async (request: FastifyRequest, reply: FastifyReply): Promise<void> => {
 		try {
@@ -75,7 +83,8 @@ async function tokenEndpoint(app: FastifyInstance, config: Config): Promise<void
 	};
 	app.post(TOKEN_PATH, { ...options, preParsing: readableOnly }, async (request, reply) => {
 		const form = request.body instanceof URLSearchParams ? request.body : new URLSearchParams();
-		return sendAnswer(await inTime(issueToken(parseTokenForm(form, request.headers.authorization), request, reply)), reply);
+		const { bytes } = await inTime(issueToken(parseTokenForm(form, request.headers.authorization), request, reply));
+		return sendAnswer(bytes, reply);
 	});
 
 	/** Each wait has its own end, but not all of them together. What is still asked for is given up with the client's request. */
@@ -95,7 +104,7 @@ async function tokenEndpoint(app: FastifyInstance, config: Config): Promise<void
 		return sendError(known, request, reply);
 	});
 
-	async function issueToken({ caller: anybody, scopes }: TokenRequest, request: FastifyRequest, reply: FastifyReply): Promise<Buffer> {
+	async function issueToken({ caller: anybody, scopes }: TokenRequest, request: FastifyRequest, reply: FastifyReply): Promise<Issued> {
 		const caller: Caller = { ...anybody, client: clientOf(request, reply) };
 		const names = [...new Set(scopes.filter(asksToPull).map((scope) => scope.name))];
 		request.facts.name = names.slice(0, MAX_NAMES).join(' ');
@@ -112,7 +121,7 @@ async function tokenEndpoint(app: FastifyInstance, config: Config): Promise<void
 		}
 	}
 
-	async function answerFor(names: string[], caller: Caller): Promise<Buffer> {
+	async function answerFor(names: string[], caller: Caller): Promise<Issued> {
 		const grants = new Map(await Promise.all(names.map(async (name) => [name, await grantFor(name, caller)] as const)));
 		const repositories = [...grants.values()].flatMap(repositoriesOf);
 		const upstream = await app.upstreamTokens.get(repositories, caller);
@@ -127,7 +136,7 @@ async function tokenEndpoint(app: FastifyInstance, config: Config): Promise<void
 			issued_at: new Date(now).toISOString(),
 			scope: names.map(pullScope).join(' '),
 		};
-		return Buffer.from(JSON.stringify(answer));
+		return { bytes: Buffer.from(JSON.stringify(answer)), isComplete: upstream.isComplete };
 	}
 
 	async function grantFor(name: string, caller: Caller): Promise<Grant> {

@@ -23,7 +23,7 @@ export interface CallOptions {
 export interface Api {
 	/** Connections to the API. */
 	dispatcher: Dispatcher;
-	/** Asks the OData API on a caller's behalf. An invalid key counts as anonymous there: only `token` tells. */
+	/** Asks the OData API on a caller's behalf, and at its cost. An invalid key counts as anonymous there: only `token` tells. */
 	query(resource: 'release' | 'application', options: Record<string, unknown>, caller: Caller, call?: CallOptions): Promise<unknown>;
 	/** Asks for a registry token that lets the caller pull from repositories. @throws UNAUTHORIZED where the credentials are not valid */
 	token(service: string, repositories: readonly string[], caller: Caller, call?: CallOptions): Promise<string>;
@@ -72,7 +72,7 @@ export default fp(
 		async function call<T>(caller: Caller, { isKnown = false, signal }: CallOptions, run: (signal: AbortSignal) => Promise<T>): Promise<T> {
 			const pauseMs = (pauses.get(caller.fingerprint) ?? 0) - Date.now();
 			if (pauseMs > 0) {
-				throw tooManyError(Math.ceil(pauseMs / 1000));
+				throw new TooManyRequests(Math.ceil(pauseMs / 1000));
 			}
 			// Not AbortSignal.timeout: balena-sdk listens on for as long as a signal lives, and throws where nobody can catch when it fires after the answer.
 			const deadline = new AbortController();
@@ -91,9 +91,8 @@ export default fp(
 			} catch (error) {
 				signal?.throwIfAborted();
 				const known = error instanceof RegistryError ? error : queryError(error, caller);
-				const seconds = Number(known.headers['retry-after'] ?? 0);
-				if (known.code === 'TOOMANYREQUESTS' && seconds > 0) {
-					pauses.set(caller.fingerprint, Date.now() + Math.min(seconds, MAX_PAUSE_SECONDS) * 1000);
+				if (known instanceof TooManyRequests && known.toldSeconds !== undefined) {
+					pauses.set(caller.fingerprint, Date.now() + Math.min(known.toldSeconds, MAX_PAUSE_SECONDS) * 1000);
 				}
 				throw known;
 			} finally {
@@ -104,12 +103,16 @@ export default fp(
 
 		app.decorate('api', {
 			dispatcher,
-			query: (resource, options, caller, settings = {}) =>
-				call(caller, settings, async (signal) => {
+			query: async (resource, options, caller, settings = {}) => {
+				if (settings.isKnown !== true && caller.client !== undefined) {
+					app.charge('cold name', caller.client.address);
+				}
+				return call(caller, settings, async (signal) => {
 					const headers = caller.kind === 'anonymous' ? {} : { Authorization: `Bearer ${caller.secret}` };
 					// anonymous: true keeps the SDK's own login out of it; the credentials are the header's.
 					return (await getPine()).get({ resource, options, passthrough: { headers, anonymous: true, signal } });
-				}),
+				});
+			},
 
 			token: (service, repositories, caller, settings = {}) =>
 				call(caller, settings, async (signal) => {
@@ -165,7 +168,7 @@ function tokenRefusal(status: number, retryAfter: string | string[] | undefined)
 		});
 	}
 	if (status === 429) {
-		return tooManyError(typeof retryAfter === 'string' && /^\d{1,6}$/.test(retryAfter) ? Number(retryAfter) : undefined);
+		return new TooManyRequests(typeof retryAfter === 'string' && /^\d{1,6}$/.test(retryAfter) ? Number(retryAfter) : undefined);
 	}
 	return upstreamError('API', new Error(`the token endpoint answered with status ${status}`));
 }
@@ -173,8 +176,14 @@ function tokenRefusal(status: number, retryAfter: string | string[] | undefined)
 /** How long a client is told to wait where the API does not say. */
 const DEFAULT_WAIT_SECONDS = 60;
 
-function tooManyError(seconds = DEFAULT_WAIT_SECONDS): RegistryError {
-	return new RegistryError('TOOMANYREQUESTS', 'the balena API answers that there are too many requests; try again later', {
-		headers: { 'retry-after': String(seconds) },
-	});
+class TooManyRequests extends RegistryError {
+	/** What the API says of how long to wait; undefined where it says nothing. */
+	readonly toldSeconds: number | undefined;
+
+	constructor(toldSeconds: number | undefined) {
+		super('TOOMANYREQUESTS', 'the balena API answers that there are too many requests; try again later', {
+			headers: { 'retry-after': String(toldSeconds ?? DEFAULT_WAIT_SECONDS) },
+		});
+		this.toldSeconds = toldSeconds;
+	}
 }

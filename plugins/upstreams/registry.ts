@@ -111,19 +111,26 @@ function parseJson(body: Buffer): unknown {
 
 async function refusal(
 	request: FastifyRequest,
-	{ kind, name, item }: UpstreamRequest,
+	{ kind, name, item, token }: UpstreamRequest,
 	status: number,
 	headers: IncomingHttpHeaders,
 ): Promise<RegistryError> {
 	if (status !== 401) {
 		return upstreamStatusError(status, { kind, name: name ?? 'the registry', item }, headers);
 	}
-	const { error = 'invalid_token', errorDescription } = parseChallenge(headers['www-authenticate']) ?? {};
+	const { error: given, errorDescription } = parseChallenge(headers['www-authenticate']) ?? {};
+	if (given === 'invalid_token') {
+		// Not that it allows too little (RFC 6750 section 3.1), but that it is none: the API may have other keys by now.
+		request.server.upstreamTokens.forget(token);
+		request.server.clientTokens.forget(token);
+	}
+	const error = given ?? 'invalid_token';
+	const hint = given === 'insufficient_scope' ? '; if the fleet has just been made public, that takes some minutes' : '';
 	try {
 		const challenge = await request.challenge({ scope: name === undefined ? undefined : pullScope(name), error, errorDescription });
 		return new RegistryError(
 			'UNAUTHORIZED',
-			name === undefined ? 'the token is not valid any more' : `the token does not allow pulling ${name}, or is not valid any more`,
+			name === undefined ? 'the token is not valid any more' : `the token does not allow pulling ${name}, or is not valid any more${hint}`,
 			{
 				headers: { 'www-authenticate': challenge },
 			},

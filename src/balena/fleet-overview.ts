@@ -3,7 +3,7 @@ import { isDigest } from '../registry/digest.ts';
 import { isName } from '../registry/name.ts';
 import type { ReleaseReference } from './reference.ts';
 import { typable } from './release-forms.ts';
-import { releaseQuery } from './release-query.ts';
+import { MAX_IMAGES, releaseQuery } from './release-query.ts';
 import { highestFirst, RELEASE_FIELDS, releaseRow, versionOf, type ReleaseRow } from './release.ts';
 import { compareVersions } from './version.ts';
 
@@ -74,7 +74,7 @@ function imagesWith(fields: string[]): Record<string, unknown> {
 		$select: ['id', 'content_hash', 'image_size', ...fields],
 		$expand: { is_a_build_of__service: { $select: ['service_name'] } },
 	};
-	return { release_image: { $select: ['id'], $expand: { image } } };
+	return { release_image: { $top: MAX_IMAGES, $select: ['id'], $expand: { image }, $orderby: [{ id: 'asc' }] } };
 }
 
 const text = z.string().max(1000);

@@ -31,12 +31,17 @@ const LOWEST_FIRST = [
 	{ id: 'asc' },
 ];
 
+/** Most services of a release that are looked at: far more than anybody runs, and a bound on what one name costs. */
+export const MAX_IMAGES = 256;
+
 const SUCCESSFUL = { status: 'success' };
 export const PULLABLE = { ...SUCCESSFUL, is_final: true };
 
 const IMAGES = {
 	release_image: {
+		$top: MAX_IMAGES,
 		$select: ['id'],
+		$orderby: [{ id: 'asc' }],
 		$expand: {
 			image: {
 				$select: ['id', 'is_stored_at__image_location', 'content_hash'],

@@ -1,4 +1,6 @@
 import { Agent, setGlobalDispatcher, type Dispatcher } from 'undici';
+import { overloadedError } from '../errors.ts';
+import { FairQueue } from '../fair-queue.ts';
 import { VERIFIED } from '../http/verified.ts';
 
 /** The part of balena-sdk that is used: one OData query, with credentials a call. */
@@ -6,8 +8,10 @@ export interface Pine {
 	get(query: { resource: string; options: Record<string, unknown>; passthrough: Record<string, unknown> }): Promise<unknown>;
 }
 
-/** Largest answer of the API, in bytes. A resolution's is a few KB; the largest fleet's list some 100 KB. */
-const MAX_ANSWER_BYTES = 4 * 1024 * 1024;
+/** Largest answer of the API, in bytes. A resolution's is a few KB; the largest fleet's list some 100 KB. Parsed, it takes ten times as much. */
+const MAX_ANSWER_BYTES = 1024 * 1024;
+/** Of all answers together that are being read: half of them one, a third each two, and so on, so that a few KB always fit. */
+const MAX_ANSWERS_BYTES = 8 * 1024 * 1024;
 
 /**
  * Loads balena-sdk, which costs some 150 ms and 20 MB, and so is not imported with the rest.
@@ -38,26 +42,42 @@ export async function loadPine(apiUrl: string, timeoutMs: number, userAgent: str
  * neither to a client that asks for plain answers. Whatever else uses the global fetch is left alone.
  */
 function plainAnswersOnly(apiUrl: string, userAgent: string): Dispatcher.DispatcherComposeInterceptor {
-	return (dispatch) => (options, handler) =>
-		String(options.origin) !== apiUrl
-			? dispatch(options, handler)
-			: dispatch(
-					{ ...options, headers: plainHeaders(options.headers as Record<string, string>, userAgent) },
-					{
-						onRequestStart: (...event) => handler.onRequestStart?.(...event),
-						onRequestUpgrade: (...event) => handler.onRequestUpgrade?.(...event),
-						onResponseStart: (controller, status, headers, message) => {
-							const encoding = headers['content-encoding'] ?? 'identity';
-							if ((status >= 300 && status < 400) || encoding !== 'identity') {
-								throw new Error(`unexpected answer of the balena API: status ${status}, content-encoding ${String(encoding)}`);
-							}
-							handler.onResponseStart?.(controller, status, headers, message);
-						},
-						onResponseData: (...event) => handler.onResponseData?.(...event),
-						onResponseEnd: (...event) => handler.onResponseEnd?.(...event),
-						onResponseError: (...event) => handler.onResponseError?.(...event),
-					},
-				);
+	const answers = new FairQueue({ capacity: MAX_ANSWERS_BYTES, queue: 0, refusal: () => overloadedError('api') });
+	let count = 0;
+	return (dispatch) => (options, handler) => {
+		if (String(options.origin) !== apiUrl) {
+			return dispatch(options, handler);
+		}
+		const name = String(++count);
+		return dispatch(
+			{ ...options, headers: plainHeaders(options.headers as Record<string, string>, userAgent) },
+			{
+				onRequestStart: (...event) => handler.onRequestStart?.(...event),
+				onRequestUpgrade: (...event) => handler.onRequestUpgrade?.(...event),
+				onResponseStart: (controller, status, headers, message) => {
+					const encoding = headers['content-encoding'] ?? 'identity';
+					if ((status >= 300 && status < 400) || encoding !== 'identity') {
+						throw new Error(`unexpected answer of the balena API: status ${status}, content-encoding ${String(encoding)}`);
+					}
+					handler.onResponseStart?.(controller, status, headers, message);
+				},
+				onResponseData: (controller, chunk) => {
+					if (!answers.take(name, chunk.length)) {
+						throw overloadedError('api');
+					}
+					handler.onResponseData?.(controller, chunk);
+				},
+				onResponseEnd: (...event) => {
+					answers.release(name, answers.heldBy(name));
+					handler.onResponseEnd?.(...event);
+				},
+				onResponseError: (...event) => {
+					answers.release(name, answers.heldBy(name));
+					handler.onResponseError?.(...event);
+				},
+			},
+		);
+	};
 }
 
 /** The SDK asks for compressed answers under a name in another case, beside which a second header would not count. */

@@ -34,13 +34,26 @@ export function matchesEtag(ifNoneMatch: string | undefined, digest: string): bo
 }
 
 const MAX_DIGESTS = 1000;
+/** Larger ones are not read: some 500 layers fit into it, and one of 4 MB can take 100 ms. */
+const MAX_READ_BYTES = 128 * 1024;
+/** What was read already, by the bytes: they are served again and again. */
+const read = new WeakMap<Buffer, string[]>();
 
 /**
  * What a manifest or an index refers to: OCI image-spec, "Image Manifest" and "Image Index", and their Docker forebears.
  *
- * @returns its own digest and those of its config, layers and children; only its own where it is not legible
+ * @returns its own digest and those of its config, layers and children; only its own where it is not legible, or larger than 128 KB. Read once for the same bytes.
  */
 export function digestsIn({ bytes, digest }: Manifest): string[] {
+	let digests = read.get(bytes);
+	if (digests === undefined) {
+		digests = bytes.length > MAX_READ_BYTES ? [digest] : readDigests(bytes, digest);
+		read.set(bytes, digests);
+	}
+	return digests;
+}
+
+function readDigests(bytes: Buffer, digest: string): string[] {
 	try {
 		const { config, layers, manifests } = JSON.parse(bytes.toString()) as Record<string, unknown>;
 		const descriptors = [config, layers, manifests].flat().slice(0, MAX_DIGESTS) as ({ digest?: unknown } | null | undefined)[];
