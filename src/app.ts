@@ -58,7 +58,7 @@ export async function buildApp(
 		requestTimeout: config.CLIENT_TIMEOUT,
 		logController: new LogController({ disableRequestLogging: true }),
 		genReqId: ({ headers }) => requestId(headers['x-request-id']),
-		frameworkErrors: sendFrameworkError,
+		frameworkErrors: (error, request, reply) => void sendFrameworkError(error, request, reply),
 		clientErrorHandler: sendClientError,
 	});
 

@@ -203,7 +203,7 @@ async function firstThat(
 	}
 	await Promise.all(Array.from({ length: AT_ONCE }, askInTurn));
 	if (found === undefined && failure !== undefined) {
-		throw failure;
+		throw failure as Error;
 	}
 	return found;
 }

@@ -24,6 +24,8 @@ function assertValid(request: RegistryRequest): void {
 		assert.ok(isNameByHand(request.name), request.name);
 	}
 	switch (request.kind) {
+		case 'ping':
+			break;
 		case 'manifest':
 			switch (request.reference.kind) {
 				case 'digest':
