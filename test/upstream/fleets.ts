@@ -25,6 +25,10 @@ export interface SampleRelease {
 	isInvalidated: boolean;
 	services: string[];
 	packaging: Packaging;
+	/** Fields of its row that are not as every sample release has them. */
+	row?: Record<string, unknown>;
+	/** Those of its images' rows, in the order of the services. */
+	imageRows?: Record<string, unknown>[];
 }
 
 export interface SampleFleet {
@@ -34,6 +38,7 @@ export interface SampleFleet {
 	/** Raw version of the release that the fleet tracks or is pinned to. */
 	target: string | undefined;
 	isPinned: boolean;
+	class?: string;
 	releases: SampleRelease[];
 }
 

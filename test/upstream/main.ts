@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { debuglog } from 'node:util';
+import { contractFleets } from '../contract/contract.ts';
 import { startApi } from './api.ts';
 import { describe, type Upstream } from './describe.ts';
 import { startDockerRegistry } from './docker-registry.ts';
@@ -26,6 +27,8 @@ export interface MainOptions {
 	registryPort?: number;
 	/** Adds `acme/large`, whose layer is 100 MB, or as many MB as are said. */
 	large?: boolean | number;
+	/** Has the fleets of test/contract instead of the sample ones; nothing of them can be pulled. */
+	contract?: boolean;
 }
 
 export type MainMessage = { upstream: Upstream } | { error: string };
@@ -33,12 +36,12 @@ export type MainMessage = { upstream: Upstream } | { error: string };
 const ISSUER = 'api.balena.example';
 const SERVICE = 'registry2.balena.example';
 
-async function start({ registry, directory, apiPort, registryPort, large = false }: MainOptions): Promise<Upstream> {
+async function start({ registry, directory, apiPort, registryPort, large = false, contract = false }: MainOptions): Promise<Upstream> {
 	const apiServer = await listen(apiPort);
 	const realm = `${apiServer.url}/auth/v1/token`;
 	const signer = createTokenSigner(ISSUER, SERVICE);
-	const fleets = sampleFleets({ withLarge: large !== false });
-	const images = buildImages(fleets, typeof large === 'number' ? large : undefined);
+	const fleets = contract ? contractFleets() : sampleFleets({ withLarge: large !== false });
+	const images = contract ? new Map<string, RepositoryContent>() : buildImages(fleets, typeof large === 'number' ? large : undefined);
 
 	const startRegistry = async (): Promise<string> => {
 		if (registry === 'embedded') {

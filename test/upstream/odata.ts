@@ -15,6 +15,7 @@ const PUBLIC_READ = [
 	`${VERSION}.service.read?application/canAccess()`,
 	`${VERSION}.image__is_part_of__release.read?is_part_of__release/canAccess()`,
 	`${VERSION}.image.read?release_image/any(ri:ri/is_part_of__release/canAccess())`,
+	`${VERSION}.release_tag.read?release/canAccess()`,
 	`${VERSION}.device_type.read`,
 	`${VERSION}.cpu_architecture.read`,
 ];

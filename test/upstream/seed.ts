@@ -3,6 +3,12 @@ import type { RepositoryContent } from './image.ts';
 import type { Sql } from './odata.ts';
 import { versionFields } from './version.ts';
 
+/** As the real API calls them, where that is known. */
+const DEVICE_TYPE_NAMES: Record<string, string> = {
+	'generic-amd64': 'Generic x86_64 (GPT)',
+	'raspberrypi4-64': 'Raspberry Pi 4 (using 64bit OS)',
+};
+
 type Row = Record<string, unknown> & { id: number };
 
 /**
@@ -20,17 +26,17 @@ export async function seed(
 	const architectures = rowsOf([...new Set(Object.values(DEVICE_TYPES))], (slug) => ({ slug }));
 	const deviceTypes = rowsOf(Object.entries(DEVICE_TYPES), ([slug, architecture]) => ({
 		slug,
-		name: slug,
+		name: DEVICE_TYPE_NAMES[slug] ?? slug,
 		is_of__cpu_architecture: idWhere(architectures, 'slug', architecture),
 	}));
 	const organizations = rowsOf([...new Set(fleets.map(({ slug }) => slug.split('/')[0]!))], (handle) => ({ handle, name: handle }));
-	const applications = rowsOf(fleets, ({ slug, isPublic, isPinned, deviceType }) => ({
+	const applications = rowsOf(fleets, ({ slug, isPublic, isPinned, deviceType, class: of = 'fleet' }) => ({
 		slug,
 		app_name: slug.split('/')[1],
 		uuid: hexOf(`uuid of ${slug}`),
 		organization: idWhere(organizations, 'handle', slug.split('/')[0]),
 		is_for__device_type: idWhere(deviceTypes, 'slug', deviceType),
-		is_of__class: 'fleet',
+		is_of__class: of,
 		is_public: isPublic,
 		should_track_latest_release: !isPinned,
 	}));
@@ -54,6 +60,7 @@ export async function seed(
 				phase: null,
 				source: 'cloud',
 				end_timestamp: createdAt,
+				...release.row,
 			};
 		},
 	);
@@ -75,6 +82,7 @@ export async function seed(
 			image_size: content === undefined ? null : [...content.blobs.values()].reduce((sum, blob) => sum + blob.length, 0),
 			project_type: 'Standard Dockerfile',
 			status: release.status,
+			...release.imageRows?.[release.services.indexOf(name)],
 		};
 	});
 	const releaseImages = rowsOf(builds, ({ release }, id) => ({
