@@ -61,6 +61,18 @@ const origin = z
 	.transform((text) => new URL(text).origin)
 	.meta({ accepts: 'an http or https URL without a path, such as https://registry.example.com' });
 
+/** As curl takes it: without a scheme, it is http. */
+const egressProxy = z
+	.string()
+	.transform((text) => (text.includes('://') ? text : `http://${text}`))
+	.refine((text) => /^https?:$/.test(URL.parse(text)?.protocol ?? ''))
+	.meta({ accepts: 'an http or https URL, such as http://user:password@proxy:3128', isSecret: true });
+
+const hostList = z
+	.string()
+	.regex(/^[\x21-\x7e\s]+$/)
+	.meta({ accepts: 'host names and addresses, separated by commas, such as localhost,.svc.cluster.local' });
+
 const NAMED_NETWORKS = new Set(['loopback', 'linklocal', 'uniquelocal']);
 
 /** Addresses or networks, as proxy-addr takes them. A number of hops is refused: Fastify would silently trust none. */
@@ -120,6 +132,10 @@ const schema = z.object({
 	/** How clients see this service, where it cannot be told from their requests. */
 	PUBLIC_URL: origin.optional(),
 	TRUST_PROXY: trustProxy.prefault('false'),
+	/** Proxies through which the upstreams are asked, and hosts that are asked directly; also in lower case, as curl has them. */
+	HTTP_PROXY: egressProxy.optional(),
+	HTTPS_PROXY: egressProxy.optional(),
+	NO_PROXY: hostList.optional(),
 	LOG_LEVEL: oneOf('fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent').prefault('info'),
 	/** What a tag behind `<org>/<fleet>` means: a release, if it names one, and else nothing; a release, or an error; nothing at all. See docs/tags.md. */
 	TAGS: z
@@ -192,6 +208,8 @@ export const SETTINGS: ReadonlyMap<Name, z.core.GlobalMeta> = new Map(
 	Object.entries(schema.shape).map(([name, type]) => [name as Name, metaOf(type)]),
 );
 
+/** Variables that are well known in either case. */
+const IN_LOWER_CASE = ['HTTP_PROXY', 'HTTPS_PROXY', 'NO_PROXY'];
 const DEFAULT_DOMAIN = 'balena-cloud.com';
 
 /**
@@ -202,7 +220,9 @@ const DEFAULT_DOMAIN = 'balena-cloud.com';
  */
 export function parseConfig(env: Record<string, string | undefined>): Config {
 	const given = Object.fromEntries(
-		Object.entries(env).filter(([name, value]) => Object.hasOwn(schema.shape, name) && value !== undefined && value.trim() !== ''),
+		Object.entries({ ...inLowerCase(env), ...env }).filter(
+			([name, value]) => Object.hasOwn(schema.shape, name) && value !== undefined && value.trim() !== '',
+		),
 	);
 	const result = schema.safeParse(given);
 	if (!result.success) {
@@ -227,6 +247,10 @@ export function parseConfig(env: Record<string, string | undefined>): Config {
 			originOf(parsed.DNS_TLD === undefined && parsed.REGISTRY2_HOST !== undefined ? parsed.REGISTRY2_HOST : `registry2.${domain}`),
 		API_URL: parsed.API_URL ?? originOf(parsed.API_HOST ?? `api.${domain}`),
 	};
+}
+
+function inLowerCase(env: Record<string, string | undefined>): Record<string, string | undefined> {
+	return Object.fromEntries(IN_LOWER_CASE.map((name) => [name, env[name.toLowerCase()]]));
 }
 
 /** As undici names it, so that the two can be compared: in lower case, without the default port. */

@@ -1,22 +1,23 @@
-import type { FastifyInstance } from 'fastify';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
 import fp from 'fastify-plugin';
 import { lookup, type LookupAddress } from 'node:dns';
 import { isIP, type LookupFunction } from 'node:net';
-import { Agent, request as httpRequest, type Dispatcher } from 'undici';
-import type { BoundedOptions } from '../../src/http/bounded-dispatch.ts';
 import { upstreamError } from '../../src/errors.ts';
 import type { Config } from '../../src/config.ts';
 import { blockList, isForbiddenTarget } from '../../src/http/networks.ts';
-import { forwardedRequestHeaders } from '../../src/registry/headers.ts';
-import { VERIFIED } from '../../src/http/verified.ts';
+import type { ForwardedAnswer } from '../../src/http/forward-request.ts';
+import { storageRequestHeaders } from '../../src/registry/headers.ts';
+import { upstreamDispatcher } from '../../src/http/upstream-dispatcher.ts';
+
+import { fromStorage } from './from-storage.ts';
 
 declare module 'fastify' {
 	interface FastifyInstance {
 		/** Undefined unless FOLLOW_REDIRECTS is on. */
 		follow:
 			| undefined
-			/** Fetches what a redirect of the registry points to, without any credentials. @throws RegistryError where that may not be or cannot be had */
-			| ((location: string, request: FastifyRequest) => Promise<Dispatcher.ResponseData>);
+			/** Fetches the blob that a redirect of the registry points to, or a part of it, without any credentials. @throws RegistryError where that may not be or cannot be had */
+			| ((location: string, request: FastifyRequest) => Promise<ForwardedAnswer>);
 	}
 }
 
@@ -49,15 +50,19 @@ export default fp(
 				}
 			});
 		};
-		const agent = new Agent({
-			connections: config.REGISTRY_CONNECTIONS,
-			connect: { ...VERIFIED, timeout: config.REGISTRY_CONNECT_TIMEOUT, lookup: checkedLookup },
-			headersTimeout: config.REGISTRY_HEADERS_TIMEOUT,
-			bodyTimeout: config.REGISTRY_BODY_TIMEOUT,
-		});
-		app.addHook('onClose', async () => agent.destroy());
+		const storage = upstreamDispatcher(
+			{
+				connections: config.REGISTRY_CONNECTIONS,
+				connectTimeout: config.REGISTRY_CONNECT_TIMEOUT,
+				headersTimeout: config.REGISTRY_HEADERS_TIMEOUT,
+				bodyTimeout: config.REGISTRY_BODY_TIMEOUT,
+				lookup: checkedLookup,
+			},
+			config,
+		);
+		app.addHook('onClose', async () => storage.destroy());
 		// A download is one, wherever it comes from.
-		const dispatcher = agent.compose(app.registry.bound);
+		const dispatcher = storage.dispatcher.compose(app.registry.bound);
 
 		function check(url: URL): URL {
 			// Node does not look up what is an address already.
@@ -70,29 +75,31 @@ export default fp(
 
 		app.decorate('follow', async (location, request) => {
 			try {
-				let url = check(new URL(location, config.REGISTRY_URL));
-				for (let hop = 1; ; hop++) {
-					const response = await httpRequest(url, {
-						method: request.method as 'GET' | 'HEAD',
-						dispatcher,
-						signal: request.signal,
-						client: app.shareOf(request.ip),
-						headers: forwardedRequestHeaders(request.headers),
-					} as { method: 'GET' | 'HEAD' } & BoundedOptions);
-					const next = response.headers['location'];
-					if (response.statusCode < 300 || response.statusCode >= 400 || typeof next !== 'string') {
-						return response;
-					}
-					await response.body.dump();
-					if (hop === MAX_HOPS) {
-						throw new Error(`more than ${MAX_HOPS} redirects`);
-					}
-					url = check(new URL(next, url));
-				}
+				return fromStorage(request.upstreamRequest!, await fetchFrom(location, request));
 			} catch (error) {
 				throw upstreamError('registry', error);
 			}
 		});
+
+		async function fetchFrom(location: string, request: FastifyRequest): Promise<ForwardedAnswer> {
+			let url = check(new URL(location));
+			for (let hop = 1; ; hop++) {
+				const answer = await app.askFor(request, dispatcher, {
+					origin: url.origin,
+					path: url.pathname + url.search,
+					headers: storageRequestHeaders(request.headers, request.upstreamRequest!.item),
+				});
+				const next = answer.headers.location;
+				if (answer.statusCode < 300 || answer.statusCode >= 400 || next === undefined) {
+					return answer;
+				}
+				answer.body.destroy();
+				if (hop === MAX_HOPS) {
+					throw new Error(`more than ${MAX_HOPS} redirects`);
+				}
+				url = check(new URL(next, url));
+			}
+		}
 	},
 	{ name: 'follow-redirects', dependencies: ['rate-limit', 'registry'] },
 );

@@ -5,14 +5,22 @@ import { EventEmitter } from 'node:events';
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Dispatcher } from 'undici';
 import { upstreamError } from '../../src/errors.ts';
-import { forwardRequest, type AnswerCallback, type ForwardedAnswer } from '../../src/http/forward-request.ts';
+import { forwardRequest, type ForwardedAnswer } from '../../src/http/forward-request.ts';
 import type { Config } from '../../src/config.ts';
-import { upstreamStatusError } from '../../src/registry/error-response.ts';
-import { forwardedRequestHeaders, forwardedResponseHeaders, rewriteLocation } from '../../src/registry/headers.ts';
+import { forwardedRequestHeaders } from '../../src/registry/headers.ts';
 import { minorGcByBytes } from '../../src/process/minor-gc.ts';
 import type { UpstreamRequest } from '../../src/registry/upstream-request.ts';
+import { sendAnswer } from './send-answer.ts';
 
 declare module 'fastify' {
+	interface FastifyInstance {
+		/** Asks an upstream on a client's behalf, for as long as the client is there. @throws what undici reports */
+		askFor(
+			request: FastifyRequest,
+			dispatcher: Dispatcher,
+			options: { origin: string; path: string; headers: Record<string, string> },
+		): Promise<ForwardedAnswer>;
+	}
 	interface FastifyRequest {
 		upstreamRequest: UpstreamRequest | null;
 		/** This proxy's origin, as the client that is forwarded for sees it. */
@@ -31,11 +39,10 @@ const CLIENT_GONE = Symbol('client gone');
 
 type ClientGone = EventEmitter & { client?: string };
 type Headers = Record<string, string> & { [CLIENT_GONE]?: ClientGone };
-/** An answer as reply-from hands it on. */
-interface UpstreamResponse {
-	statusCode: number;
-	headers: IncomingHttpHeaders;
-	stream: ForwardedAnswer['body'];
+/** An answer, or why there is none, in place of the stream that reply-from takes from undici and hands on. It gives up what nobody wants any more. */
+interface Outcome {
+	answer: ForwardedAnswer | Error;
+	destroy(): void;
 }
 
 /** Forwarding to the upstream registry, through @fastify/reply-from. */
@@ -46,33 +53,47 @@ export default fp(
 		await app.register(replyFrom, {
 			base: config.REGISTRY_URL,
 			undici: {
-				request: (options: Dispatcher.DispatchOptions, callback: AnswerCallback) =>
-					forwardRequest(app.registry.dispatcher, options, takeClientGone(options), collectGarbage, callback),
+				request: (
+					options: Dispatcher.DispatchOptions,
+					callback: (error: null, response: { statusCode: number; headers: IncomingHttpHeaders; body: Outcome }) => void,
+				) =>
+					forwardRequest(app.registry.dispatcher, options, takeClientGone(options), collectGarbage, (error, answer) =>
+						callback(null, { statusCode: answer?.statusCode ?? 502, headers: NONE, body: outcomeOf(error ?? answer!) }),
+					),
 			} as never,
 			disableRequestLogging: true,
 		});
 
 		const options = {
-			queryString: (_search: unknown, _url: unknown, request: unknown) => {
-				const { query } = (request as FastifyRequest).upstreamRequest!;
-				return query === undefined ? '' : new URLSearchParams(query).toString();
-			},
+			queryString: (_search: unknown, _url: unknown, request: unknown) => (request as FastifyRequest).upstreamRequest!.query ?? '',
 			// Retrying is the client's business; reply-from would repeat a 503 ten times.
 			retryDelay: () => null,
 			rewriteRequestHeaders: requestHeaders,
-			rewriteHeaders: (headers: IncomingHttpHeaders, request: unknown) =>
-				responseHeaders(headers, request as FastifyRequest, config.REGISTRY_URL),
+			rewriteHeaders: () => NONE,
 			onResponse: (_request: unknown, reply: unknown, response: unknown) => {
-				answer(reply as FastifyReply, response as UpstreamResponse).catch((error: unknown) => {
-					(reply as FastifyReply).send(error);
-				});
+				const { answer } = (response as { stream: Outcome }).stream;
+				(answer instanceof Error
+					? Promise.reject(upstreamError('registry', answer))
+					: sendAnswer(reply as FastifyReply, answer, config)
+				).catch((error: unknown) => void (reply as FastifyReply).send(error));
 			},
-			onError: (reply: unknown, { error }: { error: Error }) => void (reply as FastifyReply).send(upstreamError('registry', error)),
 		};
 
 		app.decorateRequest('upstreamRequest', null);
 		app.decorateRequest('ownOrigin', '');
 		app.decorateRequest('clientGone', null);
+		app.decorate(
+			'askFor',
+			(request, dispatcher, { origin, path, headers }) =>
+				new Promise((resolve, reject) => {
+					const method = request.method as 'GET' | 'HEAD';
+					// One for each redirect.
+					request.clientGone!.setMaxListeners(0);
+					forwardRequest(dispatcher, { origin, path, method, headers }, request.clientGone!, collectGarbage, (error, answer) =>
+						error === null ? resolve(answer!) : reject(error),
+					);
+				}),
+		);
 		app.decorateReply('forward', function (upstreamRequest) {
 			this.request.upstreamRequest = upstreamRequest;
 			// Here, because it throws for an invalid Host, and inside reply-from nobody would catch it.
@@ -87,6 +108,13 @@ export default fp(
 	{ name: 'forward', dependencies: ['rate-limit', 'registry', 'challenge', 'follow-redirects'] },
 );
 
+const NONE = {};
+
+/** An error goes the same way as an answer, because reply-from would log it apart from what becomes of it. */
+function outcomeOf(answer: ForwardedAnswer | Error): Outcome {
+	return { answer, destroy: () => void (answer instanceof Error ? undefined : answer.body.destroy()) };
+}
+
 function takeClientGone({ headers }: Dispatcher.DispatchOptions): ClientGone {
 	const clientGone = (headers as Headers)[CLIENT_GONE]!;
 	delete (headers as Headers)[CLIENT_GONE];
@@ -100,78 +128,4 @@ function requestHeaders(request: unknown): Headers {
 	forwarded['x-request-id'] = id;
 	forwarded[CLIENT_GONE] = clientGone!;
 	return forwarded;
-}
-
-function responseHeaders(headers: IncomingHttpHeaders, request: FastifyRequest, registryUrl: string): IncomingHttpHeaders {
-	const forwarded = forwardedResponseHeaders(headers);
-	if (forwarded.location !== undefined) {
-		forwarded.location = rewriteLocation(forwarded.location, registryUrl, request.ownOrigin);
-	}
-	return forwarded;
-}
-
-/** Streams a success, a redirect or "not modified"; turns anything else into an error. */
-async function answer(reply: FastifyReply, { statusCode, headers, stream }: UpstreamResponse): Promise<void> {
-	const { request } = reply;
-	const upstreamRequest = request.upstreamRequest!;
-	if (
-		statusCode >= 300 &&
-		statusCode < 400 &&
-		headers.location !== undefined &&
-		upstreamRequest.mayFollow === true &&
-		reply.server.follow !== undefined
-	) {
-		dropHeaders(reply);
-		const followed = await reply.server.follow(headers.location, request);
-		if (followed.statusCode < 400) {
-			reply.code(followed.statusCode).headers(forwardedResponseHeaders(followed.headers)).send(followed.body);
-			return;
-		}
-		// What is left of it does not matter.
-		await followed.body.dump().catch(() => undefined);
-		throw upstreamStatusError(
-			followed.statusCode === 401 || followed.statusCode === 403 ? 502 : followed.statusCode,
-			{ ...upstreamRequest, name: upstreamRequest.name ?? '' },
-			followed.headers,
-		);
-	}
-	if (statusCode >= 400) {
-		dropHeaders(reply);
-		if (statusCode === 404 && upstreamRequest.onAbsent !== undefined) {
-			await upstreamRequest.onAbsent();
-			return;
-		}
-		throw await request.refusal(upstreamRequest, statusCode, headers);
-	}
-	upstreamRequest.onAnswer?.(statusCode, headers);
-	if ('whole' in stream) {
-		reply.send(stream.whole);
-	} else {
-		stream.once('error', (error) => {
-			if (reply.raw.headersSent && !reply.raw.destroyed) {
-				// The client notices, because its connection ends before the body does; here nobody else would tell.
-				request.log.warn({ error: error.message }, 'the registry broke off in the middle of an answer');
-			}
-			// A body that breaks before its first byte is answered with an error, which must not say of itself what the upstream said of the body.
-			dropHeaders(reply);
-		});
-		reply.send(stream);
-	}
-}
-
-/** Headers that every answer of this proxy has. */
-const OWN_HEADERS = new Set(['x-request-id', 'docker-distribution-api-version']);
-
-/** Takes back the headers that describe an answer of the upstream's. */
-function dropHeaders(reply: FastifyReply): void {
-	if (reply.raw.headersSent) {
-		return;
-	}
-	for (const name of Object.keys(reply.getHeaders())) {
-		if (!OWN_HEADERS.has(name)) {
-			reply.removeHeader(name);
-			// Where a body was about to be streamed, Node knows them already.
-			reply.raw.removeHeader(name);
-		}
-	}
 }

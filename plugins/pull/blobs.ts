@@ -2,7 +2,8 @@ import type { FastifyInstance } from 'fastify';
 import fp from 'fastify-plugin';
 import { LRUCache } from 'lru-cache';
 import type { Config } from '../../src/config.ts';
-import { redirectLife } from '../../src/registry/redirect.ts';
+import { isBlobRedirect, provesAccess } from '../../src/registry/proof-of-access.ts';
+import { readRedirect, redirectLife } from '../../src/registry/redirect.ts';
 import type { Target } from './target.ts';
 import type { UpstreamRequest } from '../../src/registry/upstream-request.ts';
 
@@ -18,8 +19,6 @@ declare module 'fastify' {
 
 const MAX_REDIRECTS = 10_000;
 const MAX_LOCATION_LENGTH = 4096;
-/** 302, 303, 307 and 308; a registry uses 307. */
-const REDIRECTS = new Set([302, 303, 307, 308]);
 
 /** Blobs. Their bytes are never kept; the redirects to object storage are, briefly. */
 export default fp(
@@ -47,15 +46,19 @@ export default fp(
 				return reply.forward({
 					...upstreamRequest,
 					mayFollow: true,
-					onAnswer: (status, { location }) => {
+					onAnswer: (status, headers) => {
+						if (!provesAccess({ kind: 'blob', status, headers, digest: upstreamRequest.item })) {
+							return;
+						}
 						token.accept(repository);
+						const { location } = headers;
 						// Redirects within the registry itself are relative or rewritten for each client, and so not kept.
 						if (
 							isRemembering &&
-							REDIRECTS.has(status) &&
+							isBlobRedirect(status) &&
 							location !== undefined &&
 							location.length <= MAX_LOCATION_LENGTH &&
-							leadsElsewhere(location, config.REGISTRY_URL)
+							readRedirect(location, config.REGISTRY_URL, upstreamRequest.path).to === 'elsewhere'
 						) {
 							const ttl = Math.floor(redirectLife(location, Date.now(), config.REDIRECT_TTL));
 							if (ttl > 0) {
@@ -72,7 +75,3 @@ export default fp(
 	},
 	{ name: 'blobs', dependencies: ['request-log', 'forward', 'follow-redirects'] },
 );
-
-function leadsElsewhere(location: string, registryUrl: string): boolean {
-	return URL.canParse(location) && new URL(location).host !== new URL(registryUrl).host;
-}

@@ -6,7 +6,8 @@ import { upstreamError } from '../../src/errors.ts';
 import { LoadingCache } from '../../src/cache.ts';
 import type { Config } from '../../src/config.ts';
 import { isDigest } from '../../src/registry/digest.ts';
-import { isAcceptable, matchesEtag, MAX_MANIFEST_BYTES, verifyDigest, type Manifest } from '../../src/registry/manifest.ts';
+import { isAcceptable, matchesEtag, MAX_MANIFEST_BYTES, readManifest, type Manifest } from '../../src/registry/manifest.ts';
+import { provesAccess } from '../../src/registry/proof-of-access.ts';
 import { smallRequest } from '../../src/http/small-request.ts';
 import type { Target } from './target.ts';
 import type { UpstreamRequest } from '../../src/registry/upstream-request.ts';
@@ -30,7 +31,9 @@ declare module 'fastify' {
 
 /** What one request to the upstream registry brought, for all who asked for the same at the same time with the same token. */
 type Fetched =
-	{ kind: 'manifest'; manifest: Manifest } | { kind: 'refused'; status: number; headers: IncomingHttpHeaders } | { kind: 'unfit' };
+	| { kind: 'manifest'; manifest: Manifest; isVerified: boolean }
+	| { kind: 'refused'; status: number; headers: IncomingHttpHeaders; body: Buffer }
+	| { kind: 'unfit' };
 
 /** Manifests, which are content-addressed and small: remembered by digest, and for a short time by tag. */
 export default fp(
@@ -41,7 +44,7 @@ export default fp(
 				? undefined
 				: new LRUCache<string, Manifest>({
 						maxSize: config.MANIFEST_CACHE_BYTES,
-						sizeCalculation: ({ bytes }, key) => bytes.length + key.length + 500,
+						sizeCalculation: ({ bytes, headers }, key) => bytes.length + JSON.stringify(headers ?? {}).length + key.length + 500,
 					});
 		const running = new LoadingCache<Fetched>({ max: 1 });
 
@@ -64,7 +67,8 @@ export default fp(
 			upstreamRequest: UpstreamRequest,
 			repository: string,
 			accept: string | undefined,
-			requestId: string,
+			request: FastifyRequest,
+			signal: AbortSignal,
 		): Promise<Fetched> {
 			try {
 				const { status, headers, body, isCut } = await smallRequest(app.registry.dispatcher, {
@@ -72,26 +76,24 @@ export default fp(
 					path: upstreamRequest.path,
 					headers: {
 						authorization: `Bearer ${upstreamRequest.token}`,
-						'x-request-id': requestId,
+						'x-request-id': request.id,
 						...(accept === undefined ? {} : { accept }),
 					},
 					maxBytes: MAX_MANIFEST_BYTES,
+					signal,
+					client: app.shareOf(request.ip),
 				});
 				if (status >= 400) {
-					return { kind: 'refused', status, headers };
+					return { kind: 'refused', status, headers, body };
 				}
-				const digest = String(headers['docker-content-digest'] ?? '');
-				if (status !== 200 || isCut || !isDigest(digest)) {
+				if (status !== 200 || isCut) {
 					return { kind: 'unfit' };
 				}
-				const isWhatItSays =
-					verifyDigest(body, digest) &&
-					(!isDigest(upstreamRequest.item) || digest === upstreamRequest.item || verifyDigest(body, upstreamRequest.item));
-				const manifest: Manifest = { bytes: body, mediaType: String(headers['content-type'] ?? 'application/octet-stream'), digest };
-				if (isWhatItSays) {
+				const { manifest, isVerified } = readManifest(upstreamRequest.item, headers, body);
+				if (isVerified) {
 					remember(manifest, upstreamRequest, repository, accept);
 				}
-				return isWhatItSays ? { kind: 'manifest', manifest } : { kind: 'unfit' };
+				return { kind: 'manifest', manifest, isVerified };
 			} catch (error) {
 				throw upstreamError('registry', error);
 			}
@@ -106,21 +108,24 @@ export default fp(
 			counts.misses++;
 			request.facts.cache = 'miss';
 			const { accept } = request.headers;
-			const fetched = await running.get(JSON.stringify([token.fingerprint, upstreamRequest.path, accept]), async () => ({
-				value: await fetchManifest(upstreamRequest, repository, accept, request.id),
-				freshMs: 0,
-			}));
+			const fetched = await running.get(
+				JSON.stringify([token.fingerprint, upstreamRequest.path, accept]),
+				async ({ signal }) => ({ value: await fetchManifest(upstreamRequest, repository, accept, request, signal), freshMs: 0 }),
+				reply.raw,
+			);
 			switch (fetched.kind) {
 				case 'manifest':
-					token.accept(repository);
-					upstreamRequest.onManifest?.(fetched.manifest);
+					if (provesAccess({ kind: 'manifest', status: 200, isVerified: fetched.isVerified })) {
+						token.accept(repository);
+						upstreamRequest.onManifest?.(fetched.manifest);
+					}
 					return sendManifest(fetched.manifest, request, reply);
 				case 'refused':
 					if (fetched.status === 404 && upstreamRequest.onAbsent !== undefined) {
 						await upstreamRequest.onAbsent();
 						return reply;
 					}
-					throw await request.refusal(upstreamRequest, fetched.status, fetched.headers);
+					throw await request.refusal(upstreamRequest, fetched.status, fetched.headers, fetched.body);
 				case 'unfit':
 					return reply.forward(upstreamRequest);
 			}
@@ -151,11 +156,15 @@ export default fp(
 	{ name: 'manifests', dependencies: ['request-log', 'registry', 'forward'] },
 );
 
-function sendManifest({ bytes, mediaType, digest }: Manifest, request: FastifyRequest, reply: FastifyReply): FastifyReply {
-	reply.headers({ 'content-type': mediaType, 'docker-content-digest': digest, etag: `"${digest}"` });
+function sendManifest({ bytes, mediaType, digest, headers }: Manifest, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+	if (headers !== undefined) {
+		reply.headers(headers);
+	}
+	reply.headers({ 'docker-content-digest': digest, etag: `"${digest}"` });
 	if (matchesEtag(request.headers['if-none-match'], digest)) {
 		return reply.code(304).send();
 	}
+	reply.header('content-type', mediaType);
 	return request.method === 'HEAD' ? reply.header('content-length', bytes.length).send() : reply.send(bytes);
 }
 

@@ -2,6 +2,8 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import fp from 'fastify-plugin';
 import { RegistryError } from '../../src/errors.ts';
 import { tagPage } from '../../src/registry/tag-page.ts';
+import { PRIVATE_HEADERS } from '../../src/registry/headers.ts';
+import { provesAccess } from '../../src/registry/proof-of-access.ts';
 import { parseRegistryRequest, type ContentRequest, type ManifestReference } from '../../src/registry/request.ts';
 import type { KnownToken } from '../tokens/client-tokens.ts';
 import { sendJson } from '../service/send-json.ts';
@@ -36,7 +38,7 @@ const CATALOG_SCOPE = 'registry:catalog:*';
 
 async function pullRoutes(app: FastifyInstance): Promise<void> {
 	app.addHook('onRequest', (_request, reply, done) => {
-		reply.header('docker-distribution-api-version', 'registry/2.0');
+		reply.headers(PRIVATE_HEADERS);
 		done();
 	});
 
@@ -86,7 +88,7 @@ async function pullRoutes(app: FastifyInstance): Promise<void> {
 			case 'referrers':
 				return reply.forward({
 					...upstreamRequest(parsed, target, 'referrers', parsed.digest),
-					query: parsed.artifactType === undefined ? undefined : { artifactType: parsed.artifactType },
+					query: parsed.artifactType === undefined ? undefined : `artifactType=${encodeURIComponent(parsed.artifactType)}`,
 				});
 			case 'tags':
 				return sendUpstreamTags(parsed, target, request, reply);
@@ -137,7 +139,11 @@ async function pullRoutes(app: FastifyInstance): Promise<void> {
 			item: '',
 			path: '/v2/',
 			token: token.upstream,
-			onAnswer: () => token.accept(''),
+			onAnswer: (status, headers) => {
+				if (provesAccess({ kind: 'ping', status, headers })) {
+					token.accept('');
+				}
+			},
 		});
 	}
 

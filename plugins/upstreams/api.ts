@@ -1,16 +1,16 @@
 import type { FastifyInstance } from 'fastify';
 import fp from 'fastify-plugin';
 import { LRUCache } from 'lru-cache';
-import { Pool, type Dispatcher } from 'undici';
+import type { Dispatcher } from 'undici';
 import { overloadedError, RegistryError, upstreamError } from '../../src/errors.ts';
 import type { Caller } from '../../src/balena/caller.ts';
-import { loadPine, type Pine } from '../../src/balena/sdk.ts';
+import { loadPine, sdkDispatcher, type Pine } from '../../src/balena/sdk.ts';
 import type { Config } from '../../src/config.ts';
 import { FairQueue } from '../../src/fair-queue.ts';
 import { pullScope } from '../../src/registry/scope.ts';
 import { smallRequest } from '../../src/http/small-request.ts';
+import { upstreamDispatcher } from '../../src/http/upstream-dispatcher.ts';
 import { userAgent } from '../../src/http/user-agent.ts';
-import { VERIFIED } from '../../src/http/verified.ts';
 
 export interface CallOptions {
 	/** Whether it is about names that were found before: those, and logins, go before what nobody asked for until now. */
@@ -23,6 +23,8 @@ export interface CallOptions {
 export interface Api {
 	/** Connections to the API. */
 	dispatcher: Dispatcher;
+	/** How many requests were sent once more, because a kept connection had ended. */
+	readonly repeated: number;
 	/** Asks the OData API on a caller's behalf, and at its cost. An invalid key counts as anonymous there: only `token` tells. */
 	query(resource: 'release' | 'application', options: Record<string, unknown>, caller: Caller, call?: CallOptions): Promise<unknown>;
 	/** Asks for a registry token that lets the caller pull from repositories. @throws UNAUTHORIZED where the credentials are not valid */
@@ -51,15 +53,17 @@ export default fp(
 			queue: config.API_QUEUE,
 			refusal: () => overloadedError('api'),
 		});
-		const dispatcher = new Pool(config.API_URL, {
-			connections: config.API_CONCURRENCY,
-			connect: { ...VERIFIED, timeout: config.API_TIMEOUT },
-		});
-		app.addHook('onClose', async () => dispatcher.destroy());
+		const upstream = upstreamDispatcher(
+			{ origin: config.API_URL, connections: config.API_CONCURRENCY, connectTimeout: config.API_TIMEOUT },
+			config,
+		);
 
 		const agent = userAgent(config.PUBLIC_URL);
 		let pine: Promise<Pine> | undefined;
-		const getPine = (): Promise<Pine> => (pine ??= loadPine(config.API_URL, config.API_TIMEOUT, agent));
+		const sdk = sdkDispatcher(config.API_URL, config.API_TIMEOUT, agent, config);
+		// Not the SDK's, which stays the one of the global fetch; connections that nobody uses hold no process.
+		app.addHook('onClose', async () => upstream.destroy());
+		const getPine = (): Promise<Pine> => (pine ??= loadPine(config.API_URL, sdk.dispatcher));
 		// Loading it holds up all else for a while, so not while the first requests come, unless they need it.
 		const later = setTimeout(() => void getPine(), LOAD_SDK_AFTER_MS);
 		later.unref();
@@ -102,7 +106,10 @@ export default fp(
 		}
 
 		app.decorate('api', {
-			dispatcher,
+			dispatcher: upstream.dispatcher,
+			get repeated() {
+				return upstream.repeated + sdk.repeated;
+			},
 			query: async (resource, options, caller, settings = {}) => {
 				if (settings.isKnown !== true && caller.client !== undefined) {
 					app.charge('cold name', caller.client.address);
@@ -120,7 +127,7 @@ export default fp(
 					for (const repository of repositories) {
 						query.append('scope', pullScope(repository));
 					}
-					const { status, headers, body, isCut } = await smallRequest(dispatcher, {
+					const { status, headers, body, isCut } = await smallRequest(upstream.dispatcher, {
 						origin: config.API_URL,
 						path: `/auth/v1/token?${query}`,
 						headers: {

@@ -1,7 +1,7 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import fp from 'fastify-plugin';
 import type { IncomingHttpHeaders } from 'node:http';
-import { Pool, type Dispatcher } from 'undici';
+import type { Dispatcher } from 'undici';
 import { boundedDispatch } from '../../src/http/bounded-dispatch.ts';
 import { RegistryError, upstreamError } from '../../src/errors.ts';
 import type { Config } from '../../src/config.ts';
@@ -9,9 +9,10 @@ import { parseChallenge } from '../../src/registry/challenge.ts';
 import { upstreamStatusError } from '../../src/registry/error-response.ts';
 import { ANY_FORMAT, formatError, lacksFormats } from '../../src/registry/formats.ts';
 import { pullScope } from '../../src/registry/scope.ts';
+import { upstreamCause } from '../../src/registry/upstream-cause.ts';
 import type { UpstreamRequest } from '../../src/registry/upstream-request.ts';
 import { smallRequest } from '../../src/http/small-request.ts';
-import { VERIFIED } from '../../src/http/verified.ts';
+import { upstreamDispatcher } from '../../src/http/upstream-dispatcher.ts';
 
 declare module 'fastify' {
 	interface FastifyInstance {
@@ -19,13 +20,18 @@ declare module 'fastify' {
 			dispatcher: Dispatcher;
 			/** The bound on requests to the registry, and to where it redirects: the same for all that are composed with it. */
 			bound: Dispatcher.DispatcherComposeInterceptor;
+			/** How many requests were sent once more, because a kept connection had ended. */
+			readonly repeated: number;
 			/** @returns the tags of an upstream repository. @throws RegistryError where the registry refuses or does not answer */
 			tags(upstreamRequest: UpstreamRequest, request: FastifyRequest): Promise<string[]>;
 		};
 	}
 	interface FastifyRequest {
-		/** @returns the error for an answer of the upstream registry that is neither a success nor a redirect; it knows this client's own challenge */
-		refusal(upstreamRequest: UpstreamRequest, status: number, headers: IncomingHttpHeaders): Promise<RegistryError>;
+		/**
+		 * @param body its beginning, for the log
+		 * @returns the error for an answer of the upstream registry that is neither a success nor a redirect; it knows this client's own challenge
+		 */
+		refusal(upstreamRequest: UpstreamRequest, status: number, headers: IncomingHttpHeaders, body: Buffer): Promise<RegistryError>;
 	}
 }
 
@@ -35,20 +41,31 @@ const MAX_TAGS_BYTES = 1024 * 1024;
 /** The upstream registry: connections to it, and what its refusals mean. */
 export default fp(
 	async (app: FastifyInstance, config: Config) => {
-		const pool = new Pool(config.REGISTRY_URL, {
-			connections: config.REGISTRY_CONNECTIONS,
-			connect: { ...VERIFIED, timeout: config.REGISTRY_CONNECT_TIMEOUT },
-			headersTimeout: config.REGISTRY_HEADERS_TIMEOUT,
-			bodyTimeout: config.REGISTRY_BODY_TIMEOUT,
-		});
-		app.addHook('onClose', async () => pool.destroy());
+		const upstream = upstreamDispatcher(
+			{
+				origin: config.REGISTRY_URL,
+				connections: config.REGISTRY_CONNECTIONS,
+				connectTimeout: config.REGISTRY_CONNECT_TIMEOUT,
+				headersTimeout: config.REGISTRY_HEADERS_TIMEOUT,
+				bodyTimeout: config.REGISTRY_BODY_TIMEOUT,
+			},
+			config,
+		);
+		app.addHook('onClose', async () => upstream.destroy());
 		const bound = boundedDispatch({
 			concurrency: config.REGISTRY_CONNECTIONS,
 			queue: config.REGISTRY_QUEUE,
 			waitMs: config.REGISTRY_CONNECT_TIMEOUT,
 		});
-		const dispatcher = pool.compose(bound);
-		app.decorate('registry', { dispatcher, bound, tags });
+		const dispatcher = upstream.dispatcher.compose(bound);
+		app.decorate('registry', {
+			dispatcher,
+			bound,
+			tags,
+			get repeated() {
+				return upstream.repeated;
+			},
+		});
 
 		async function tags(upstreamRequest: UpstreamRequest, request: FastifyRequest): Promise<string[]> {
 			const { status, headers, body } = await smallRequest(dispatcher, {
@@ -62,7 +79,7 @@ export default fp(
 				throw upstreamError('registry', error);
 			});
 			if (status >= 400) {
-				throw await request.refusal(upstreamRequest, status, headers);
+				throw await request.refusal(upstreamRequest, status, headers, body);
 			}
 			const list = parseJson(body) as { tags?: unknown } | null | undefined;
 			// A list that is not legible is not an empty one. A repository without tags has null.
@@ -94,8 +111,11 @@ export default fp(
 			return answer?.status === 200 ? formatError(name, answer.headers['content-type'], accept) : undefined;
 		}
 
-		app.decorateRequest('refusal', async function (upstreamRequest, status, headers) {
-			return (await otherFormat(this, upstreamRequest, status)) ?? refusal(this, upstreamRequest, status, headers);
+		app.decorateRequest('refusal', async function (upstreamRequest, status, headers, body) {
+			return (
+				(await otherFormat(this, upstreamRequest, status)) ??
+				refusal(this, upstreamRequest, status, headers, upstreamCause('the registry', status, body))
+			);
 		});
 	},
 	{ name: 'registry', dependencies: ['rate-limit'] },
@@ -114,9 +134,10 @@ async function refusal(
 	{ kind, name, item, token }: UpstreamRequest,
 	status: number,
 	headers: IncomingHttpHeaders,
+	why: Error,
 ): Promise<RegistryError> {
 	if (status !== 401) {
-		return upstreamStatusError(status, { kind, name: name ?? 'the registry', item }, headers);
+		return upstreamStatusError(status, { kind, name: name ?? 'the registry', item }, headers, why);
 	}
 	const { error: given, errorDescription } = parseChallenge(headers['www-authenticate']) ?? {};
 	if (given === 'invalid_token') {
@@ -133,6 +154,7 @@ async function refusal(
 			name === undefined ? 'the token is not valid any more' : `the token does not allow pulling ${name}, or is not valid any more${hint}`,
 			{
 				headers: { 'www-authenticate': challenge },
+				cause: why,
 			},
 		);
 	} catch (cause) {

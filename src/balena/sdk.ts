@@ -1,7 +1,7 @@
-import { Agent, setGlobalDispatcher, type Dispatcher } from 'undici';
+import { setGlobalDispatcher, type Dispatcher } from 'undici';
 import { overloadedError } from '../errors.ts';
 import { FairQueue } from '../fair-queue.ts';
-import { VERIFIED } from '../http/verified.ts';
+import { upstreamDispatcher, type Egress, type UpstreamDispatcher } from '../http/upstream-dispatcher.ts';
 
 /** The part of balena-sdk that is used: one OData query, with credentials a call. */
 export interface Pine {
@@ -13,24 +13,45 @@ const MAX_ANSWER_BYTES = 1024 * 1024;
 /** Of all answers together that are being read: half of them one, a third each two, and so on, so that a few KB always fit. */
 const MAX_ANSWERS_BYTES = 8 * 1024 * 1024;
 
+/** Most connections of the SDK; how many of them there are is bounded where it is called. */
+const MAX_CONNECTIONS = 64;
+
 /**
- * Loads balena-sdk, which costs some 150 ms and 20 MB, and so is not imported with the rest.
+ * The SDK's connections to the API, of which answers are bounded, plain and final.
  *
  * @param apiUrl origin of the balena API
  * @param timeoutMs the longest wait for one answer
  * @param userAgent who asks, in place of the SDK's own
  */
-export async function loadPine(apiUrl: string, timeoutMs: number, userAgent: string): Promise<Pine> {
-	// The SDK uses the global fetch; its connections are tuned and its answers bounded here because it offers no other place.
-	setGlobalDispatcher(
-		new Agent({
-			connections: 64,
-			maxResponseSize: MAX_ANSWER_BYTES,
+export function sdkDispatcher(apiUrl: string, timeoutMs: number, userAgent: string, egress: Egress): UpstreamDispatcher {
+	const upstream = upstreamDispatcher(
+		{
+			connections: MAX_CONNECTIONS,
+			connectTimeout: timeoutMs,
 			headersTimeout: timeoutMs,
 			bodyTimeout: timeoutMs,
-			connect: { ...VERIFIED, timeout: timeoutMs },
-		}).compose(plainAnswersOnly(apiUrl, userAgent)),
+			maxResponseSize: MAX_ANSWER_BYTES,
+		},
+		egress,
 	);
+	const dispatcher = upstream.dispatcher.compose(plainAnswersOnly(apiUrl, userAgent));
+	return {
+		dispatcher,
+		get repeated() {
+			return upstream.repeated;
+		},
+		destroy: () => upstream.destroy(),
+	};
+}
+
+/**
+ * Loads balena-sdk, which costs some 150 ms and 20 MB, and so is not imported with the rest.
+ *
+ * @param apiUrl origin of the balena API
+ * @param dispatcher becomes the one of the global fetch, which the SDK uses, because it offers no other place
+ */
+export async function loadPine(apiUrl: string, dispatcher: Dispatcher): Promise<Pine> {
+	setGlobalDispatcher(dispatcher);
 	const { getSdk } = await import('balena-sdk');
 	// dataDirectory: false, or the SDK reads and writes a login of its own in the home directory.
 	const { pine } = getSdk({ apiUrl: `${apiUrl}/`, dataDirectory: false, apiVersion: 'v7' } as Parameters<typeof getSdk>[0]);

@@ -6,7 +6,10 @@ import type { Dispatcher } from 'undici';
 /** Bytes up to which an answer is read whole: a stream around it would cost more than all else that is done for it. */
 const MAX_WHOLE_BYTES = 64 * 1024;
 
-/** A body that has come to its end. It can be given up like a stream. */
+/** Bytes of an error that are kept, for the log. */
+const MAX_ERROR_BYTES = 4 * 1024;
+
+/** A body that has come to its end; of an error, its beginning. It can be given up like a stream. */
 export interface WholeBody {
 	whole: Buffer;
 	destroy(): void;
@@ -22,7 +25,7 @@ export interface ForwardedAnswer {
 export type AnswerCallback = (error: Error | null, answer?: ForwardedAnswer) => void;
 
 /**
- * One request whose answer goes on to a client: a large body of a success as a stream, with back-pressure, anything else whole, and of an error nothing.
+ * One request whose answer goes on to a client: a large body of a success as a stream, with back-pressure, anything else whole, and of an error the beginning.
  *
  * @param dispatcher its time-outs bound the waits
  * @param clientGone emits "abort" when nobody wants the answer any more; its `client` stands for the client where connections are shared out
@@ -115,7 +118,7 @@ export function forwardRequest(
 					const error = new Error(`an answer of status ${answer.statusCode} has more than ${MAX_WHOLE_BYTES} bytes`);
 					end(error);
 					controller.abort(error);
-				} else if (answer.statusCode < 400) {
+				} else if (answer.statusCode < 400 || length <= MAX_ERROR_BYTES) {
 					chunks.push(chunk);
 				}
 			},

@@ -52,6 +52,8 @@ export function smallRequest(
 			{ origin, path, method, headers, signal, client } as Dispatcher.DispatchOptions,
 			{
 				onRequestStart(controller) {
+					// It may start twice: ask-again.ts.
+					stop?.();
 					if (signal !== undefined) {
 						const abort = (): void => controller.abort(signal.reason as Error);
 						// It may have waited for a connection until nobody wanted it any more.

@@ -1,5 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { RegistryError, type ErrorBody } from '../errors.ts';
+import { retryAfterSeconds } from '../http/retry-after.ts';
 import { headerText } from './headers.ts';
 
 export interface ErrorResponse {
@@ -44,43 +45,50 @@ export function errorResponse(error: RegistryError, userAgent: string | undefine
  *
  * @param status the upstream's
  * @param what the thing asked for, and how it is called
- * @param upstream its headers, of which `Retry-After` (a plain number of seconds) and `Content-Range` matter to the client
+ * @param upstream its headers, of which `Retry-After` and `Content-Range` matter to the client
+ * @param cause for the log
  */
 export function upstreamStatusError(
 	status: number,
 	what: { kind: string; name: string; item: string },
 	upstream: IncomingHttpHeaders,
+	cause?: Error,
 ): RegistryError {
-	const headers = /^\d{1,6}$/.test(upstream['retry-after'] ?? '') ? pick(upstream, 'retry-after') : {};
+	const seconds = retryAfterSeconds(upstream['retry-after'], Date.now());
+	const headers: Record<string, string> = seconds === undefined ? {} : { 'retry-after': seconds };
 	switch (status) {
 		case 403:
-			return new RegistryError('DENIED', `the registry does not allow this access to ${what.name}`);
+			return new RegistryError('DENIED', `the registry does not allow this access to ${what.name}`, { cause });
 		case 404:
 			switch (what.kind) {
 				case 'manifest':
-					return new RegistryError('MANIFEST_UNKNOWN', `${what.name} has no manifest ${what.item}`);
+					return new RegistryError('MANIFEST_UNKNOWN', `${what.name} has no manifest ${what.item}`, { cause });
 				case 'blob':
-					return new RegistryError('BLOB_UNKNOWN', `${what.name} has no blob ${what.item}`);
+					return new RegistryError('BLOB_UNKNOWN', `${what.name} has no blob ${what.item}`, { cause });
 				case 'referrers':
 					// Not NAME_UNKNOWN: oras-go takes that for a repository that is not there, and any other code for a registry without this API.
-					return new RegistryError('UNSUPPORTED', `the registry has no list of referrers for ${what.name}`, { status: 404 });
+					return new RegistryError('UNSUPPORTED', `the registry has no list of referrers for ${what.name}`, { status: 404, cause });
 				default:
-					return new RegistryError('NAME_UNKNOWN', `the registry has nothing like this for ${what.name}`);
+					return new RegistryError('NAME_UNKNOWN', `the registry has nothing like this for ${what.name}`, { cause });
 			}
 		case 416:
 			return new RegistryError('UNSUPPORTED', `${what.item} does not have the range that was asked for`, {
 				status,
 				headers: pick(upstream, 'content-range'),
+				cause,
 			});
 		case 429:
-			return new RegistryError('TOOMANYREQUESTS', 'the registry answers that there are too many requests; try again later', { headers });
+			return new RegistryError('TOOMANYREQUESTS', 'the registry answers that there are too many requests; try again later', {
+				headers,
+				cause,
+			});
 		case 503:
-			return new RegistryError('UNAVAILABLE', 'the registry is not available at the moment; try again later', { headers });
+			return new RegistryError('UNAVAILABLE', 'the registry is not available at the moment; try again later', { headers, cause });
 		default:
 			// A success or a redirect where neither can be: as broken as a 500.
 			return status >= 500 || status < 400
-				? new RegistryError('UNAVAILABLE', 'the registry failed to answer; try again later', { status: 502 })
-				: new RegistryError('UNSUPPORTED', `the registry refused the request (${status})`, { status });
+				? new RegistryError('UNAVAILABLE', 'the registry failed to answer; try again later', { status: 502, cause })
+				: new RegistryError('UNSUPPORTED', `the registry refused the request (${status})`, { status, cause });
 	}
 }
 

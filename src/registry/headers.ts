@@ -1,31 +1,42 @@
 import type { IncomingHttpHeaders } from 'node:http';
 
 /*
- * Which headers cross the proxy. Requests by a list of what may pass, because clients are not to be trusted with anything else towards the registry;
- * responses by a list of what may not, because the registry may say more than this proxy knows of.
+ * Which headers cross the proxy, in either direction by a list of what may pass: clients are not to be trusted with anything else towards the registry, and of what the
+ * registry and whatever is in front of it say of their own host, nothing is true of this one.
  */
 
 /** Content negotiation, ranges and conditions: RFC 9110 sections 12 to 14. */
 const REQUEST_HEADERS = ['accept', 'accept-encoding', 'range', 'if-range', 'if-none-match', 'if-modified-since', 'user-agent'] as const;
 
-/** Hop by hop (RFC 9110 section 7.6.1), about the registry's own host (RFC 6265, 6797, 7838), said anew by this proxy, or no name that an object can hold safely. */
-const OWN_RESPONSE_HEADERS = new Set([
-	'connection',
-	'keep-alive',
-	'proxy-authenticate',
-	'proxy-connection',
-	'te',
-	'trailer',
-	'transfer-encoding',
-	'upgrade',
-	'www-authenticate',
-	'set-cookie',
-	'strict-transport-security',
-	'alt-svc',
-	'clear-site-data',
-	'x-request-id',
-	'__proto__',
-]);
+/** What describes the content (RFC 9110 sections 8, 10.2.2, 14 and 12.5.5; RFC 8288) and the registry's own: distribution-spec, and distribution's deprecation warnings. */
+const RESPONSE_HEADERS = [
+	'content-type',
+	'content-length',
+	'content-encoding',
+	'content-range',
+	'accept-ranges',
+	'docker-content-digest',
+	'etag',
+	'last-modified',
+	'vary',
+	'link',
+	'oci-subject',
+	'oci-filters-applied',
+	'warning',
+] as const;
+
+/** Of the bytes of an answer, whoever has them. */
+const OF_BYTES = ['content-length', 'content-encoding', 'content-range', 'accept-ranges'] as const;
+
+/**
+ * Said of every answer below `/v2/`: no cache but the client's own may keep it, because a credential decides who gets it (RFC 9111 section 5.2.2.7), and nobody should guess what
+ * it is.
+ */
+export const PRIVATE_HEADERS = {
+	'docker-distribution-api-version': 'registry/2.0',
+	'cache-control': 'private',
+	'x-content-type-options': 'nosniff',
+} as const;
 
 /** @returns the headers of a client that the upstream registry may see. */
 export function forwardedRequestHeaders(headers: IncomingHttpHeaders): Record<string, string> {
@@ -39,26 +50,77 @@ export function forwardedRequestHeaders(headers: IncomingHttpHeaders): Record<st
 	return forwarded;
 }
 
-/** @returns the headers of the upstream registry that the client may see. */
-export function forwardedResponseHeaders(headers: IncomingHttpHeaders): IncomingHttpHeaders {
-	const forwarded: IncomingHttpHeaders = {};
-	for (const name in headers) {
-		if (!OWN_RESPONSE_HEADERS.has(name)) {
-			forwarded[name] = headers[name];
-		}
-	}
-	return forwarded;
+/**
+ * @param headers a client's
+ * @param digest of the blob that it asks for
+ * @returns those that object storage may see: no conditions, which are about the blob and not about what the storage calls it
+ */
+export function storageRequestHeaders(headers: IncomingHttpHeaders, digest: string): Record<string, string> {
+	const { 'if-range': condition = `"${digest}"`, range, 'accept-encoding': acceptEncoding, 'user-agent': userAgent } = headers;
+	return {
+		...(range === undefined || condition !== `"${digest}"` ? {} : { range }),
+		...(acceptEncoding === undefined ? {} : { 'accept-encoding': String(acceptEncoding) }),
+		...(userAgent === undefined ? {} : { 'user-agent': userAgent }),
+	};
 }
 
 /**
- * Turns a redirect that leads back to the upstream registry into one that leads through this proxy, because clients hold no token for the registry
- * itself. The scheme does not matter: a registry behind TLS termination may think it is plain http. Every other redirect is left as it is.
+ * @param headers an answer of the upstream registry's
+ * @param isImmutable whether it was asked for by digest, so that the client may keep it for as long as the registry says
+ * @returns the headers that the client sees of it, beside `PRIVATE_HEADERS`; neither a redirect's target nor a challenge
  */
-export function rewriteLocation(location: string, registryUrl: string, ownOrigin: string): string {
-	const registry = new URL(registryUrl);
-	// "//host/path" (RFC 3986 section 4.2) leads there as well, and other relative ones to this proxy already.
-	const target = URL.parse(location.startsWith('//') ? `${registry.protocol}${location}` : location);
-	return target?.host === registry.host ? `${ownOrigin}${target.pathname}${target.search}` : location;
+export function answerHeaders(headers: IncomingHttpHeaders, isImmutable: boolean): Record<string, string | string[]> {
+	const kept: Record<string, string | string[]> = {};
+	for (const name of RESPONSE_HEADERS) {
+		const value = headers[name];
+		if (value !== undefined) {
+			kept[name] = asLatin1(value);
+		}
+	}
+	const age = isImmutable ? maxAge(headers['cache-control']) : undefined;
+	if (age !== undefined) {
+		kept['cache-control'] = `private, max-age=${age}`;
+	}
+	return kept;
+}
+
+/** @returns the seconds of a `Cache-Control`, unless it forbids to keep the answer: RFC 9111 section 5.2.2 */
+function maxAge(cacheControl: string | undefined): string | undefined {
+	return cacheControl === undefined || /no-store|no-cache/i.test(cacheControl)
+		? undefined
+		: /(?:^|[\s,])max-age=(\d{1,10})(?=[\s,]|$)/i.exec(cacheControl)?.[1];
+}
+
+/**
+ * @param headers an answer of object storage, to which a redirect of a blob was followed
+ * @param digest of the blob
+ * @returns what the client sees of it: the blob's own headers, and of the storage's those of the bytes
+ */
+export function followedHeaders(headers: IncomingHttpHeaders, digest: string): Record<string, string | string[]> {
+	const kept: Record<string, string | string[]> = {
+		'content-type': 'application/octet-stream',
+		'docker-content-digest': digest,
+		etag: `"${digest}"`,
+	};
+	for (const name of OF_BYTES) {
+		const value = headers[name];
+		if (value !== undefined) {
+			kept[name] = asLatin1(value);
+		}
+	}
+	return kept;
+}
+
+/** Node reads headers as UTF-8 and writes them as Latin-1, and refuses what is neither. @returns a value that becomes the same bytes again */
+function asLatin1(value: string | string[]): string | string[] {
+	if (Array.isArray(value)) {
+		return value.map((line) => asLatin1(line) as string);
+	}
+	return /^[\t\x20-\x7e]*$/.test(value)
+		? value
+		: Buffer.from(value)
+				.toString('latin1')
+				.replace(/[^\t\x20-\x7e\x80-\xff]/g, ' ');
 }
 
 /** @returns a text as it may stand in a header or a reason phrase: printable ASCII, of bounded length. */

@@ -1,11 +1,15 @@
 import { hash } from 'node:crypto';
+import type { IncomingHttpHeaders } from 'node:http';
 import { isDigest } from './digest.ts';
+import { answerHeaders } from './headers.ts';
 
 /** A manifest as it is kept in memory: its bytes, and the headers that describe them. */
 export interface Manifest {
 	bytes: Buffer;
 	mediaType: string;
 	digest: string;
+	/** What else a client sees of the answer that it came in: `answerHeaders`. */
+	headers?: Record<string, string | string[]>;
 }
 
 /** The size that the distribution-spec asks every registry to accept ("Pushing Manifests"), in bytes; larger ones are streamed and not kept. */
@@ -33,6 +37,29 @@ export function matchesEtag(ifNoneMatch: string | undefined, digest: string): bo
 	return ifNoneMatch !== undefined && (ifNoneMatch.trim() === '*' || ifNoneMatch.includes(`"${digest}"`));
 }
 
+/**
+ * @param asked the digest or tag that was asked for
+ * @param headers of the registry's answer
+ * @param bytes its body, whole
+ * @returns the manifest, whose digest is the registry's word, or computed where it has none; and whether the bytes hash to what was asked for, of a tag to what the registry says of it
+ */
+export function readManifest(asked: string, headers: IncomingHttpHeaders, bytes: Buffer): { manifest: Manifest; isVerified: boolean } {
+	const said = headers['docker-content-digest'];
+	const isSaid = typeof said === 'string' && isDigest(said);
+	const digest = isSaid ? said : isDigest(asked) ? asked : `sha256:${hash('sha256', bytes, 'hex')}`;
+	const isVerified =
+		(isSaid || isDigest(asked)) && verifyDigest(bytes, digest) && (!isDigest(asked) || digest === asked || verifyDigest(bytes, asked));
+	const mediaType = headers['content-type'] ?? 'application/octet-stream';
+	const {
+		'content-length': _length,
+		'content-type': _type,
+		'docker-content-digest': _digest,
+		etag: _etag,
+		...more
+	} = answerHeaders(headers, isDigest(asked));
+	return { manifest: { bytes, mediaType, digest, headers: more }, isVerified };
+}
+
 const MAX_DIGESTS = 1000;
 /** Larger ones are not read: some 500 layers fit into it, and one of 4 MB can take 100 ms. */
 const MAX_READ_BYTES = 128 * 1024;
@@ -44,7 +71,7 @@ const read = new WeakMap<Buffer, string[]>();
  *
  * @returns its own digest and those of its config, layers and children; only its own where it is not legible, or larger than 128 KB. Read once for the same bytes.
  */
-export function digestsIn({ bytes, digest }: Manifest): string[] {
+export function digestsIn({ bytes, digest }: Pick<Manifest, 'bytes' | 'digest'>): string[] {
 	let digests = read.get(bytes);
 	if (digests === undefined) {
 		digests = bytes.length > MAX_READ_BYTES ? [digest] : readDigests(bytes, digest);

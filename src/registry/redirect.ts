@@ -1,3 +1,47 @@
+import { RegistryError } from '../errors.ts';
+import { isRepository } from './name.ts';
+import { parseRegistryRequest } from './request.ts';
+
+/** Where a redirect of the upstream registry's leads. */
+export type Redirect =
+	/** To another host: the client may go there. */
+	| { to: 'elsewhere'; location: string }
+	/** To something of the registry's that this proxy serves under the same path. */
+	| { to: 'proxy'; path: string }
+	/** To something of the registry's that it does not, such as a signed URL of its own storage. The registry's token belongs there only below `/v2/`. */
+	| { to: 'registry'; path: string; isForToken: boolean };
+
+/**
+ * @param location the redirect's target
+ * @param registryUrl origin of the registry. The scheme does not matter: a registry behind TLS termination may think that it is plain http
+ * @param path what the registry was asked for
+ */
+export function readRedirect(location: string, registryUrl: string, path: string): Redirect {
+	const registry = new URL(registryUrl);
+	const target = URL.parse(location, `${registryUrl}${path}`);
+	if (target?.host !== registry.host) {
+		// "//host/path" (RFC 3986 section 4.2) would have the client's scheme, which the registry does not know.
+		return { to: 'elsewhere', location: location.startsWith('//') ? `${registry.protocol}${location}` : location };
+	}
+	const { pathname, search } = target;
+	return search === '' && pathname !== path && isServed(pathname)
+		? { to: 'proxy', path: pathname }
+		: { to: 'registry', path: pathname + search, isForToken: pathname.startsWith('/v2/') };
+}
+
+/** Whether this proxy answers a path as the registry does. */
+function isServed(path: string): boolean {
+	try {
+		const request = parseRegistryRequest(path);
+		return 'name' in request && isRepository(request.name);
+	} catch (error) {
+		if (error instanceof RegistryError) {
+			return false;
+		}
+		throw error;
+	}
+}
+
 /** Query parameters in which signed URLs tell their life: AWS signature 4 and its namesakes of Google, the older AWS and CloudFront form, Azure. */
 const SIGNED_4 = [
 	['X-Amz-Date', 'X-Amz-Expires'],

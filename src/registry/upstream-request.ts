@@ -10,7 +10,8 @@ export interface UpstreamRequest {
 	item: string;
 	/** Path at the upstream registry, made from validated parts only. */
 	path: string;
-	query?: Record<string, string>;
+	/** Opaque, without a question mark. */
+	query?: string;
 	/** The token that the upstream registry is shown. */
 	token: string;
 	/** Whether a redirect may be followed instead of passed on. */
@@ -19,6 +20,6 @@ export interface UpstreamRequest {
 	onManifest?: (manifest: Manifest) => void;
 	/** Answers in the place of a 404, where it may be elsewhere. */
 	onAbsent?: () => Promise<unknown>;
-	/** Called with an answer that is streamed, before it is. */
+	/** Called with what the registry answered to the token, before it is sent on. */
 	onAnswer?: (status: number, headers: IncomingHttpHeaders) => void;
 }

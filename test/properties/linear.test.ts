@@ -12,7 +12,8 @@ import { RegistryError } from '../../src/errors.ts';
 import { formatChallenge, parseChallenge } from '../../src/registry/challenge.ts';
 import { isDigest, isFallbackTag } from '../../src/registry/digest.ts';
 import { errorResponse } from '../../src/registry/error-response.ts';
-import { headerText, rewriteLocation } from '../../src/registry/headers.ts';
+import { headerText } from '../../src/registry/headers.ts';
+import { readRedirect } from '../../src/registry/redirect.ts';
 import { digestsIn, isAcceptable, matchesEtag } from '../../src/registry/manifest.ts';
 import { isName, isRepository } from '../../src/registry/name.ts';
 import { publicOrigin } from '../../src/registry/origin.ts';
@@ -126,14 +127,14 @@ const PARSERS: [name: string, parse: (text: string) => unknown, beginnings?: str
 		['grant_type=password&password=', 'grant_type=refresh_token&refresh_token='],
 	],
 	['publicOrigin', (text) => publicOrigin(undefined, 'https', text), ['a', '[', 'a:']],
-	['rewriteLocation', (text) => rewriteLocation(text, 'https://registry', 'https://bh.cr'), ['https://registry/', '//', 'https://']],
+	['readRedirect', (text) => readRedirect(text, 'https://registry', '/v2/x'), ['https://registry/', '//', 'https://']],
 	['signedUntil', signedUntil, ['https://s3/?', 'https://s3/?X-Amz-Date=', 'https://s3/?se=']],
 	['headerText', headerText, []],
 	['errorResponse', (text) => errorResponse(new RegistryError('DENIED', text, { forPeople: true }), text), []],
 	['tagPage', (text) => tagPage(text.split(/[,. ]/), pages, '/'), []],
 	['isAcceptable', (text) => isAcceptable(text, 'a/b'), []],
 	['matchesEtag', (text) => matchesEtag(text, 'sha256:0'), ['"']],
-	['digestsIn', (text) => digestsIn({ bytes: Buffer.from(text), mediaType: '', digest: '' }), ['{"layers":[', '[', '{"config":"']],
+	['digestsIn', (text) => digestsIn({ bytes: Buffer.from(text), digest: '' }), ['{"layers":[', '[', '{"config":"']],
 	['closestVersion', (text) => closestVersion(text, text.split(',').slice(0, 100)), ['v', '1.']],
 	['clientKey', clientKey, ['::ffff:', '1::']],
 	...['TRUST_PROXY', 'API_URL', 'API_HOST', 'RESOLUTION_TTL'].map((setting): [string, (text: string) => unknown, string[]] => [

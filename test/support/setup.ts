@@ -70,6 +70,8 @@ export async function begin(
 	});
 	outgoing.end(body);
 	const [incoming] = (await once(outgoing, 'response')) as [IncomingMessage];
+	// A reset is told to both.
+	outgoing.on('error', () => undefined);
 	return incoming;
 }
 

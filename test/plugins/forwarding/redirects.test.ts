@@ -20,7 +20,12 @@ const blob = (
 ): Promise<Answer> => ask(proxy, `/v2/${name}/blobs/${digest}`, { method, token, headers });
 const redirect = (location: string, status = 307): Fault => ({
 	status,
-	headers: { location, 'content-type': 'application/octet-stream', 'docker-content-digest': configDigest },
+	headers: {
+		location,
+		'content-type': 'application/octet-stream',
+		'docker-content-digest': configDigest,
+		'docker-distribution-api-version': 'registry/2.0',
+	},
 });
 
 for (const [mode, env] of Object.entries(CACHE_MODES)) {
@@ -51,26 +56,76 @@ for (const [mode, env] of Object.entries(CACHE_MODES)) {
 		}
 	});
 
-	test(`a redirect to the registry itself leads back to the proxy; ${mode}`, async (t) => {
+	test(`a redirect to the registry itself leads back to the proxy, where it serves the same; ${mode}`, async (t) => {
 		const setup = await setUp(t, env);
 		const { proxy, registry } = setup;
 		const token = await tokenFor(proxy, NAME);
-		const host = new URL(registry.url).host;
-		const rows: Record<string, { location: string; expected: string }> = {
-			'by its URL': { location: `${registry.url}/v2/x?a=b%2f`, expected: `${proxy.url}/v2/x?a=b%2f` },
-			'under another scheme': { location: `https://${host}/v2/x`, expected: `${proxy.url}/v2/x` },
-			'under a relative path': { location: '/v2/x?y', expected: '/v2/x?y' },
+		const { repository, platforms } = imageOf(upstream, NAME);
+		const path = `/v2/${repository}/blobs/${platforms[0]!.layers[0]!.digest}`;
+		const rows: Record<string, string> = {
+			'by its URL': `${registry.url}${path}`,
+			'under another scheme': `https://${new URL(registry.url).host}${path}`,
+			'under a relative path': path,
+			'from beside': `./${platforms[0]!.layers[0]!.digest}`,
 		};
-		for (const [name, { location, expected }] of Object.entries(rows)) {
+		for (const [name, location] of Object.entries(rows)) {
 			await t.test(name, async () => {
 				registry.fault = faultAt(/\/blobs\//, redirect(location));
 				for (const answer of [await blob(setup, token), await blob(setup, token)]) {
-					assert.deepEqual([answer.status, answer.headers['location']], [307, expected]);
+					assert.deepEqual([answer.status, answer.headers['location']], [307, `${proxy.url}${path}`]);
 				}
 				// As each client sees the proxy, also where the redirect was remembered.
 				const other = await blob(setup, token, { headers: { host: 'other.example' } });
-				assert.equal(other.headers['location'], expected.replace(proxy.host, 'other.example'));
+				assert.equal(other.headers['location'], `http://other.example${path}`);
 			});
+		}
+	});
+
+	test(`a redirect to anything else of the registry's is fetched on the client's behalf; ${mode}`, async (t) => {
+		const setup = await setUp(t, env);
+		const { proxy, registry } = setup;
+		const token = await tokenFor(proxy, NAME);
+		const { repository } = imageOf(upstream, NAME);
+		const own = `/v2/${repository}/blobs/${configDigest}`;
+		const stored = { status: 200, headers: { 'x-amz-id': '1' }, body: '0123456789' };
+		const rows: Record<string, { location: string; answers: Record<string, Fault>; expected: [number, string?]; tokenAt?: string }> = {
+			'its storage, without the token': {
+				location: '/storage/a?sig=%2F',
+				answers: { '/storage/a?sig=%2F': stored },
+				expected: [200, '0123456789'],
+			},
+			'the same blob with a query, with the token': {
+				location: `${own}?state=1`,
+				answers: { [`${own}?state=1`]: stored },
+				expected: [200, '0123456789'],
+				tokenAt: `${own}?state=1`,
+			},
+			'one that leads elsewhere in the end': {
+				location: '/storage/a',
+				answers: { '/storage/a': { status: 302, headers: { location: 'https://storage.example/x' } } },
+				expected: [302, ''],
+			},
+			'the same again, for ever': { location: `https://${new URL(registry.url).host}${own}`, answers: {}, expected: [502] },
+			'one that refuses': { location: '/storage/a', answers: { '/storage/a': { status: 404 } }, expected: [404] },
+			'one that fails': { location: '/storage/a', answers: { '/storage/a': { status: 500 } }, expected: [502] },
+			'one that is no path': { location: '/storage/a b%', answers: {}, expected: [502] },
+		};
+		for (const [name, { location, answers, expected, tokenAt }] of Object.entries(rows)) {
+			for (const method of ['GET', 'HEAD']) {
+				await t.test(`${method} ${name}`, async () => {
+					registry.requests = [];
+					registry.fault = ({ url }) => answers[url] ?? (url === own ? redirect(location) : undefined);
+					const answer = await blob(setup, token, { method });
+					assert.equal(answer.status, expected[0], answer.text);
+					if (expected[1] !== undefined) {
+						assert.equal(answer.text, method === 'GET' ? expected[1] : '');
+					}
+					assert.equal(answer.headers['x-amz-id'], undefined);
+					for (const { url, headers } of registry.requests) {
+						assert.equal(headers.authorization !== undefined, url === own || url === tokenAt, url);
+					}
+				});
+			}
 		}
 	});
 }
@@ -117,7 +172,6 @@ test('for how long a redirect is remembered', async (t) => {
 		'has expired (CloudFront)': `https://storage.example/?Expires=${Math.floor(past / 1000)}&Signature=x`,
 		'has expired (Azure)': `https://storage.example/?se=${encodeURIComponent(new Date(past).toISOString())}&sig=x`,
 		'is longer than any': `https://storage.example/${'x'.repeat(5000)}`,
-		'is relative': '/v2/elsewhere',
 	};
 	for (const [what, location] of Object.entries(never)) {
 		await t.test(`not at all where it ${what}`, async (t) => {

@@ -34,7 +34,10 @@ const PATHS: [method: 'GET' | 'HEAD', path: string][] = ['GET', 'HEAD'].flatMap(
 	]),
 );
 
-const redirectBlobs = faultAt(/\/blobs\//, { status: 307, headers: { location: 'https://storage.example/a/blob?X-Amz-Signature=abc' } });
+const redirectBlobs = faultAt(/\/blobs\//, {
+	status: 307,
+	headers: { location: 'https://storage.example/a/blob?X-Amz-Signature=abc', 'docker-distribution-api-version': 'registry/2.0' },
+});
 
 const request = (
 	{ proxy }: Setup,

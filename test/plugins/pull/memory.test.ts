@@ -60,7 +60,10 @@ function kindsSeen({ api, registry }: Setup): string[] {
 	return [...new Set(kinds)].sort();
 }
 
-const redirect = (): Fault => ({ status: 307, headers: { location: 'https://storage.example/a/blob?X-Amz-Signature=x' } });
+const redirect = (): Fault => ({
+	status: 307,
+	headers: { location: 'https://storage.example/a/blob?X-Amz-Signature=x', 'docker-distribution-api-version': 'registry/2.0' },
+});
 
 test('a warm public pull asks the upstreams for nothing but the bytes of its blobs', async (t) => {
 	const setup = await setUp(t);
@@ -150,7 +153,7 @@ test('one memory of a manifest serves GET, HEAD and conditional requests, but on
 		{ what: 'whatever the registry has, by digest', reference: IMAGE.digest, headers: { accept: '*/*' }, asked: 0 },
 		{ what: 'another Accept, by tag', headers: { accept: `${ACCEPT}, application/json` }, asked: 1 },
 		{ what: 'and again', headers: { accept: `${ACCEPT}, application/json` }, asked: 0 },
-		{ what: 'a part, which is the registry’s to answer', reference: IMAGE.digest, headers: { range: 'bytes=0-1' }, asked: 1 },
+		{ what: 'a part, which is the registry’s to answer', reference: IMAGE.digest, headers: { range: 'bytes=0-1' }, status: 206, asked: 1 },
 	];
 	for (const { what, reference = 'latest', method = 'GET', headers = {}, status = 200, asked } of rows) {
 		await t.test(what, async () => {
@@ -158,7 +161,7 @@ test('one memory of a manifest serves GET, HEAD and conditional requests, but on
 			const answer = await ask(proxy, `/v2/${NAME}/manifests/${reference}`, { method, token, headers: { accept: ACCEPT, ...headers } });
 			assert.equal(answer.status, status);
 			assert.deepEqual([answer.headers['docker-content-digest'], answer.headers['etag']], [IMAGE.digest, etag]);
-			assert.equal(answer.text.length > 0, status === 200 && method === 'GET');
+			assert.equal(answer.text.length > 0, status < 300 && method === 'GET');
 			assert.equal(registry.requests.length, asked);
 		});
 	}

@@ -44,7 +44,7 @@ const FAULTS: Record<string, { fault: Fault; told: Told; toldOfWhole?: Told; env
 	},
 	'answers 503 with a date': {
 		fault: { status: 503, headers: { 'retry-after': 'Wed, 21 Oct 2026 07:28:00 GMT' } },
-		told: { status: 503, code: 'UNAVAILABLE', words: /registry is not available/ },
+		told: { status: 503, code: 'UNAVAILABLE', words: /registry is not available/, retryAfter: '1' },
 	},
 	'answers 429': {
 		fault: { status: 429, headers: { 'retry-after': '7' } },

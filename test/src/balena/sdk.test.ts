@@ -4,13 +4,15 @@ import { createServer, type IncomingMessage, type RequestListener } from 'node:h
 import type { AddressInfo } from 'node:net';
 import { after, before, describe, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
-import { loadPine, type Pine } from '../../../src/balena/sdk.ts';
+import { loadPine, sdkDispatcher, type Pine } from '../../../src/balena/sdk.ts';
+import type { UpstreamDispatcher } from '../../../src/http/upstream-dispatcher.ts';
 import { table } from '../../support/table.ts';
 
 /** What a server in place of the API answers next, and what it was last asked. */
 let answer: RequestListener;
 let asked: IncomingMessage;
 let pine: Pine;
+let dispatcher: UpstreamDispatcher;
 let origin: string;
 
 const server = createServer((request, response) => {
@@ -21,10 +23,12 @@ const server = createServer((request, response) => {
 before(async () => {
 	await once(server.listen(0, '127.0.0.1'), 'listening');
 	origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-	pine = await loadPine(origin, 2000, 'test');
+	dispatcher = sdkDispatcher(origin, 2000, 'test', {});
+	pine = await loadPine(origin, dispatcher.dispatcher);
 });
 
-after(() => {
+after(async () => {
+	await dispatcher.destroy();
 	server.closeAllConnections();
 	server.close();
 });

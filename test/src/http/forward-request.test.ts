@@ -99,10 +99,14 @@ describe('forwardRequest: what is streamed, and what is read whole', () => {
 			'error: an answer of status 307 has more than 65536 bytes',
 			(upstream) => (upstream.begin(307), upstream.data('a'.repeat(40_000)), upstream.data('a'.repeat(40_000))),
 		],
-		['a refusal', '404 whole, 0 bytes', (upstream) => (upstream.begin(404), upstream.data('<html>'), upstream.end())],
+		[
+			'a refusal, of which the beginning is for the log',
+			'404 whole, 6 bytes',
+			(upstream) => (upstream.begin(404), upstream.data('<html>'), upstream.end()),
+		],
 		[
 			'a refusal that breaks off',
-			'416 whole, 0 bytes',
+			'416 whole, 2 bytes',
 			(upstream) => (upstream.begin(416, LARGE), upstream.data('ab'), upstream.fail('closed')),
 		],
 		['a refusal of more than 64 KB', '500 whole, 0 bytes', (upstream) => (upstream.begin(500), upstream.data('a'.repeat(70_000)))],

@@ -114,7 +114,7 @@ describe("upstreamStatusError: the registry's refusals, in this proxy's words", 
 			],
 			[
 				[503, 'blob', { 'retry-after': 'Wed, 21 Oct 2026 07:28:00 GMT' }],
-				'503 UNAVAILABLE: the registry is not available at the moment; try again later',
+				'503 UNAVAILABLE: the registry is not available at the moment; try again later; retry-after: 1',
 			],
 			[
 				[503, 'blob', { 'retry-after': '5' }],

@@ -1,5 +1,12 @@
+import type { IncomingHttpHeaders } from 'node:http';
 import { describe } from 'node:test';
-import { forwardedRequestHeaders, forwardedResponseHeaders, headerText, rewriteLocation } from '../../../src/registry/headers.ts';
+import {
+	answerHeaders,
+	followedHeaders,
+	forwardedRequestHeaders,
+	headerText,
+	storageRequestHeaders,
+} from '../../../src/registry/headers.ts';
 import { table } from '../../support/table.ts';
 
 describe('forwardedRequestHeaders: what the registry may see of a client', () => {
@@ -57,93 +64,115 @@ describe('forwardedRequestHeaders: what the registry may see of a client', () =>
 	);
 });
 
-describe('forwardedResponseHeaders: what a client may see of the registry', () => {
-	table(
+describe('answerHeaders: what a client may see of the registry', () => {
+	const BLOB = {
+		'content-type': 'a/b',
+		'content-length': '5',
+		'docker-content-digest': 'sha256:0',
+		etag: '"x"',
+		'last-modified': 'Wed, 21 Oct 2026 07:28:00 GMT',
+		'accept-ranges': 'bytes',
+		'content-range': 'bytes 0-4/5',
+	};
+	table<[headers: IncomingHttpHeaders, isImmutable?: boolean]>(
 		[
-			[{}, {}],
-			[
-				{
-					'content-type': 'a/b',
-					'content-length': '5',
-					'docker-content-digest': 'sha256:0',
-					etag: '"x"',
-					'accept-ranges': 'bytes',
-					'content-range': 'bytes 0-4/5',
-					location: '/x',
-					'x-new': '1',
-				},
-				{
-					'content-type': 'a/b',
-					'content-length': '5',
-					'docker-content-digest': 'sha256:0',
-					etag: '"x"',
-					'accept-ranges': 'bytes',
-					'content-range': 'bytes 0-4/5',
-					location: '/x',
-					'x-new': '1',
-				},
-			],
+			[[{}], {}],
+			[[BLOB], BLOB],
 			// Bodies pass as they are, and so does what says how they are encoded.
+			[[{ 'content-encoding': 'gzip', vary: 'accept-encoding' }], { 'content-encoding': 'gzip', vary: 'accept-encoding' }],
+			// What the registry says to clients.
 			[
-				{ 'content-encoding': 'gzip', vary: 'accept-encoding' },
-				{ 'content-encoding': 'gzip', vary: 'accept-encoding' },
+				[{ warning: '299 - "deprecated"', 'oci-subject': 'sha256:0', 'oci-filters-applied': 'artifactType', link: '</v2/x>; rel="next"' }],
+				{ warning: '299 - "deprecated"', 'oci-subject': 'sha256:0', 'oci-filters-applied': 'artifactType', link: '</v2/x>; rel="next"' },
 			],
+			[[{ warning: ['299 - "a"', '299 - "b"'] as never }], { warning: ['299 - "a"', '299 - "b"'] }],
+			// The same bytes again: Node reads UTF-8 and writes Latin-1.
+			[[{ warning: '299 - "é"' }], { warning: '299 - "\u00c3\u00a9"' }],
+			[[{ etag: '"\ufffd"' }], { etag: '"\u00ef\u00bf\u00bd"' }],
+			// How long it may be kept, by the client alone.
+			[[{ 'cache-control': 'max-age=31536000' }, true], { 'cache-control': 'private, max-age=31536000' }],
+			[[{ 'cache-control': 'public, immutable, Max-Age=60, s-maxage=5' }, true], { 'cache-control': 'private, max-age=60' }],
+			[[{ 'cache-control': 's-maxage=5' }, true], {}],
+			[[{ 'cache-control': 'max-age=60, no-store' }, true], {}],
+			[[{ 'cache-control': 'max-age=x' }, true], {}],
+			[[{ 'cache-control': 'max-age=31536000' }, false], {}],
+			// Of one connection, of its own host, of a challenge that names the repository behind the friendly name, and of whatever nobody knows.
 			[
-				{
-					connection: 'close',
-					'keep-alive': 'timeout=5',
-					'proxy-authenticate': 'Basic',
-					'proxy-connection': 'x',
-					te: 'x',
-					trailer: 'x',
-					'transfer-encoding': 'chunked',
-					upgrade: 'h2c',
-				},
-				{},
-			],
-			// Its challenge names the repository behind the friendly name; cookies and transport security are its own host's.
-			[
-				{
-					['__proto__']: ['a', 'b'],
-					'www-authenticate': 'Bearer realm="x"',
-					'set-cookie': ['a=b'],
-					'strict-transport-security': 'max-age=1',
-					'alt-svc': 'h3=":443"',
-					'clear-site-data': '"*"',
-					'x-request-id': 'x',
-				},
+				[
+					{
+						['__proto__']: ['a', 'b'],
+						connection: 'close',
+						'keep-alive': 'timeout=5',
+						'transfer-encoding': 'chunked',
+						'www-authenticate': 'Bearer realm="x"',
+						'set-cookie': ['a=b'],
+						'strict-transport-security': 'max-age=1',
+						'alt-svc': 'h3=":443"',
+						'clear-site-data': '"*"',
+						'x-request-id': 'x',
+						location: '/x',
+						server: 'nginx/1.2.3',
+						via: '1.1 inner.example',
+						refresh: '0; url=https://evil.example',
+						'content-security-policy': 'default-src *',
+						'access-control-allow-origin': '*',
+						'content-disposition': 'attachment',
+						expires: 'Wed, 21 Oct 2026 07:28:00 GMT',
+						age: '5',
+						'x-new': '1',
+					},
+				],
 				{},
 			],
 		],
-		forwardedResponseHeaders,
+		([headers, isImmutable = true]) => answerHeaders(headers, isImmutable),
 	);
 });
 
-describe('rewriteLocation: redirects back to https://registry:5000', () => {
-	table(
+describe('followedHeaders: what a client may see of object storage', () => {
+	const own = { 'content-type': 'application/octet-stream', 'docker-content-digest': 'sha256:0', etag: '"sha256:0"' };
+	table<IncomingHttpHeaders>(
 		[
-			['https://registry:5000/v2/v2/0123/blobs/sha256:0?_state=x', 'https://bh.cr/v2/v2/0123/blobs/sha256:0?_state=x'],
-			// A registry behind TLS termination may think that it is plain http.
-			['http://registry:5000/v2/', 'https://bh.cr/v2/'],
-			['HTTPS://REGISTRY:5000/v2/', 'https://bh.cr/v2/'],
-			['//registry:5000/v2/', 'https://bh.cr/v2/'],
-			['https://user:pass@registry:5000/v2/#x', 'https://bh.cr/v2/'],
-			['https://registry:5000', 'https://bh.cr/'],
-			['https://registry:5000//elsewhere/x', 'https://bh.cr//elsewhere/x'],
-			// Elsewhere, or relative and so on this proxy already.
-			['https://bucket.s3.amazonaws.com/x?X-Amz-Signature=0%2F', 'https://bucket.s3.amazonaws.com/x?X-Amz-Signature=0%2F'],
-			['https://registry:5001/v2/', 'https://registry:5001/v2/'],
-			['https://registry/v2/', 'https://registry/v2/'],
-			['https://registry:5000.elsewhere/', 'https://registry:5000.elsewhere/'],
-			['https://registry:5000@elsewhere/', 'https://registry:5000@elsewhere/'],
-			['//elsewhere/v2/', '//elsewhere/v2/'],
-			['/v2/v2/0123/blobs/sha256:0', '/v2/v2/0123/blobs/sha256:0'],
-			['../x', '../x'],
-			['http://169.254.169.254/latest/meta-data', 'http://169.254.169.254/latest/meta-data'],
-			['https://[', 'https://['],
-			['', ''],
+			[{}, own],
+			[
+				{ 'content-length': '5', 'content-range': 'bytes 0-4/9', 'accept-ranges': 'bytes', 'content-encoding': 'gzip' },
+				{ ...own, 'content-length': '5', 'content-range': 'bytes 0-4/9', 'accept-ranges': 'bytes', 'content-encoding': 'gzip' },
+			],
+			[
+				{
+					'content-type': 'text/html',
+					'docker-content-digest': 'sha256:1',
+					etag: '"md5"',
+					'last-modified': 'x',
+					'x-amz-request-id': 'x',
+					server: 'AmazonS3',
+					'cache-control': 'max-age=5',
+					link: '</x>',
+				},
+				own,
+			],
 		],
-		(location) => rewriteLocation(location, 'https://registry:5000', 'https://bh.cr'),
+		(headers) => followedHeaders(headers, 'sha256:0'),
+	);
+});
+
+describe('storageRequestHeaders: what object storage may see of a client', () => {
+	table<IncomingHttpHeaders>(
+		[
+			[{}, {}],
+			[
+				{ range: 'bytes=5-', 'accept-encoding': 'gzip', 'user-agent': 'docker/29' },
+				{ range: 'bytes=5-', 'accept-encoding': 'gzip', 'user-agent': 'docker/29' },
+			],
+			[{ range: 'bytes=5-', 'if-range': '"sha256:0"' }, { range: 'bytes=5-' }],
+			// Of another blob: the whole.
+			[{ range: 'bytes=5-', 'if-range': '"sha256:1"' }, {}],
+			[
+				{ authorization: 'Bearer x', cookie: 'a=b', accept: 'a/b', 'if-none-match': '"x"', 'if-modified-since': 'x', 'x-request-id': 'x' },
+				{},
+			],
+		],
+		(headers) => storageRequestHeaders(headers, 'sha256:0'),
 	);
 });
 

@@ -1,9 +1,54 @@
 import { describe } from 'node:test';
-import { redirectLife, signedUntil } from '../../../src/registry/redirect.ts';
+import { readRedirect, redirectLife, signedUntil } from '../../../src/registry/redirect.ts';
 import { table } from '../../support/table.ts';
 
 const NOON = Date.UTC(2026, 10, 23, 12);
 const HOUR = 3_600_000;
+
+const REPOSITORY = `v2/${'0123456789abcdef'.repeat(2)}`;
+const BLOB = `/v2/${REPOSITORY}/blobs/sha256:${'0'.repeat(64)}`;
+const OTHER = `/v2/${REPOSITORY}/blobs/sha256:${'1'.repeat(64)}`;
+
+describe(`readRedirect: where https://registry:5000 sends a client that asks for ${BLOB}`, () => {
+	const elsewhere = (location: string): unknown => ({ to: 'elsewhere', location });
+	const registry = (path: string, isForToken = false): unknown => ({ to: 'registry', path, isForToken });
+	table<string>(
+		[
+			// What this proxy serves under the same path.
+			[`https://registry:5000${OTHER}`, { to: 'proxy', path: OTHER }],
+			[OTHER, { to: 'proxy', path: OTHER }],
+			[`sha256:${'1'.repeat(64)}`, elsewhere(`sha256:${'1'.repeat(64)}`)],
+			[`./sha256:${'1'.repeat(64)}`, { to: 'proxy', path: OTHER }],
+			// A registry behind TLS termination may think that it is plain http.
+			[`http://registry:5000${OTHER}`, { to: 'proxy', path: OTHER }],
+			[`HTTPS://REGISTRY:5000${OTHER}`, { to: 'proxy', path: OTHER }],
+			[`//registry:5000${OTHER}`, { to: 'proxy', path: OTHER }],
+			[`https://user:pass@registry:5000${OTHER}#x`, { to: 'proxy', path: OTHER }],
+			// What it does not: the same again, with a query that would be dropped, of another kind, or not of the API.
+			[`http://registry:5000${BLOB}`, registry(BLOB, true)],
+			[`https://registry:5000${BLOB}?_state=x`, registry(`${BLOB}?_state=x`, true)],
+			[`${BLOB}?a=b%2f`, registry(`${BLOB}?a=b%2f`, true)],
+			['https://registry:5000/v2/', registry('/v2/', true)],
+			['https://registry:5000/v2/library/alpine/manifests/latest', registry('/v2/library/alpine/manifests/latest', true)],
+			['https://registry:5000/storage/x?X-Amz-Signature=0%2F', registry('/storage/x?X-Amz-Signature=0%2F')],
+			['/login', registry('/login')],
+			['https://registry:5000', registry('/')],
+			['https://registry:5000//elsewhere/x', registry('//elsewhere/x')],
+			['', registry(BLOB, true)],
+			// Elsewhere.
+			['https://bucket.s3.amazonaws.com/x?X-Amz-Signature=0%2F', elsewhere('https://bucket.s3.amazonaws.com/x?X-Amz-Signature=0%2F')],
+			['https://registry:5001/v2/', elsewhere('https://registry:5001/v2/')],
+			['https://registry/v2/', elsewhere('https://registry/v2/')],
+			['https://registry:5000.elsewhere/', elsewhere('https://registry:5000.elsewhere/')],
+			['https://registry:5000@elsewhere/', elsewhere('https://registry:5000@elsewhere/')],
+			['//elsewhere/v2/', elsewhere('https://elsewhere/v2/')],
+			['http://169.254.169.254/latest/meta-data', elsewhere('http://169.254.169.254/latest/meta-data')],
+			['file:///etc/passwd', elsewhere('file:///etc/passwd')],
+			['https://[', elsewhere('https://[')],
+		],
+		(location) => readRedirect(location, 'https://registry:5000', BLOB),
+	);
+});
 
 describe('signedUntil: when a signed URL ends', () => {
 	table<string>(
