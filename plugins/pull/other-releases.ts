@@ -158,7 +158,16 @@ export default fp(
 	},
 	{
 		name: 'other-releases',
-		dependencies: ['sealed-credentials', 'client-tokens', 'challenge', 'digest-search', 'resolver', 'upstream-tokens', 'manifests'],
+		dependencies: [
+			'request-log',
+			'sealed-credentials',
+			'client-tokens',
+			'challenge',
+			'digest-search',
+			'resolver',
+			'upstream-tokens',
+			'manifests',
+		],
 	},
 );
 

@@ -113,7 +113,7 @@ export default fp(
 			},
 		});
 	},
-	{ name: 'login-limit', dependencies: ['rate-limit'] },
+	{ name: 'login-limit', dependencies: ['request-log', 'rate-limit'] },
 );
 
 /** A caller's fingerprint means nothing to another process. What replicas count together has to have the same name in each, made with something that they all, and nobody else, know. */
