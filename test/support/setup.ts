@@ -46,6 +46,9 @@ export interface Question {
 	body?: string;
 	/** Goes into the `Authorization` header as a bearer token. */
 	token?: string;
+	/** The loopback address that it comes from. */
+	from?: string;
+	signal?: AbortSignal;
 }
 
 export interface Answer {
@@ -60,10 +63,12 @@ export interface Answer {
 export async function begin(
 	proxy: Pick<Proxy, 'url'>,
 	path: string,
-	{ method = 'GET', headers = {}, body, token }: Question = {},
+	{ method = 'GET', headers = {}, body, token, from, signal }: Question = {},
 ): Promise<IncomingMessage> {
 	const outgoing = request(proxy.url, {
 		agent: false,
+		localAddress: from,
+		signal,
 		method,
 		path,
 		headers: { ...(token === undefined ? {} : { authorization: `Bearer ${token}` }), ...headers },
