@@ -74,6 +74,9 @@ export default fp(
 		const waiting = new Map<string, { clients: number; nobody: AbortController }>();
 
 		async function search({ slug, kind, digest, caller, except }: DigestSearch, signal: AbortSignal): Promise<string | undefined> {
+			if (kind === 'manifests') {
+				app.charge('cold name', caller.client?.address);
+			}
 			const known = kind === 'manifests' ? await app.resolver.repositoryOf(slug, digest, caller) : undefined;
 			if (known !== undefined && known !== except) {
 				return known;
@@ -87,6 +90,7 @@ export default fp(
 				return undefined;
 			}
 			signal.throwIfAborted();
+			app.charge('search', caller.client?.address);
 			const { text } = await app.upstreamTokens.get(repositories, caller, { keep: true });
 			const place = { client: app.shareOf(caller.client?.address), isKnown: caller.kind === 'credentials' };
 			return running.run(place, signal, async () =>

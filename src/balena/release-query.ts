@@ -149,7 +149,7 @@ function anyOf(filters: Filter[]): Filter | undefined {
 /** Most versions that are listed of one fleet. */
 const MAX_VERSIONS = 2000;
 
-/** @returns options for the resource `application`: the versions of a fleet's pullable releases, of all revisions. `parseVersions` reads the rows. */
+/** @returns options for the resource `application`: the versions of a fleet's pullable releases, of all revisions, with the number of their images. `parseVersions` reads the rows. */
 export function versionsQuery(slug: string): Filter {
 	return {
 		$top: 1,
@@ -158,7 +158,8 @@ export function versionsQuery(slug: string): Filter {
 		$expand: {
 			owns__release: {
 				$top: MAX_VERSIONS,
-				$select: ['semver_major', 'semver_minor', 'semver_patch', 'semver_prerelease'],
+				$select: ['semver_major', 'semver_minor', 'semver_patch', 'semver_prerelease', 'raw_version', 'revision'],
+				$expand: { release_image: { $count: {} } },
 				$filter: { ...SUCCESSFUL, is_final: true },
 				$orderby: HIGHEST_FIRST,
 			},

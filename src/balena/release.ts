@@ -142,11 +142,13 @@ export function matchRelease(candidates: MatchedRelease[], release: string | und
 	return { kind: 'none' };
 }
 
+type Ranked = Pick<ReleaseRow, 'version' | 'isFinal' | 'revision' | 'rawVersion'>;
+
 /**
  * Orders releases by https://semver.org, section 11, and those of one version by revision. The API cannot: it compares prereleases as texts. Of one revision, final ones
  * come before drafts and plain ones before variants, which have build metadata.
  */
-export function highestFirst(a: ReleaseRow, b: ReleaseRow): number {
+export function highestFirst(a: Ranked, b: Ranked): number {
 	if (a.version === undefined || b.version === undefined) {
 		return Number(a.version === undefined) - Number(b.version === undefined);
 	}
@@ -165,10 +167,33 @@ export function pickImage({ service }: Pick<ReleaseReference, 'service'>, { imag
 	return named.length === 1 ? named[0] : undefined;
 }
 
-const versionsRow = z.object({ owns__release: z.array(versionFields.transform(versionIn)) });
+const listedRow = versionFields
+	.extend({ raw_version: text.nullish(), revision: number.nullish(), release_image: number })
+	.transform((row) => ({
+		version: versionIn(row),
+		rawVersion: row.raw_version ?? '',
+		revision: row.revision ?? undefined,
+		isFinal: true,
+		images: row.release_image,
+	}));
+const versionsRow = z.object({ owns__release: z.array(listedRow) });
 
-/** @returns a fleet's versions as they can be typed, without repetitions; undefined where the fleet is not there for the caller. @throws ZodError likewise */
+/**
+ * @returns a fleet's versions as they can be typed, without repetitions; undefined where the fleet is not there for the caller. A version whose highest revision has several
+ * images, or none, is left out: alone, it cannot be pulled.
+ * @throws ZodError likewise
+ */
 export function parseVersions(rows: unknown): string[] | undefined {
 	const [row] = z.array(versionsRow).parse(rows);
-	return row && [...new Set(row.owns__release.flatMap((version) => (version === undefined ? [] : [formatVersion(version)])))];
+	if (row === undefined) {
+		return undefined;
+	}
+	const images = new Map<string, number>();
+	for (const release of row.owns__release.sort(highestFirst)) {
+		const version = release.version && formatVersion(release.version);
+		if (version !== undefined && !images.has(version)) {
+			images.set(version, release.images);
+		}
+	}
+	return [...images].flatMap(([version, count]) => (count === 1 ? [version] : []));
 }

@@ -185,7 +185,14 @@ describe('the other queries', () => {
 		};
 		assert.deepEqual({ $filter, $top }, { $filter: { slug: 'org/app' }, $top: 1 });
 		assert.deepEqual($expand.owns__release.$filter, { status: 'success', is_final: true });
-		assert.deepEqual($expand.owns__release.$select, ['semver_major', 'semver_minor', 'semver_patch', 'semver_prerelease']);
+		assert.deepEqual($expand.owns__release.$select, [
+			'semver_major',
+			'semver_minor',
+			'semver_patch',
+			'semver_prerelease',
+			'raw_version',
+			'revision',
+		]);
 		assert.equal($expand.owns__release.$top, 2000);
 	});
 	test('highestReleasesQuery: a few final releases', () => {

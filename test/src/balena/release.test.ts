@@ -129,6 +129,7 @@ describe('parseRows: releases without images', () => {
 });
 
 describe('parseVersions', () => {
+	const listed = { ...row, release_image: 1 };
 	table<unknown>(
 		[
 			[[], undefined],
@@ -137,10 +138,22 @@ describe('parseVersions', () => {
 				[
 					{
 						id: 1,
-						owns__release: [row, { ...row, semver_patch: 1, semver_prerelease: 'rc.1' }, { ...row, id: 2 }, { ...row, semver_major: null }],
+						owns__release: [
+							listed,
+							{ ...listed, semver_patch: 1, semver_prerelease: 'rc.1' },
+							{ ...listed, id: 2 },
+							{ ...listed, semver_major: null },
+							// Cannot be pulled by its version alone, which is that of the highest revision.
+							{ ...listed, semver_patch: 2, release_image: 2 },
+							{ ...listed, semver_patch: 3, release_image: 0 },
+							{ ...listed, semver_patch: 4, revision: 0 },
+							{ ...listed, semver_patch: 4, revision: 1, release_image: 2 },
+							{ ...listed, semver_patch: 5, revision: 0, release_image: 2 },
+							{ ...listed, semver_patch: 5, revision: 1 },
+						],
 					},
 				],
-				['2.4.0', '2.4.1-rc.1'],
+				['2.4.5', '2.4.1-rc.1', '2.4.0'],
 			],
 		],
 		parseVersions,
