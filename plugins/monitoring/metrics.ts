@@ -37,6 +37,17 @@ export default fp(
 		});
 		countRequests(app, registers, upstreamErrors);
 		countCaches(app, registers);
+		new Counter({
+			name: 'registry_proxy_upstream_repeated_total',
+			help: 'Upstream requests sent once more, because a kept connection had ended',
+			labelNames: ['upstream'],
+			registers,
+			collect() {
+				this.reset();
+				this.inc({ upstream: 'api' }, app.api.repeated);
+				this.inc({ upstream: 'registry' }, app.registry.repeated);
+			},
+		});
 		countLogLines(app, registers);
 		app.addHook('onClose', countUpstreams(config, registers, upstreamErrors));
 		await serve(app, config.PROXY_HOST, config.METRICS_PORT!, registers[0]!);
@@ -167,7 +178,8 @@ function countUpstreams(config: Config, registers: Registry[], errors: UpstreamE
 			'undici:request:headers',
 			(message) => {
 				const labels = of(message);
-				if (labels !== undefined) {
+				// Interim answers are none.
+				if (labels !== undefined && (message.response?.statusCode ?? 200) >= 200) {
 					seconds.observe(labels, (performance.now() - (started.get(message.request) ?? performance.now())) / 1000);
 					if ((message.response?.statusCode ?? 0) >= 500) {
 						errors.inc({ upstream: labels.upstream, reason: 'status' });

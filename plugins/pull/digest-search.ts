@@ -8,6 +8,7 @@ import { FairQueue } from '../../src/fair-queue.ts';
 import { DigestNotes } from '../../src/registry/digest-notes.ts';
 import { upstreamStatusError } from '../../src/registry/error-response.ts';
 import { digestsIn, type Manifest } from '../../src/registry/manifest.ts';
+import { isBlobRedirect } from '../../src/registry/proof-of-access.ts';
 import { smallRequest } from '../../src/http/small-request.ts';
 
 export type DigestKind = 'manifests' | 'blobs';
@@ -117,12 +118,13 @@ export default fp(
 			}).catch((error: unknown) => {
 				throw upstreamError('registry', error);
 			});
-			if (status >= 400 && status !== 404) {
+			const isThere = status === 200 || (kind === 'blobs' && isBlobRedirect(status));
+			if (!isThere && status !== 404) {
 				throw status === 401
 					? new RegistryError('UNAUTHORIZED', 'the registry does not accept the token')
 					: upstreamStatusError(status, { kind: kind === 'blobs' ? 'blob' : 'manifest', name: 'this fleet', item: digest }, headers);
 			}
-			return status !== 404;
+			return isThere;
 		}
 
 		app.decorate('digestSearch', {

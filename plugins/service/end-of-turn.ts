@@ -1,4 +1,4 @@
-import type { FastifyInstance } from 'fastify';
+import type { FastifyInstance, FastifyReply } from 'fastify';
 import fp from 'fastify-plugin';
 
 /**
@@ -9,16 +9,22 @@ import fp from 'fastify-plugin';
  */
 export default fp(
 	async (app: FastifyInstance) => {
-		let ready: (() => void)[] = [];
+		let ready: { reply: FastifyReply; send: () => void }[] = [];
 		const sendAll = (): void => {
 			const answers = ready;
 			ready = [];
-			for (const send of answers) {
-				send();
+			for (const { reply, send } of answers) {
+				try {
+					send();
+				} catch (error) {
+					// A second answer to one request is a defect, and nothing here could catch it: it ends nobody's answer but its own.
+					reply.log.error({ err: error }, 'an answer could not be sent');
+					reply.raw.destroy();
+				}
 			}
 		};
-		app.addHook('onSend', (_request, _reply, payload, done) => {
-			if (ready.push(() => done(null, payload)) === 1) {
+		app.addHook('onSend', (_request, reply, payload, done) => {
+			if (ready.push({ reply, send: () => done(null, payload) }) === 1) {
 				setImmediate(sendAll);
 			}
 		});

@@ -5,6 +5,8 @@ import { RegistryError, upstreamError } from '../../src/errors.ts';
 import { LoadingCache } from '../../src/cache.ts';
 import type { Config } from '../../src/config.ts';
 import { formatChallenge, parseChallenge, type Challenge } from '../../src/registry/challenge.ts';
+import { upstreamStatusError } from '../../src/registry/error-response.ts';
+import { upstreamCause } from '../../src/registry/upstream-cause.ts';
 import { publicOrigin } from '../../src/registry/origin.ts';
 import { pullScope } from '../../src/registry/scope.ts';
 import { smallRequest } from '../../src/http/small-request.ts';
@@ -82,13 +84,21 @@ export default fp(
 async function askService(dispatcher: Dispatcher, { REGISTRY_URL, LOGIN_TIMEOUT }: Config): Promise<string> {
 	try {
 		const signal = AbortSignal.timeout(LOGIN_TIMEOUT);
-		const { headers } = await smallRequest(dispatcher, {
+		const { status, headers, body } = await smallRequest(dispatcher, {
 			origin: REGISTRY_URL,
 			path: '/v2/',
 			headers: {},
 			maxBytes: MAX_PING_BYTES,
 			signal,
 		});
+		if (status === 429 || status >= 500) {
+			throw upstreamStatusError(
+				status,
+				{ kind: 'ping', name: 'the registry', item: '' },
+				headers,
+				upstreamCause('the registry', status, body),
+			);
+		}
 		const challenge = parseChallenge(headers['www-authenticate']);
 		if (challenge === undefined) {
 			throw new Error('the registry does not ask for a token at /v2/');
