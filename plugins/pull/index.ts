@@ -16,7 +16,7 @@ export default fp(
 		await app.register(blobs, config);
 		await app.register(otherReleases, config);
 		await app.register(target, config);
-		await app.register(pullRoutes);
+		await app.register(pullRoutes, config);
 	},
 	{ name: 'pull' },
 );

@@ -1,5 +1,6 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import fp from 'fastify-plugin';
+import type { Config } from '../../src/config.ts';
 import { RegistryError } from '../../src/errors.ts';
 import { tagPage } from '../../src/registry/tag-page.ts';
 import { PRIVATE_HEADERS } from '../../src/registry/headers.ts';
@@ -36,7 +37,7 @@ export default fp(pullRoutes, {
 /** Distribution's "Token Scope Documentation": the one resource that is no repository. */
 const CATALOG_SCOPE = 'registry:catalog:*';
 
-async function pullRoutes(app: FastifyInstance): Promise<void> {
+async function pullRoutes(app: FastifyInstance, config: Config): Promise<void> {
 	app.addHook('onRequest', (_request, reply, done) => {
 		reply.headers(PRIVATE_HEADERS);
 		done();
@@ -133,7 +134,7 @@ async function pullRoutes(app: FastifyInstance): Promise<void> {
 			request.facts.cache = 'hit';
 			return sendJson(reply, {});
 		}
-		return reply.forward({
+		const forwarded = reply.forward({
 			kind: 'ping',
 			name: undefined,
 			item: '',
@@ -145,6 +146,13 @@ async function pullRoutes(app: FastifyInstance): Promise<void> {
 				}
 			},
 		});
+		// Docker and balena-engine wait for a ping as long as for a token, and no longer.
+		const timer = setTimeout(
+			() => request.clientGone?.emit('abort', new DOMException('the registry did not answer in time', 'TimeoutError')),
+			config.LOGIN_TIMEOUT,
+		);
+		reply.raw.once('close', () => clearTimeout(timer));
+		return forwarded;
 	}
 
 	function sendTags({ name, pagination }: TagsRequest, all: string[], reply: FastifyReply): FastifyReply {

@@ -118,7 +118,7 @@ function onAbort(signal: AbortSignal | EventEmitter | null | undefined, act: (re
 		signal.addEventListener('abort', abort, { once: true });
 		return () => signal.removeEventListener('abort', abort);
 	}
-	const abort = (): void => act(new Error('the client is gone'));
+	const abort = (reason?: Error): void => act(reason ?? new Error('the client is gone'));
 	signal.once('abort', abort);
 	return () => signal.off('abort', abort);
 }

@@ -28,7 +28,7 @@ export type AnswerCallback = (error: Error | null, answer?: ForwardedAnswer) => 
  * One request whose answer goes on to a client: a large body of a success as a stream, with back-pressure, anything else whole, and of an error the beginning.
  *
  * @param dispatcher its time-outs bound the waits
- * @param clientGone emits "abort" when nobody wants the answer any more; its `client` stands for the client where connections are shared out
+ * @param clientGone emits "abort" when nobody wants the answer any more, with the reason if there is another than that the client has gone; its `client` stands for the client where connections are shared out
  * @param onBytes told the length of each part of a stream
  * @param callback told an error where the registry broke off before there was an answer, whole or to be streamed
  */
@@ -67,13 +67,15 @@ export function forwardRequest(
 
 	let controller: Dispatcher.DispatchController | undefined;
 	let isGone = false;
+	let reason: Error | undefined;
 	const giveUp = (): void => {
 		if (!hasEnded) {
-			controller?.abort(unwanted('the client has gone'));
+			controller?.abort(reason ?? unwanted('the client has gone'));
 		}
 	};
-	clientGone.once('abort', () => {
+	clientGone.once('abort', (given?: Error) => {
 		isGone = true;
+		reason = given;
 		giveUp();
 	});
 

@@ -22,6 +22,12 @@ const rows: { what: string; hang: (setup: Setup) => void; path: string; headers?
 	{ what: "the registry's name for itself", hang: ({ registry }) => (registry.fault = faultAt(/^\/v2\//, 'hang')), path: TOKEN },
 	{ what: 'the challenge of a ping', hang: ({ registry }) => (registry.fault = faultAt(/^\/v2\//, 'hang')), path: '/v2/' },
 	{
+		what: 'a ping with a token',
+		hang: ({ registry }) => (registry.fault = faultAt(/^\/v2\//, 'hang')),
+		path: '/v2/',
+		headers: { authorization: 'Bearer a.b.c' },
+	},
+	{
 		what: 'the challenge of a manifest',
 		hang: ({ registry }) => (registry.fault = faultAt(/^\/v2\//, 'hang')),
 		path: '/v2/acme/pinned/manifests/latest',
