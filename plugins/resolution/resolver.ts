@@ -13,17 +13,22 @@ import {
 	prereleasesQuery,
 	releaseOfDigestQuery,
 	releaseQuery,
+	MAX_VERSION_PAGES,
+	VERSIONS_PAGE,
 	versionsQuery,
 } from '../../src/balena/release-query.ts';
 import {
 	matchRelease,
 	parseReleases,
 	parseRows,
-	parseVersions,
+	parseListed,
 	pickImage,
 	versionOf,
+	versionsOf,
+	type ListedRelease,
 	type MatchedRelease,
 } from '../../src/balena/release.ts';
+import { RegistryError } from '../../src/errors.ts';
 import { LoadingCache, type CacheCounts, type Loaded, type Loading } from '../../src/cache.ts';
 import type { Config } from '../../src/config.ts';
 
@@ -138,6 +143,28 @@ export default fp(
 			});
 		}
 
+		/** All of them, a page at a time: a list that ends somewhere looks like one that is whole. */
+		async function allVersions(slug: string, caller: Caller, loading: Loading): Promise<string[] | undefined> {
+			const all: ListedRelease[] = [];
+			for (let page = 0; page < MAX_VERSION_PAGES; page++) {
+				const read = parse(parseListed, await app.api.query('application', versionsQuery(slug, page), caller, loading));
+				if (read === undefined) {
+					return undefined;
+				}
+				all.push(...read);
+				if (read.length < VERSIONS_PAGE) {
+					return versionsOf(all);
+				}
+			}
+			throw new RegistryError(
+				'UNSUPPORTED',
+				`${slug} has more than ${MAX_VERSION_PAGES * VERSIONS_PAGE} releases, which are too many to list`,
+				{
+					forPeople: true,
+				},
+			);
+		}
+
 		app.decorate('resolver', {
 			resolve: async (reference, caller) => {
 				const load = async (loading: Loading): Promise<Loaded<Matched>> => {
@@ -154,7 +181,7 @@ export default fp(
 				versions.get(
 					`${caller.fingerprint} ${slug}`,
 					async (loading) => {
-						const value = parse(parseVersions, await app.api.query('application', versionsQuery(slug), caller, loading));
+						const value = await allVersions(slug, caller, loading);
 						return { value, freshMs: value === undefined ? 0 : config.RESOLUTION_TTL };
 					},
 					caller.client?.connection,

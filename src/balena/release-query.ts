@@ -146,18 +146,23 @@ function anyOf(filters: Filter[]): Filter | undefined {
 	return filters.length > 1 ? { $or: filters } : filters[0];
 }
 
-/** Most versions that are listed of one fleet. */
-const MAX_VERSIONS = 2000;
+/** How many releases' versions are in one answer, and in how many answers all have to be: 20,000 releases. */
+export const VERSIONS_PAGE = 2000;
+export const MAX_VERSION_PAGES = 10;
 
-/** @returns options for the resource `application`: the versions of a fleet's pullable releases, of all revisions, with the number of their images. `parseVersions` reads the rows. */
-export function versionsQuery(slug: string): Filter {
+/**
+ * @param page counted from 0
+ * @returns options for the resource `application`: the versions of a fleet's pullable releases, of all revisions, with the number of their images. `parseListed` reads the rows.
+ */
+export function versionsQuery(slug: string, page = 0): Filter {
 	return {
 		$top: 1,
 		$select: ['id'],
 		$filter: { slug },
 		$expand: {
 			owns__release: {
-				$top: MAX_VERSIONS,
+				$top: VERSIONS_PAGE,
+				...(page === 0 ? {} : { $skip: page * VERSIONS_PAGE }),
 				$select: ['semver_major', 'semver_minor', 'semver_patch', 'semver_prerelease', 'raw_version', 'revision'],
 				$expand: { release_image: { $count: {} } },
 				$filter: { ...SUCCESSFUL, is_final: true },

@@ -178,18 +178,20 @@ const listedRow = versionFields
 	}));
 const versionsRow = z.object({ owns__release: z.array(listedRow) });
 
+export type ListedRelease = z.infer<typeof listedRow>;
+
+/** @returns releases for a list of versions; undefined where the fleet is not there for the caller. @throws ZodError likewise */
+export function parseListed(rows: unknown): ListedRelease[] | undefined {
+	return z.array(versionsRow).parse(rows)[0]?.owns__release;
+}
+
 /**
- * @returns a fleet's versions as they can be typed, without repetitions; undefined where the fleet is not there for the caller. A version whose highest revision has several
- * images, or none, is left out: alone, it cannot be pulled.
- * @throws ZodError likewise
+ * @param releases all of a fleet's that are final
+ * @returns their versions as they can be typed, without repetitions. A version whose highest revision has several images, or none, is left out: alone, it cannot be pulled.
  */
-export function parseVersions(rows: unknown): string[] | undefined {
-	const [row] = z.array(versionsRow).parse(rows);
-	if (row === undefined) {
-		return undefined;
-	}
+export function versionsOf(releases: readonly ListedRelease[]): string[] {
 	const images = new Map<string, number>();
-	for (const release of row.owns__release.sort(highestFirst)) {
+	for (const release of [...releases].sort(highestFirst)) {
 		const version = release.version && formatVersion(release.version);
 		if (version !== undefined && !images.has(version)) {
 			images.set(version, release.images);

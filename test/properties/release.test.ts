@@ -9,7 +9,7 @@ import {
 	matchRelease,
 	parseReleases,
 	parseRows,
-	parseVersions,
+	parseListed,
 	pickImage,
 	versionOf,
 	type Image,
@@ -230,7 +230,7 @@ describe('rows of the API', () => {
 	check(
 		'are valid in every part that reaches a URL, or the answer is refused',
 		fc.property(fc.oneof(fc.array(row, { maxLength: 3 }).map(asJson), anyJson), (rows) => {
-			for (const parse of [parseReleases, parseRows, parseVersions]) {
+			for (const parse of [parseReleases, parseRows, parseListed]) {
 				try {
 					const parsed = parse(rows);
 					if (parse === parseReleases) {

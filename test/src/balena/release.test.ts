@@ -5,7 +5,8 @@ import {
 	matchRelease,
 	parseReleases,
 	parseRows,
-	parseVersions,
+	parseListed,
+	versionsOf,
 	versionOf,
 	type MatchedRelease,
 	type ReleaseRow,
@@ -128,7 +129,7 @@ describe('parseRows: releases without images', () => {
 	test('throws where the answer has another form', () => assert.throws(() => parseRows([{}]), ZodError));
 });
 
-describe('parseVersions', () => {
+describe('versionsOf', () => {
 	const listed = { ...row, release_image: 1 };
 	table<unknown>(
 		[
@@ -156,9 +157,12 @@ describe('parseVersions', () => {
 				['2.4.5', '2.4.1-rc.1', '2.4.0'],
 			],
 		],
-		parseVersions,
+		(rows) => {
+			const read = parseListed(rows);
+			return read && versionsOf(read);
+		},
 	);
-	test('throws where the answer has another form', () => assert.throws(() => parseVersions([{ owns__release: [null] }]), ZodError));
+	test('throws where the answer has another form', () => assert.throws(() => parseListed([{ owns__release: [null] }]), ZodError));
 });
 
 describe('versionOf: what a person calls a release', () => {
