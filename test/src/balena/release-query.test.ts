@@ -75,7 +75,9 @@ describe('releaseQuery and the like: everything that is read of a release, and n
 	];
 	const IMAGES = {
 		release_image: {
+			$top: 256,
 			$select: ['id'],
+			$orderby: [{ id: 'asc' }],
 			$expand: {
 				image: {
 					$select: ['id', 'is_stored_at__image_location', 'content_hash'],
