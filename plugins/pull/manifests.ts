@@ -5,10 +5,12 @@ import type { IncomingHttpHeaders } from 'node:http';
 import { upstreamError } from '../../src/errors.ts';
 import { LoadingCache } from '../../src/cache.ts';
 import type { Config } from '../../src/config.ts';
+import { acceptedTypes } from '../../src/registry/accept.ts';
 import { isDigest } from '../../src/registry/digest.ts';
 import { isAcceptable, matchesEtag, MAX_MANIFEST_BYTES, readManifest, type Manifest } from '../../src/registry/manifest.ts';
 import { provesAccess } from '../../src/registry/proof-of-access.ts';
 import { smallRequest } from '../../src/http/small-request.ts';
+import { LargeManifests } from './large-manifests.ts';
 import type { Target } from './target.ts';
 import type { UpstreamRequest } from '../../src/registry/upstream-request.ts';
 
@@ -46,6 +48,7 @@ export default fp(
 						maxSize: config.MANIFEST_CACHE_BYTES,
 						sizeCalculation: ({ bytes, headers }, key) => bytes.length + JSON.stringify(headers ?? {}).length + key.length + 500,
 					});
+		const large = new LargeManifests();
 		const running = new LoadingCache<Fetched>({ max: 1 });
 
 		function recall(upstreamRequest: UpstreamRequest, repository: string, accept: string | undefined): Manifest | undefined {
@@ -70,6 +73,8 @@ export default fp(
 			request: FastifyRequest,
 			signal: AbortSignal,
 		): Promise<Fetched> {
+			const client = app.shareOf(request.ip);
+			let taken = 0;
 			try {
 				const { status, headers, body, isCut } = await smallRequest(app.registry.dispatcher, {
 					origin: config.REGISTRY_URL,
@@ -80,8 +85,13 @@ export default fp(
 						...(accept === undefined ? {} : { accept }),
 					},
 					maxBytes: MAX_MANIFEST_BYTES,
+					hasRoomFor: (length) => {
+						const isRoom = large.take(client, length);
+						taken += isRoom ? length : 0;
+						return isRoom;
+					},
 					signal,
-					client: app.shareOf(request.ip),
+					client,
 				});
 				if (status >= 400) {
 					return { kind: 'refused', status, headers, body };
@@ -89,13 +99,18 @@ export default fp(
 				if (status !== 200 || isCut) {
 					return { kind: 'unfit' };
 				}
-				const { manifest, isVerified } = readManifest(upstreamRequest.item, headers, body);
+				const { manifest: read, isVerified } = readManifest(upstreamRequest.item, headers, body);
+				// One buffer for one digest, whoever asked for it, and in whichever words.
+				const bytes = isVerified ? (remembered?.get(digestKey(repository, read.digest))?.bytes ?? large.bytesOf(read.digest)) : undefined;
+				const manifest = bytes === undefined ? read : { ...read, bytes };
 				if (isVerified) {
 					remember(manifest, upstreamRequest, repository, accept);
 				}
 				return { kind: 'manifest', manifest, isVerified };
 			} catch (error) {
 				throw upstreamError('registry', error);
+			} finally {
+				large.give(client, taken);
 			}
 		}
 
@@ -107,7 +122,7 @@ export default fp(
 		): Promise<FastifyReply> {
 			counts.misses++;
 			request.facts.cache = 'miss';
-			const { accept } = request.headers;
+			const accept = acceptedTypes(request.headers.accept);
 			const fetched = await running.get(
 				JSON.stringify([token.fingerprint, upstreamRequest.path, accept]),
 				async ({ signal }) => ({ value: await fetchManifest(upstreamRequest, repository, accept, request, signal), freshMs: 0 }),
@@ -119,7 +134,7 @@ export default fp(
 						token.accept(repository);
 						upstreamRequest.onManifest?.(fetched.manifest);
 					}
-					return sendManifest(fetched.manifest, request, reply);
+					return sendManifest(fetched.manifest, upstreamRequest, request, reply);
 				case 'refused':
 					if (fetched.status === 404 && upstreamRequest.onAbsent !== undefined) {
 						await upstreamRequest.onAbsent();
@@ -131,6 +146,28 @@ export default fp(
 			}
 		}
 
+		function sendManifest(
+			manifest: Manifest,
+			upstreamRequest: UpstreamRequest,
+			request: FastifyRequest,
+			reply: FastifyReply,
+		): FastifyReply {
+			const { bytes, mediaType, digest, headers } = manifest;
+			if (headers !== undefined) {
+				reply.headers(headers);
+			}
+			reply.headers({ 'docker-content-digest': digest, etag: `"${digest}"` });
+			if (matchesEtag(request.headers['if-none-match'], digest)) {
+				return reply.code(304).send();
+			}
+			reply.header('content-type', mediaType);
+			if (request.method === 'HEAD') {
+				return reply.header('content-length', bytes.length).send();
+			}
+			// What is too much for the moment is streamed from the registry.
+			return large.send(manifest, app.shareOf(request.ip), reply) ?? reply.forward(upstreamRequest);
+		}
+
 		app.decorate('manifests', {
 			send: (upstreamRequest, target, request, reply) => {
 				const { repository, token } = target;
@@ -138,14 +175,22 @@ export default fp(
 				if (request.headers.range !== undefined) {
 					return reply.forward(upstreamRequest);
 				}
-				const manifest = token.isAccepted(repository) ? recall(upstreamRequest, repository, request.headers.accept) : undefined;
+				const manifest = token.isAccepted(repository)
+					? recall(upstreamRequest, repository, acceptedTypes(request.headers.accept))
+					: undefined;
+				if (manifest === undefined && request.method === 'HEAD' && !isDigest(upstreamRequest.item)) {
+					counts.misses++;
+					request.facts.cache = 'miss';
+					// Its body is nobody's business. What it says of the digest helps the next request, which will be for that.
+					return reply.forward({ ...upstreamRequest, onAnswer: (status, headers) => noteDigest(upstreamRequest, status, headers) });
+				}
 				if (manifest === undefined) {
 					return sendFetched(upstreamRequest, target, request, reply);
 				}
 				counts.hits++;
 				request.facts.cache = 'hit';
 				upstreamRequest.onManifest?.(manifest);
-				return sendManifest(manifest, request, reply);
+				return sendManifest(manifest, upstreamRequest, request, reply);
 			},
 			isRemembered: (repository, digest) => remembered?.has(digestKey(repository, digest)) ?? false,
 			get counts() {
@@ -156,16 +201,11 @@ export default fp(
 	{ name: 'manifests', dependencies: ['request-log', 'registry', 'forward'] },
 );
 
-function sendManifest({ bytes, mediaType, digest, headers }: Manifest, request: FastifyRequest, reply: FastifyReply): FastifyReply {
-	if (headers !== undefined) {
-		reply.headers(headers);
+function noteDigest({ onManifest }: UpstreamRequest, status: number, headers: IncomingHttpHeaders): void {
+	const digest = headers['docker-content-digest'];
+	if (status === 200 && typeof digest === 'string' && isDigest(digest)) {
+		onManifest?.({ bytes: Buffer.alloc(0), mediaType: '', digest });
 	}
-	reply.headers({ 'docker-content-digest': digest, etag: `"${digest}"` });
-	if (matchesEtag(request.headers['if-none-match'], digest)) {
-		return reply.code(304).send();
-	}
-	reply.header('content-type', mediaType);
-	return request.method === 'HEAD' ? reply.header('content-length', bytes.length).send() : reply.send(bytes);
 }
 
 function digestKey(repository: string, digest: string): string {

@@ -9,6 +9,8 @@ export interface SmallRequest {
 	headers: Record<string, string>;
 	/** Bytes of the body that are taken at the most. */
 	maxBytes: number;
+	/** Asked for each piece of the body; where there is no room for it, the answer is cut. */
+	hasRoomFor?: (length: number) => boolean;
 	signal?: AbortSignal;
 	/** What stands for the client where connections are shared out; the service's own business where there is none. */
 	client?: string;
@@ -30,7 +32,7 @@ export interface SmallAnswer {
  */
 export function smallRequest(
 	dispatcher: Dispatcher,
-	{ origin, path, method = 'GET', headers, maxBytes, signal, client }: SmallRequest,
+	{ origin, path, method = 'GET', headers, maxBytes, hasRoomFor, signal, client }: SmallRequest,
 ): Promise<SmallAnswer> {
 	return new Promise((resolve, reject) => {
 		if (signal?.aborted === true) {
@@ -74,7 +76,7 @@ export function smallRequest(
 				},
 				onResponseData(controller, chunk) {
 					length += chunk.length;
-					if (length > maxBytes) {
+					if (length > maxBytes || hasRoomFor?.(chunk.length) === false) {
 						cut(controller);
 					} else {
 						chunks.push(chunk);

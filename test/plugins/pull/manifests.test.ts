@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { acceptedTypes } from '../../../src/registry/accept.ts';
 import { ACCEPT, basic } from '../../support/proxy.ts';
 import { digestOf } from '../../upstream/image.ts';
 import { imageOf, type ImageSummary } from '../../upstream/index.ts';
@@ -282,7 +283,7 @@ for (const [mode, env] of Object.entries(CACHE_MODES)) {
 		);
 		assert.deepEqual(unexpected, []);
 		assert.equal(headers.authorization, `Bearer ${upstreamPart(token)}`);
-		assert.equal(headers.accept, ACCEPT);
+		assert.equal(headers.accept, acceptedTypes(ACCEPT));
 		assert.equal(headers['x-request-id'], 'my-id.1');
 		assert.equal(headers.host, new URL(registry.url).host);
 	});

@@ -1,0 +1,79 @@
+import assert from 'node:assert/strict';
+import { hash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import type { IncomingMessage } from 'node:http';
+import { test } from 'node:test';
+import { httpAnswer, startBrokenServer } from '../support/broken-server.ts';
+import { startProcess } from '../support/process.ts';
+import { ask, begin, setUp, tokenFor } from '../support/setup.ts';
+import { until } from '../support/until.ts';
+import { sharedUpstream } from '../upstream/shared.ts';
+
+/* Kind B: a fleet's owner has manifests of 4 MB, and somebody asks for them and reads nothing. */
+
+const upstream = await sharedUpstream();
+const NAME = 'acme/pinned/1.0.0';
+const MB = 1024 * 1024;
+const CLIENTS = 200;
+const MEDIA_TYPE = 'application/vnd.oci.image.manifest.v1+json';
+
+/** Resident memory of a process, in bytes: proc(5). */
+function rssOf(pid: number): number {
+	return Number(/VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))![1]) * 1024;
+}
+
+test(
+	`${CLIENTS} clients ask for manifests of 4 MB, with an Accept of each one's own, and read nothing`,
+	{ timeout: 90_000, skip: process.platform === 'linux' ? false : 'there is no /proc' },
+	async (t) => {
+		const answers = Array.from({ length: 20 }, (_, i) => {
+			const body = Buffer.from(`{"n":${i},"x":"${'x'.repeat(4 * MB - 1000)}"}`);
+			const digest = `sha256:${hash('sha256', body)}`;
+			return { digest, bytes: httpAnswer('200 OK', { 'Content-Type': MEDIA_TYPE, 'Docker-Content-Digest': digest }, body) };
+		});
+		const registry = await startBrokenServer(t, (socket, head) => {
+			const wanted = answers.find(({ digest }) => head.includes(digest)) ?? answers[0]!;
+			socket.write(head.startsWith('HEAD') ? wanted.bytes.subarray(0, wanted.bytes.indexOf('\r\n\r\n') + 4) : wanted.bytes);
+		});
+		const { proxy } = await setUp(t);
+		const token = await tokenFor(proxy, NAME);
+		const service = await startProcess(
+			t,
+			{ apiUrl: upstream.apiUrl, registryUrl: registry.url },
+			{ NODE_OPTIONS: '--max-old-space-size=128' },
+		);
+		assert.equal((await ask(service, '/ping')).text, 'pong');
+		const before = rssOf(service.child.pid!);
+		const gone = new AbortController();
+		t.after(() => gone.abort());
+		const answered: IncomingMessage[] = [];
+		let over = 0;
+		for (let i = 0; i < CLIENTS; i++) {
+			const reference = i % 2 === 0 ? 'latest' : answers[i % 20]!.digest;
+			begin(service, `/v2/${NAME}/manifests/${reference}`, {
+				from: '127.0.0.2',
+				token,
+				headers: { accept: `${MEDIA_TYPE}, application/x-${i}` },
+				signal: gone.signal,
+			}).then(
+				(response) => {
+					answered.push(response.on('error', () => undefined));
+					over++;
+				},
+				() => over++,
+			);
+		}
+		let most = 0;
+		await until(
+			() => {
+				most = Math.max(most, rssOf(service.child.pid!));
+				return over >= 100;
+			},
+			{ seconds: 60 },
+		);
+		t.diagnostic(`${Math.round(before / MB)} MB before, ${Math.round(most / MB)} MB at the most, ${answered.length} answered`);
+		assert.ok(most < 450 * MB, `${Math.round(most / MB)} MB`);
+		const other = await ask(service, `/v2/${NAME}/manifests/latest`, { from: '127.0.0.3', token, headers: { accept: MEDIA_TYPE } });
+		assert.deepEqual([other.status, other.text.length > 4 * MB - 2000], [200, true]);
+	},
+);
