@@ -105,7 +105,7 @@ export default fp(
 			return this.from(upstreamRequest.path, options as never);
 		});
 	},
-	{ name: 'forward', dependencies: ['rate-limit', 'registry', 'challenge', 'follow-redirects'] },
+	{ name: 'forward', dependencies: ['rate-limit', 'registry', 'challenge', 'follow-redirects', 'refusal'] },
 );
 
 const NONE = {};

@@ -6,6 +6,7 @@ import digestSearch from './digest-search.ts';
 import manifests from './manifests.ts';
 import otherReleases from './other-releases.ts';
 import pullRoutes from './pull-routes.ts';
+import repositoryTags from './repository-tags.ts';
 import target from './target.ts';
 
 /** The registry's pull API, `/v2/`. */
@@ -16,6 +17,7 @@ export default fp(
 		await app.register(blobs, config);
 		await app.register(otherReleases, config);
 		await app.register(target, config);
+		await app.register(repositoryTags, config);
 		await app.register(pullRoutes, config);
 	},
 	{ name: 'pull' },

@@ -198,7 +198,7 @@ export default fp(
 			},
 		});
 	},
-	{ name: 'manifests', dependencies: ['request-log', 'registry', 'forward'] },
+	{ name: 'manifests', dependencies: ['request-log', 'registry', 'forward', 'rate-limit', 'refusal'] },
 );
 
 function noteDigest({ onManifest }: UpstreamRequest, status: number, headers: IncomingHttpHeaders): void {

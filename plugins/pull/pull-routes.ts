@@ -24,7 +24,7 @@ export default fp(pullRoutes, {
 		'errors',
 		'rate-limit',
 		'challenge',
-		'registry',
+		'repository-tags',
 		'client-tokens',
 		'other-releases',
 		'forward',
@@ -115,7 +115,7 @@ async function pullRoutes(app: FastifyInstance, config: Config): Promise<void> {
 		request: FastifyRequest,
 		reply: FastifyReply,
 	): Promise<FastifyReply> {
-		return sendTags(parsed, await app.registry.tags(upstreamRequest(parsed, target, 'tags', 'list'), request), reply);
+		return sendTags(parsed, await app.repositoryTags(upstreamRequest(parsed, target, 'tags', 'list'), request), reply);
 	}
 
 	/** @throws UNAUTHORIZED with a challenge where there is no usable token */

@@ -26,11 +26,17 @@ declare module 'fastify' {
 		publicOrigin(): string;
 		/** @returns a `WWW-Authenticate` value that sends the client to this proxy's own token endpoint */
 		challenge(parameters?: Omit<Challenge, 'realm' | 'service'>): Promise<string>;
-		/** @returns the 401 for a request without a token, or (with an `error` of RFC 6750) with one that will not do */
+		/**
+		 * @param error of RFC 6750, for a token that will not do; undefined for a request without one
+		 * @param scope what the client should ask for; by default, to pull from `name`
+		 * @param why what the registry said of the token, if it was the registry
+		 * @returns the 401
+		 */
 		unauthorized(
 			name: string | undefined,
-			error: 'invalid_token' | 'insufficient_scope' | undefined,
+			error: string | undefined,
 			scope?: string,
+			why?: { errorDescription: string | undefined; cause: Error },
 		): Promise<RegistryError>;
 	}
 }
@@ -67,15 +73,15 @@ export default fp(
 		app.decorateRequest('challenge', async function (parameters = {}) {
 			return formatChallenge({ realm: `${this.publicOrigin()}${TOKEN_PATH}`, service: await service(), ...parameters });
 		});
-		app.decorateRequest('unauthorized', async function (name, error, scope = name === undefined ? undefined : pullScope(name)) {
-			const challenge = await this.challenge({ scope, error });
+		app.decorateRequest('unauthorized', async function (name, error, scope = name === undefined ? undefined : pullScope(name), why) {
+			const challenge = await this.challenge({ scope, error, errorDescription: why?.errorDescription });
 			const message =
 				error === undefined
 					? 'authentication required'
 					: name === undefined
 						? 'the token is not valid'
-						: `the token does not allow pulling ${name}, or is not valid any more`;
-			return new RegistryError('UNAUTHORIZED', message, { headers: { 'www-authenticate': challenge } });
+						: `the token does not allow pulling ${name}, or is not valid any more${error === 'insufficient_scope' && why !== undefined ? '; if the fleet has just been made public, that takes some minutes' : ''}`;
+			return new RegistryError('UNAUTHORIZED', message, { headers: { 'www-authenticate': challenge }, cause: why?.cause });
 		});
 	},
 	{ name: 'challenge', dependencies: ['registry', 'incoming'] },

@@ -12,7 +12,11 @@ const NOWHERE = { API_URL: 'http://127.0.0.1:9', REGISTRY_URL: 'http://127.0.0.1
 const PLUGINS = new URL('../../plugins/', import.meta.url);
 
 /** Used although the plugin that has them comes later: circles, to be opened. */
-const CIRCLES: Record<string, string[]> = { registry: ['challenge'], 'closing-connections': ['health'], 'rate-limit': ['client-tokens'] };
+const CIRCLES: Record<string, string[]> = {
+	'closing-connections': ['health'],
+	'rate-limit': ['client-tokens'],
+	'follow-redirects': ['forward'],
+};
 
 interface PluginFile {
 	folder: string;

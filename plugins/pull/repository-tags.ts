@@ -1,0 +1,53 @@
+import type { FastifyInstance } from 'fastify';
+import fp from 'fastify-plugin';
+import { upstreamError } from '../../src/errors.ts';
+import type { Config } from '../../src/config.ts';
+import { smallRequest } from '../../src/http/small-request.ts';
+import { upstreamStatusError } from '../../src/registry/error-response.ts';
+import type { UpstreamRequest } from '../../src/registry/upstream-request.ts';
+
+declare module 'fastify' {
+	interface FastifyInstance {
+		/** @returns the tags of an upstream repository. @throws RegistryError where the registry refuses or does not answer */
+		repositoryTags(upstreamRequest: UpstreamRequest, request: FastifyRequest): Promise<string[]>;
+	}
+}
+
+/** A release's repository has one tag; this is for all else that could be pointed at. */
+const MAX_BYTES = 1024 * 1024;
+
+/** The tags of a repository, as the upstream registry lists them. */
+export default fp(
+	async (app: FastifyInstance, config: Config) => {
+		app.decorate('repositoryTags', async (upstreamRequest, request) => {
+			const { status, headers, body } = await smallRequest(app.registry.dispatcher, {
+				origin: config.REGISTRY_URL,
+				path: upstreamRequest.path,
+				headers: { authorization: `Bearer ${upstreamRequest.token}`, 'x-request-id': request.id },
+				maxBytes: MAX_BYTES,
+				signal: request.signal,
+				client: app.shareOf(request.ip),
+			}).catch((error: unknown) => {
+				throw upstreamError('registry', error);
+			});
+			if (status >= 400) {
+				throw await request.refusal(upstreamRequest, status, headers, body);
+			}
+			const list = parseJson(body) as { tags?: unknown } | null | undefined;
+			// A list that is not legible is not an empty one. A repository without tags has null.
+			if (status !== 200 || typeof list?.tags !== 'object') {
+				throw upstreamStatusError(502, { ...upstreamRequest, name: upstreamRequest.name ?? '' }, {});
+			}
+			return Array.isArray(list.tags) ? list.tags.filter((tag) => typeof tag === 'string') : [];
+		});
+	},
+	{ name: 'repository-tags', dependencies: ['registry', 'refusal', 'rate-limit'] },
+);
+
+function parseJson(body: Buffer): unknown {
+	try {
+		return JSON.parse(body.toString()) ?? undefined;
+	} catch {
+		return undefined;
+	}
+}
