@@ -52,7 +52,7 @@ export default fp(
 		app.addHook('onClose', countUpstreams(config, registers, upstreamErrors));
 		await serve(app, config.PROXY_HOST, config.METRICS_PORT!, registers[0]!);
 	},
-	{ name: 'metrics', dependencies: ['request-log', 'resolver', 'upstream-tokens', 'manifests', 'blobs', 'health'] },
+	{ name: 'metrics', dependencies: ['api', 'registry', 'request-log', 'resolver', 'upstream-tokens', 'manifests', 'blobs', 'health'] },
 );
 
 function countRequests(app: FastifyInstance, registers: Registry[], upstreamErrors: UpstreamErrors): void {
