@@ -9,6 +9,7 @@ import type { CacheCounts } from '../../src/cache.ts';
 import type { Config } from '../../src/config.ts';
 import type { LogDestination } from '../../src/process/log-destination.ts';
 import { listenOn } from '../../src/process/listen.ts';
+import { isOfKeptConnection } from '../../src/http/ask-again.ts';
 import { upstreamOperation } from '../../src/http/upstream-operation.ts';
 import { bytesSent, statusSent } from '../service/request-log.ts';
 
@@ -170,6 +171,7 @@ function countUpstreams(config: Config, registers: Registry[], errors: UpstreamE
 		registers,
 	});
 	const started = new WeakMap<object, number>();
+	const answered = new WeakSet();
 	const of = ({ request }: UndiciMessage) => upstreamOperation(String(request.origin), request.path, config);
 
 	const listeners: [string, (message: UndiciMessage) => void][] = [
@@ -177,6 +179,7 @@ function countUpstreams(config: Config, registers: Registry[], errors: UpstreamE
 		[
 			'undici:request:headers',
 			(message) => {
+				answered.add(message.request);
 				const labels = of(message);
 				// Interim answers are none.
 				if (labels !== undefined && (message.response?.statusCode ?? 200) >= 200) {
@@ -191,7 +194,9 @@ function countUpstreams(config: Config, registers: Registry[], errors: UpstreamE
 			'undici:request:error',
 			(message) => {
 				const labels = of(message);
-				if (labels !== undefined && message.error?.name !== 'AbortError') {
+				// What is sent once more has not failed yet: ask-again.ts.
+				const isRepeated = message.error !== undefined && !answered.has(message.request) && isOfKeptConnection(message.error);
+				if (labels !== undefined && message.error?.name !== 'AbortError' && !isRepeated) {
 					errors.inc({
 						upstream: labels.upstream,
 						reason: /TIMEOUT|TimeoutError/.test(`${message.error?.code} ${message.error?.name}`) ? 'timeout' : 'connection',

@@ -93,8 +93,8 @@ class FirstTry implements Handler {
 	}
 }
 
-/** undici's own error for a connection that ends says how much it had read. */
-function isOfKeptConnection(error: Error): boolean {
+/** @returns whether an error is that of a connection which had brought an answer before; undici's own says how much it had read */
+export function isOfKeptConnection(error: Error): boolean {
 	const { code, socket } = error as { code?: unknown; socket?: Pick<Socket, 'bytesRead'> };
 	return ofKeptConnections.has(error) || (code === 'UND_ERR_SOCKET' && (socket?.bytesRead ?? 0) > 0);
 }
