@@ -106,16 +106,23 @@ const row = (over: Record<string, unknown> = {}): unknown => ({
 	...over,
 });
 
+/** An API in which no release can be pulled, and what explains that is what the owner wrote. */
+const explaining =
+	(release: unknown) =>
+	(url: string): unknown[] =>
+		url.startsWith('/v7/application')
+			? [{ id: 1, slug: 'acme/evil', owns__release: [release], service: [{ service_name: EVIL }] }]
+			: url.includes('release_image')
+				? []
+				: [release];
+
 test('what a fleet’s owner has written breaks out of no header, no log and no terminal', { timeout: 60_000 }, async (t) => {
 	const rows: Record<string, (url: string) => unknown[]> = {
 		'names of services': (url) => (url.startsWith('/v7/release') ? [row({ semver: '1.0.0' })] : []),
-		versions: (url) =>
-			url.startsWith('/v7/release') ? [] : [{ id: 1, should_be_running__release: [], owns__release: [row({ status: 'success' })] }],
-		'a status': (url) =>
-			url.startsWith('/v7/release')
-				? []
-				: [{ id: 1, should_be_running__release: [], owns__release: [row({ semver: '1.0.0', raw_version: '1.0.0' })] }],
-		commits: () => ['a', 'b'].map((end) => row({ commit: `1.0.0${EVIL}${end}`, semver: '1.0.0', is_final: true })),
+		versions: explaining(row({ status: 'success' })),
+		'a status': explaining(row({ semver: '1.0.0', raw_version: '1.0.0' })),
+		commits: (url) =>
+			url.startsWith('/v7/release') ? ['a', 'b'].map((end) => row({ commit: `1.0.0${EVIL}${end}`, semver: '1.0.0', is_final: true })) : [],
 	};
 	for (const [name, d] of Object.entries(rows)) {
 		await t.test(name, async (t) => {
