@@ -23,7 +23,7 @@ closeWithGrace({ delay: config.SHUTDOWN_DELAY + config.SHUTDOWN_TIMEOUT + LAST_M
 		app.log.fatal({ err }, 'ending after an error');
 	} else {
 		app.log.info({ signal }, 'ending: running downloads may finish');
-		app.health.draining = true;
+		app.shutdown.draining = true;
 		await wait(config.SHUTDOWN_DELAY);
 	}
 	const cut = setTimeout(() => {

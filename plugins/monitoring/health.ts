@@ -15,7 +15,6 @@ export interface UpstreamHealth {
 declare module 'fastify' {
 	interface FastifyInstance {
 		health: {
-			draining: boolean;
 			/** Asks both upstreams; what it learns is remembered for a few seconds. Never throws. */
 			upstreams(): Promise<UpstreamHealth>;
 		};
@@ -36,7 +35,6 @@ export default fp(
 			checks.get(origin, async () => ({ value: await reach(dispatcher, origin, path), freshMs: FRESH_MS }));
 
 		app.decorate('health', {
-			draining: false,
 			async upstreams() {
 				const [api, registry] = await Promise.all([
 					check(app.api.dispatcher, config.API_URL, '/ping'),
@@ -52,7 +50,7 @@ export default fp(
 			...options,
 			url: '/serving',
 			handler: async (_request, reply) => {
-				const { draining } = app.health;
+				const { draining } = app.shutdown;
 				return reply
 					.code(draining ? 503 : 200)
 					.header('cache-control', 'no-store')
@@ -64,14 +62,14 @@ export default fp(
 			...options,
 			url: '/ready',
 			handler: async (_request, reply) => {
-				const { draining } = app.health;
+				const { draining } = app.shutdown;
 				const upstreams = await app.health.upstreams();
 				const isReady = !draining && upstreams.api === OK && upstreams.registry === OK;
 				return sendJson(reply.code(isReady ? 200 : 503).header('cache-control', 'no-store'), { ready: isReady, draining, ...upstreams });
 			},
 		});
 	},
-	{ name: 'health', dependencies: ['request-log', 'api', 'registry'] },
+	{ name: 'health', dependencies: ['request-log', 'closing-connections', 'api', 'registry'] },
 );
 
 /** Any answer below 500 will do: that the registry refuses an anonymous request is what it should do. */

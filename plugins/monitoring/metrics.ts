@@ -53,7 +53,10 @@ export default fp(
 		app.addHook('onClose', countUpstreams(config, registers, upstreamErrors));
 		await serve(app, config.PROXY_HOST, config.METRICS_PORT!, registers[0]!);
 	},
-	{ name: 'metrics', dependencies: ['api', 'registry', 'request-log', 'resolver', 'upstream-tokens', 'manifests', 'blobs', 'health'] },
+	{
+		name: 'metrics',
+		dependencies: ['api', 'registry', 'request-log', 'closing-connections', 'resolver', 'upstream-tokens', 'manifests', 'blobs'],
+	},
 );
 
 function countRequests(app: FastifyInstance, registers: Registry[], upstreamErrors: UpstreamErrors): void {
@@ -95,7 +98,7 @@ function countRequests(app: FastifyInstance, registers: Registry[], upstreamErro
 		help: '1 while the process is ending',
 		registers,
 		collect() {
-			this.set(app.health.draining ? 1 : 0);
+			this.set(app.shutdown.draining ? 1 : 0);
 		},
 	});
 

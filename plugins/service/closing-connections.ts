@@ -4,6 +4,15 @@ import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Config } from '../../src/config.ts';
 
+declare module 'fastify' {
+	interface FastifyInstance {
+		shutdown: {
+			/** Whether the process was told to end, and only finishes what it has begun. */
+			draining: boolean;
+		};
+	}
+}
+
 /** How long a connection is kept after its answer, in milliseconds, once the service closes. Zero would be for ever. */
 const KEPT_MS = 1;
 
@@ -13,6 +22,7 @@ const KEPT_MS = 1;
  */
 export default fp(
 	async (app: FastifyInstance, { TLS_CERT }: Config) => {
+		app.decorate('shutdown', { draining: false });
 		const unused = new Set<Socket>();
 		app.server.on(TLS_CERT === undefined ? 'connection' : 'secureConnection', (socket: Socket) => {
 			unused.add(socket);
@@ -21,7 +31,7 @@ export default fp(
 		app.server.on('request', ({ socket }: IncomingMessage) => unused.delete(socket));
 		// Balancers take the hint, and the next request goes elsewhere.
 		app.addHook('onRequest', (_request, reply, done) => {
-			if (app.health.draining) {
+			if (app.shutdown.draining) {
 				reply.header('connection', 'close');
 			}
 			done();

@@ -13,7 +13,6 @@ const PLUGINS = new URL('../../plugins/', import.meta.url);
 
 /** Used although the plugin that has them comes later: circles, to be opened. */
 const CIRCLES: Record<string, string[]> = {
-	'closing-connections': ['health'],
 	'rate-limit': ['client-tokens'],
 	'follow-redirects': ['forward'],
 };
