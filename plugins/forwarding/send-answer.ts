@@ -8,6 +8,7 @@ import { askedPart, PartOfBody, type Part } from '../../src/http/range.ts';
 import { isDigest } from '../../src/registry/digest.ts';
 import { upstreamStatusError } from '../../src/registry/error-response.ts';
 import { answerHeaders, forwardedRequestHeaders, PRIVATE_HEADERS } from '../../src/registry/headers.ts';
+import { ownLink } from '../../src/registry/link.ts';
 import { readRedirect } from '../../src/registry/redirect.ts';
 import { fromStorage } from './from-storage.ts';
 
@@ -96,6 +97,9 @@ function send(reply: FastifyReply, answer: ForwardedAnswer, location?: string): 
 	if (location !== undefined) {
 		reply.header('location', location);
 	}
+	if (headers.link !== undefined && request.upstreamRequest!.kind === 'referrers') {
+		sendLink(reply, headers.link);
+	}
 	if (part !== undefined) {
 		reply
 			.code(206)
@@ -109,6 +113,17 @@ function send(reply: FastifyReply, answer: ForwardedAnswer, location?: string): 
 		const stream = part === undefined ? body : cut(body, part);
 		stream.once('error', (error) => onBreak(reply, error));
 		reply.send(stream);
+	}
+}
+
+/** The next page of a list of referrers. */
+function sendLink(reply: FastifyReply, upstreamLink: string | string[]): void {
+	const { name, item, path } = reply.request.upstreamRequest!;
+	const link = ownLink(upstreamLink, path, `/v2/${name}/referrers/${item}`);
+	if (link === undefined) {
+		reply.request.log.warn('the registry links to a next page of referrers that cannot be asked for here, so that the list is cut off');
+	} else {
+		reply.header('link', link);
 	}
 }
 

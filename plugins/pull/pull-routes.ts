@@ -89,7 +89,7 @@ async function pullRoutes(app: FastifyInstance, config: Config): Promise<void> {
 			case 'referrers':
 				return reply.forward({
 					...upstreamRequest(parsed, target, 'referrers', parsed.digest),
-					query: parsed.artifactType === undefined ? undefined : `artifactType=${encodeURIComponent(parsed.artifactType)}`,
+					query: parsed.query,
 				});
 			case 'tags':
 				return sendUpstreamTags(parsed, target, request, reply);

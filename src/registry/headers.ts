@@ -8,7 +8,7 @@ import type { IncomingHttpHeaders } from 'node:http';
 /** Content negotiation, ranges and conditions: RFC 9110 sections 12 to 14. */
 const REQUEST_HEADERS = ['accept', 'accept-encoding', 'range', 'if-range', 'if-none-match', 'if-modified-since', 'user-agent'] as const;
 
-/** What describes the content (RFC 9110 sections 8, 10.2.2, 14 and 12.5.5; RFC 8288) and the registry's own: distribution-spec, and distribution's deprecation warnings. */
+/** What describes the content (RFC 9110 sections 8, 10.2.2, 14 and 12.5.5) and the registry's own: distribution-spec, and distribution's deprecation warnings. */
 const RESPONSE_HEADERS = [
 	'content-type',
 	'content-length',
@@ -19,7 +19,6 @@ const RESPONSE_HEADERS = [
 	'etag',
 	'last-modified',
 	'vary',
-	'link',
 	'oci-subject',
 	'oci-filters-applied',
 	'warning',

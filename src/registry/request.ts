@@ -19,7 +19,7 @@ export type RegistryRequest =
 	| { kind: 'manifest'; name: string; reference: ManifestReference }
 	| { kind: 'blob'; name: string; digest: string }
 	| { kind: 'tags'; name: string; pagination: Pagination }
-	| { kind: 'referrers'; name: string; digest: string; artifactType: string | undefined };
+	| { kind: 'referrers'; name: string; digest: string; /** Filter and page, made from checked parts. */ query: string | undefined };
 
 /** A request for something in a repository. */
 export type ContentRequest = Exclude<RegistryRequest, { kind: 'ping' | 'catalog' }>;
@@ -27,6 +27,10 @@ export type ContentRequest = Exclude<RegistryRequest, { kind: 'ping' | 'catalog'
 const TAG = /^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$/;
 const MEDIA_TYPE = /^[a-zA-Z0-9][a-zA-Z0-9!#$&^_.+-]{0,126}\/[a-zA-Z0-9][a-zA-Z0-9!#$&^_.+-]{0,126}$/;
 const MAX_PAGE = 10_000;
+/** What registries put into the link to a next page: distribution-spec, and ECR's, Quay's and Harbor's own. */
+const PAGE_PARAMETERS: readonly string[] = ['n', 'last', 'nextToken', 'next_page', 'page', 'page_size'];
+/** Opaque, but printable, and no longer than a page's token is anywhere. */
+const PAGE_VALUE = /^[\x20-\x7e]{0,2048}$/;
 const MAX_PATH_LENGTH = 1024;
 
 /**
@@ -60,7 +64,7 @@ export function parseRegistryRequest(url: string): RegistryRequest {
 		case 'blobs':
 			return { kind: 'blob', name: nameOf(), digest: parseDigest(last) };
 		case 'referrers':
-			return { kind: 'referrers', name: nameOf(), digest: parseDigest(last), artifactType: parseArtifactType(query()) };
+			return { kind: 'referrers', name: nameOf(), digest: parseDigest(last), query: parseReferrersQuery(query()) };
 		case 'tags':
 			if (last === 'list') {
 				return { kind: 'tags', name: nameOf(), pagination: parsePagination(query()) };
@@ -125,12 +129,35 @@ function parseDigest(text: string): string {
 	return text;
 }
 
-function parseArtifactType(query: URLSearchParams): string | undefined {
-	const type = query.get('artifactType') ?? undefined;
-	if (type !== undefined && !MEDIA_TYPE.test(type)) {
+function parseReferrersQuery(query: URLSearchParams): string | undefined {
+	const type = query.get('artifactType');
+	if (type !== null && !MEDIA_TYPE.test(type)) {
 		throw new RegistryError('MANIFEST_INVALID', 'artifactType is not a media type');
 	}
-	return type;
+	return pageQuery(query, 'known');
+}
+
+/**
+ * The query of a list of referrers, as the upstream registry is asked: which page that is, only the registry knows, and a client follows its link.
+ *
+ * @param which `known`: what else is in the query is dropped. `whole`: then there is no such query
+ * @returns without a question mark; undefined where nothing is left
+ * @throws RegistryError where a page is not legible and `known` are asked for
+ */
+export function pageQuery(query: URLSearchParams, which: 'known' | 'whole'): string | undefined {
+	const parts: string[] = [];
+	for (const name of new Set(query.keys())) {
+		const value = query.get(name)!;
+		const isFilter = name === 'artifactType';
+		if (isFilter ? MEDIA_TYPE.test(value) : PAGE_PARAMETERS.includes(name) && PAGE_VALUE.test(value)) {
+			parts.push(`${name}=${encodeURIComponent(value)}`);
+		} else if (which === 'whole') {
+			return undefined;
+		} else if (PAGE_PARAMETERS.includes(name)) {
+			throw new RegistryError('PAGINATION_NUMBER_INVALID', `${name} is not legible`);
+		}
+	}
+	return parts.length === 0 ? undefined : parts.join('&');
 }
 
 function parsePagination(query: URLSearchParams): Pagination {

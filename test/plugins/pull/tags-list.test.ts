@@ -171,6 +171,30 @@ test('pages', async (t) => {
 		assertTags(answer, 'acme/signed/1.0.0', ['latest']);
 		assert.equal(answer.headers['link'], '</v2/acme/signed/1.0.0/tags/list?n=1&last=latest>; rel="next"');
 	});
+	await t.test('of a release, where the registry lists its tags in pages', async () => {
+		const { repository } = imageOf(upstream, 'acme/signed');
+		const own = `/v2/${repository}/tags/list`;
+		const pages: Record<string, [tags: string[] | null, link?: string]> = {
+			[own]: [['a', 'b'], `<http://inner.example${own}?last=b&n=2>; rel="next"`],
+			[`${own}?last=b&n=2`]: [['c'], `<${own}?cursor=%2B>; rel="next"`],
+			[`${own}?cursor=%2B`]: [null],
+		};
+		setup.registry.fault = ({ url }) => {
+			const [tags, link] = pages[url] ?? [];
+			return tags === undefined
+				? undefined
+				: {
+						status: 200,
+						headers: { 'content-type': 'application/json', ...(link === undefined ? {} : { link }) },
+						body: JSON.stringify({ tags }),
+					};
+		};
+		assertTags(await list(setup, 'acme/signed/1.0.0'), 'acme/signed/1.0.0', ['a', 'b', 'c']);
+		pages[`${own}?cursor=%2B`] = [null, `<${own}?cursor=%2B>; rel="next"`];
+		// Pages without an end.
+		assert.equal((await list(setup, 'acme/signed/1.0.0')).status, 502);
+		setup.registry.fault = () => undefined;
+	});
 	const bad: [query: string, code: string][] = [
 		['?n=-1', 'PAGINATION_NUMBER_INVALID'],
 		['?n=x', 'PAGINATION_NUMBER_INVALID'],

@@ -40,7 +40,7 @@ describe('parseRegistryRequest: the endpoints of a pull', () => {
 			[`/v2/org/app/referrers/${SHA256}`, { kind: 'referrers', name: 'org/app', digest: SHA256 }],
 			[
 				`/v2/org/app/referrers/${SHA256}?artifactType=application%2Fvnd.oci.image.config.v1%2Bjson`,
-				{ kind: 'referrers', name: 'org/app', digest: SHA256, artifactType: 'application/vnd.oci.image.config.v1+json' },
+				{ kind: 'referrers', name: 'org/app', digest: SHA256, query: 'artifactType=application%2Fvnd.oci.image.config.v1%2Bjson' },
 			],
 			[`/v2/v2/${'0'.repeat(32)}/manifests/latest`, tag(`v2/${'0'.repeat(32)}`, 'latest')],
 			// A mirror's query changes nothing.
@@ -143,10 +143,32 @@ describe('parseRegistryRequest: tags and digests that are none', () => {
 			[`/v2/org/app/referrers/${SHA256}?artifactType=x`, '400 MANIFEST_INVALID'],
 			[`/v2/org/app/referrers/${SHA256}?artifactType=a/b%0d%0ax`, '400 MANIFEST_INVALID'],
 			[`/v2/org/app/referrers/${SHA256}?artifactType=%20a/b`, '400 MANIFEST_INVALID'],
-			[`/v2/org/app/referrers/${SHA256}?artifactType=a/b`, { kind: 'referrers', name: 'org/app', digest: SHA256, artifactType: 'a/b' }],
+			[
+				`/v2/org/app/referrers/${SHA256}?artifactType=a/b`,
+				{ kind: 'referrers', name: 'org/app', digest: SHA256, query: 'artifactType=a%2Fb' },
+			],
+			// Pages, in the registry's own words.
+			...(
+				[
+					['n=1', 'n=1'],
+					['n=2&last=sha256:0&artifactType=a/b', 'n=2&last=sha256%3A0&artifactType=a%2Fb'],
+					['nextToken=a%2B%2F%3D', 'nextToken=a%2B%2F%3D'],
+					['nextToken=a%26x%3D1%23%3F', 'nextToken=a%26x%3D1%23%3F'],
+					['next_page=1&page=2&page_size=3&ns=bh.cr&x=../y&__proto__=1', 'next_page=1&page=2&page_size=3'],
+					['n=1&n=2', 'n=1'],
+					['ns=bh.cr', undefined],
+					[`nextToken=${'a'.repeat(2048)}`, `nextToken=${'a'.repeat(2048)}`],
+				] as const
+			).map(([sent, query]): [string, unknown] => [
+				`/v2/org/app/referrers/${SHA256}?${sent}`,
+				{ kind: 'referrers', name: 'org/app', digest: SHA256, ...(query === undefined ? {} : { query }) },
+			]),
+			[`/v2/org/app/referrers/${SHA256}?nextToken=${'a'.repeat(2049)}`, '400 PAGINATION_NUMBER_INVALID'],
+			[`/v2/org/app/referrers/${SHA256}?nextToken=a%0d%0ab`, '400 PAGINATION_NUMBER_INVALID'],
+			[`/v2/org/app/referrers/${SHA256}?last=`, { kind: 'referrers', name: 'org/app', digest: SHA256, query: 'last=' }],
 			[
 				`/v2/org/app/referrers/${SHA256}?artifactType=${'a'.repeat(127)}/${'b'.repeat(127)}`,
-				{ kind: 'referrers', name: 'org/app', digest: SHA256, artifactType: `${'a'.repeat(127)}/${'b'.repeat(127)}` },
+				{ kind: 'referrers', name: 'org/app', digest: SHA256, query: `artifactType=${'a'.repeat(127)}%2F${'b'.repeat(127)}` },
 			],
 			[`/v2/org/app/referrers/${SHA256}?artifactType=${'a'.repeat(128)}/b`, '400 MANIFEST_INVALID'],
 			[`/v2/org/app/referrers/${SHA256}?artifactType=a/${'b'.repeat(128)}`, '400 MANIFEST_INVALID'],
