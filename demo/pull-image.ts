@@ -33,9 +33,10 @@ export async function pullImage(host: string, name: string, key: string | undefi
 		headers: basic === undefined ? {} : { authorization: basic },
 	});
 	const { token } = (await okOrThrow(answer).then((response) => response.json())) as { token: string };
-	const meaning = Buffer.from(token.slice(token.lastIndexOf('~') + 1), 'base64url').toString();
+	// Without the sealed login beside it, which says nothing to anybody.
+	const { n } = JSON.parse(Buffer.from(token.slice(token.lastIndexOf('~') + 1), 'base64url').toString()) as { n: unknown };
 	say(
-		`  2. GET /auth/v1/token?scope=${scope}${key === undefined ? '' : ' (as u, with the key)'}  ->  ${answer.status}, a token that knows: ${meaning}`,
+		`  2. GET /auth/v1/token?scope=${scope}${key === undefined ? '' : ' (as u, with the key)'}  ->  ${answer.status}, a token that knows: ${JSON.stringify(n)}`,
 	);
 
 	const authorization = `Bearer ${token}`;

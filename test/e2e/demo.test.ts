@@ -17,7 +17,7 @@ test('with --once it shows each step of three pulls, and ends', async () => {
 		['challenge', /1\. GET \/v2\/ {2}-> {2}401, ask for a token: Bearer realm="http:\/\/localhost:\d+\/auth\/v1\/token"/],
 		[
 			'token',
-			/2\. GET \/auth\/v1\/token\?scope=repository:\S+:pull.* {2}-> {2}200, a token that knows: \{"n":\{"\S+":\["v2\/[0-9a-f]{32}","\S+"\]\}/,
+			/2\. GET \/auth\/v1\/token\?scope=repository:\S+:pull.* {2}-> {2}200, a token that knows: \{"\S+":\{"fleet":\["v2\/[0-9a-f]{32}","\S+"\],"digest":"sha256:[0-9a-f]{64}"\}\}/,
 		],
 		['manifest', /3\. GET \/v2\/\S+\/manifests\/latest {2}-> {2}200, \d+ bytes, sha256:[0-9a-f]{64}/],
 		['blobs', /4\. GET \/v2\/\S+\/blobs\/sha256:\S+ {2}-> {2}\d+ bytes, digest verified/],
