@@ -27,6 +27,9 @@ export interface ErrorBody {
 	errors: { code: ErrorCode; message: string }[];
 }
 
+/** What there can be too much of from one client, as metrics and the log call it. */
+export type Limit = 'address' | 'login' | 'page' | 'name' | 'search';
+
 export interface RegistryErrorOptions {
 	/** HTTP status, where it differs from the code's own. */
 	status?: number;
@@ -37,6 +40,8 @@ export interface RegistryErrorOptions {
 	forPeople?: boolean;
 	/** Which upstream's queue was full, for the metrics. */
 	overloaded?: 'api' | 'registry';
+	/** Which limit refuses, likewise. */
+	limit?: Limit;
 }
 
 /** An error that knows its own answer: code, status, message and headers of the HTTP response. */
@@ -46,6 +51,7 @@ export class RegistryError extends Error {
 	readonly headers: Record<string, string>;
 	readonly forPeople: boolean;
 	readonly overloaded: 'api' | 'registry' | undefined;
+	readonly limit: Limit | undefined;
 
 	constructor(code: ErrorCode, message: string, options: RegistryErrorOptions = {}) {
 		super(printable(message), { cause: options.cause });
@@ -55,6 +61,7 @@ export class RegistryError extends Error {
 		this.headers = options.headers ?? {};
 		this.forPeople = options.forPeople ?? false;
 		this.overloaded = options.overloaded;
+		this.limit = options.limit;
 	}
 
 	get body(): ErrorBody {

@@ -45,8 +45,9 @@ async function pageRoutes(app: FastifyInstance, config: Config): Promise<void> {
 	const sendPage = (reply: FastifyReply, page: string): FastifyReply => sendPageTo(reply, page, config.PUBLIC_URL !== undefined);
 
 	app.setErrorHandler((error: FastifyError | RegistryError, request, reply) => {
-		const { statusCode, message, headers, cause, overloaded } = asRegistryError(error);
+		const { statusCode, message, headers, cause, overloaded, limit } = asRegistryError(error);
 		request.facts.overloaded = overloaded;
+		request.facts.limit ??= limit;
 		if (statusCode >= 500) {
 			request.log.error({ cause: (cause as Error | undefined)?.message }, message);
 		}

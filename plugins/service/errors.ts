@@ -33,6 +33,7 @@ export function sendError(error: RegistryError, request: FastifyRequest, reply: 
 	// A request that Fastify itself refuses has no facts yet.
 	if (request.facts !== undefined) {
 		request.facts.overloaded = error.overloaded;
+		request.facts.limit ??= error.limit;
 	}
 	// What fails because its client has gone away is no fault of anybody's.
 	if (error.statusCode >= 500 && !reply.raw.destroyed) {

@@ -61,8 +61,7 @@ export default fp(
 				}
 				if (count !== undefined && count.current > most) {
 					await giveBack(taken);
-					request.facts.limit = 'login';
-					throw tooMany('too many failed logins; check the API key, and try again later', count.ttl);
+					throw tooMany('too many failed logins; check the API key, and try again later', count.ttl, 'login');
 				}
 			}
 			return taken;

@@ -3,6 +3,7 @@ import type { FastifyInstance, FastifyRequest } from 'fastify';
 import fp from 'fastify-plugin';
 import { clientKey, networkKey } from '../../src/http/client-address.ts';
 import type { Config } from '../../src/config.ts';
+import type { Limit } from '../../src/errors.ts';
 import { blockList, includesAddress } from '../../src/http/networks.ts';
 import type { KnownToken } from '../tokens/client-tokens.ts';
 import { connectRedis } from './redis.ts';
@@ -34,9 +35,9 @@ const CONTENT = /^\/v2\/([^?]+)\/(?:manifests|blobs)\/[^/?]+(?:\?|$)/;
 /** A name that is in no memory is one or two queries to the API's database; a digest that has to be looked for is some 50 requests to the registry. */
 export type Cost = 'cold name' | 'search';
 /** How many of them count as a request. Of a low limit, at least so many a minute are left. */
-const COSTS: Record<Cost, { requests: number; least: number }> = {
-	'cold name': { requests: 20, least: 10 },
-	search: { requests: 100, least: 5 },
+const COSTS: Record<Cost, { requests: number; least: number; limit: Limit; what: string }> = {
+	'cold name': { requests: 20, least: 10, limit: 'name', what: 'new names' },
+	search: { requests: 100, least: 5, limit: 'search', what: 'digests of other releases' },
 };
 
 /** Clients read Retry-After only; on every other answer the counts would be noise. */
@@ -56,11 +57,11 @@ export default fp(
 			if (config.RATE_LIMIT_MAX === 0 || isWithoutLimits(address)) {
 				return;
 			}
-			const { requests, least } = COSTS[cost];
+			const { requests, least, limit, what } = COSTS[cost];
 			const max = Math.max(config.RATE_LIMIT_MAX / requests, Math.min(least, config.RATE_LIMIT_MAX));
 			const { current, ttl } = counts.takeHere(`${cost} ${clientKey(address)}`, config.RATE_LIMIT_WINDOW, max);
 			if (current > max) {
-				throw tooMany('too many new names from this address; try again in a moment', ttl);
+				throw tooMany(`too many ${what} from this address; try again in a moment`, ttl, limit);
 			}
 		});
 		app.decorateRequest('isContent', undefined);

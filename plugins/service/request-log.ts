@@ -1,5 +1,6 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import fp from 'fastify-plugin';
+import type { Limit } from '../../src/errors.ts';
 import { plainAddress } from '../../src/http/client-address.ts';
 
 /** What became known of a request while it was answered: for its log line and its metrics. */
@@ -17,7 +18,7 @@ export interface Facts {
 	/** Whose queue was too long for the request. */
 	overloaded?: 'api' | 'registry';
 	/** Which limit refused the request. */
-	limit?: 'address' | 'login' | 'page';
+	limit?: Limit;
 }
 
 /** Longest text of a client's own in a log line, in characters: headers may have 16 KB. */

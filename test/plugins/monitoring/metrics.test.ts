@@ -165,6 +165,37 @@ const ROWS: Record<
 		env: { RATE_LIMIT_MAX: '1' },
 		run: async ({ proxy }) => [await ask(proxy, '/'), await ask(proxy, '/')],
 	},
+	'an address has asked for too many new names': {
+		metric: 'rate_limited_total',
+		series: { '{limit="name"}': 1 },
+		env: { RATE_LIMIT_MAX: '100' },
+		async run({ proxy }) {
+			for (let i = 0, status = 0; status !== 429; i++) {
+				status = (await ask(proxy, `/auth/v1/token?scope=repository:acme/made-up-${i}:pull`)).status;
+			}
+		},
+	},
+	'and has had pages made for them': {
+		metric: 'rate_limited_total',
+		series: { '{limit="name"}': 1 },
+		env: { RATE_LIMIT_MAX: '100' },
+		async run({ proxy }) {
+			for (let i = 0, status = 0; status !== 429; i++) {
+				status = (await ask(proxy, `/acme/made-up-${i}`)).status;
+			}
+		},
+	},
+	'an address has had too many digests looked for': {
+		metric: 'rate_limited_total',
+		series: { '{limit="search"}': 1 },
+		env: { RATE_LIMIT_MAX: '100' },
+		async run({ proxy }) {
+			const token = await tokenFor(proxy, 'acme/pinned');
+			for (let i = 0, status = 0; status !== 429; i++) {
+				status = (await ask(proxy, `/v2/acme/pinned/blobs/sha256:${String(i).padStart(64, '0')}`, { token })).status;
+			}
+		},
+	},
 	'a login has failed too often': {
 		metric: 'rate_limited_total',
 		series: { '{limit="login"}': 1 },

@@ -347,3 +347,31 @@ test('what is not what it says is passed on at the most, and not kept', async (t
 		}
 	});
 });
+
+test('a manifest in memory is not read again', async (t) => {
+	for (const tags of ['lenient', 'strict', 'ignore']) {
+		await t.test(`TAGS=${tags}`, async (t) => {
+			const { proxy } = await setUp(t, { TAGS: tags });
+			const name = 'acme/pinned';
+			const { digest } = imageOf(upstream, name);
+			const path = (reference: string): string => `/v2/${name}/manifests/${reference}`;
+			const tokens = [await tokenFor(proxy, name), await tokenFor(proxy, name, owner)];
+			const headers = { accept: ACCEPT };
+			for (const reference of ['latest', '1.0.0', digest]) {
+				assert.equal((await ask(proxy, path(reference), { token: tokens[0]!, headers })).status, 200);
+			}
+			const parse = t.mock.method(JSON, 'parse');
+			const read = (): number => parse.mock.calls.filter((call) => String(call.arguments[0]).includes('"schemaVersion"')).length;
+			// The second has nothing accepted yet, but the bytes are the same.
+			for (const token of tokens) {
+				for (const reference of ['latest', '1.0.0', digest]) {
+					for (const question of [{}, { method: 'HEAD' }, { headers: { ...headers, 'if-none-match': `"${digest}"` } }]) {
+						const { status } = await ask(proxy, path(reference), { token, headers, ...question });
+						assert.ok(status === 200 || status === 304, String(status));
+					}
+				}
+			}
+			assert.equal(read(), 0);
+		});
+	}
+});
