@@ -137,9 +137,6 @@ export default fp(
 					return noted;
 				}
 				const key = [caller.fingerprint, kind, slug, digest, except].join(' ');
-				if (searches.peek(key) === undefined && !waiting.has(key)) {
-					app.charge('search', caller.client?.address);
-				}
 				const group = waiting.get(key) ?? { clients: 0, nobody: new AbortController() };
 				waiting.set(key, group);
 				group.clients++;

@@ -99,6 +99,15 @@ test('what a request costs is not how it looks:', { timeout: 60_000 }, async (t)
 		assert.ok(seen(api, isQuery).length <= 300, `${seen(api, isQuery).length}`);
 		assert.equal((await ask(proxy, tokenPath(NAME))).status, 200, 'what is known costs nothing');
 	});
+	await t.test('a digest that has to be looked for is one search, of which there are a hundredth', async (t) => {
+		const { proxy } = await setUp(t, { RATE_LIMIT_MAX: '1000' });
+		const token = await tokenFor(proxy, 'acme/pinned');
+		const statuses = await Promise.all(
+			Array.from({ length: 20 }, (_, i) => ask(proxy, `/v2/acme/pinned/blobs/sha256:${String(i).padStart(64, '0')}`, { token })),
+		);
+		assert.equal(statuses.filter(({ status }) => status === 404).length, 10);
+		assert.equal(statuses.filter(({ status }) => status === 429).length, 10);
+	});
 	await t.test('a made-up service costs the API nothing', async (t) => {
 		const { proxy, api } = await setUp(t);
 		await tokenFor(proxy, NAME);

@@ -72,7 +72,7 @@ test(
 			{ seconds: 60 },
 		);
 		t.diagnostic(`${Math.round(before / MB)} MB before, ${Math.round(most / MB)} MB at the most, ${answered.length} answered`);
-		assert.ok(most < 450 * MB, `${Math.round(most / MB)} MB`);
+		assert.ok(most < 256 * MB, `${Math.round(most / MB)} MB`);
 		const other = await ask(service, `/v2/${NAME}/manifests/latest`, { from: '127.0.0.3', token, headers: { accept: MEDIA_TYPE } });
 		assert.deepEqual([other.status, other.text.length > 4 * MB - 2000], [200, true]);
 	},

@@ -6,7 +6,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { basic, type Proxy } from '../support/proxy.ts';
-import { ask, assertError, setUp, tokenFor } from '../support/setup.ts';
+import { ask, assertError, seen, setUp, tokenFor } from '../support/setup.ts';
+import { startRelay } from '../upstream/relay.ts';
 import { freePort } from '../upstream/listen.ts';
 import { sharedUpstream } from '../upstream/shared.ts';
 import { needs } from '../upstream/tools.ts';
@@ -85,6 +86,30 @@ test('limits with Redis', { timeout: 60_000, ...needs('redis-server') }, async (
 		}
 		for (const proxy of replicas) {
 			assertError(await ask(proxy, TOKEN_PATH, bad), 429, 'TOOMANYREQUESTS');
+		}
+	});
+	await t.test('guesses at once, at several replicas, are no more than guesses in a row', async (t) => {
+		const upstream = await sharedUpstream();
+		const api = await startRelay(upstream.apiUrl);
+		t.after(() => api.close());
+		const logins = { ...env, RATE_LIMIT_MAX: '0', TOKEN_SECRET: 'another of thirty-two characters' };
+		const behind = { apiUrl: api.url, registryUrl: upstream.registryUrl };
+		const replicas = [await startProcess(t, behind, logins), await startProcess(t, behind, logins)];
+		await until(() => replicas.every(({ lines }) => lines.some(({ msg }) => msg.startsWith('Redis is there'))));
+		const rows: Record<string, { key: (i: number) => string; tried: number }> = {
+			'at one key': { key: () => 'guess', tried: 3 },
+			// Three of the thirty are used up.
+			'at many, from one address': { key: (i) => `guess${i}`, tried: 24 },
+		};
+		for (const [name, { key, tried }] of Object.entries(rows)) {
+			await t.test(name, async () => {
+				api.requests = [];
+				const answers = await Promise.all(
+					Array.from({ length: 60 }, (_, i) => ask(replicas[i % 2]!, '/auth/v1/token', { headers: { authorization: basic(key(i)) } })),
+				);
+				assert.equal(seen(api, ({ url }) => url.startsWith('/auth/')).length, tried);
+				assert.equal(answers.filter(({ status }) => status === 429).length, 60 - tried);
+			});
 		}
 	});
 	await t.test('Redis stops: requests are let through, and the log says so', async () => {

@@ -2,10 +2,11 @@ import assert from 'node:assert/strict';
 import { test, type TestContext } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { basic, startProxy, type Proxy } from '../../support/proxy.ts';
-import { ask, faultAt, setUp, tokenFor } from '../../support/setup.ts';
+import { ask, assertError, faultAt, setUp, tokenFor, type Answer } from '../../support/setup.ts';
 import { sharedUpstream } from '../../upstream/shared.ts';
 import type { Fault } from '../../upstream/relay.ts';
 import { closedPort, httpAnswer, startBrokenServer, unresponsivePort } from '../../support/broken-server.ts';
+import { until } from '../../support/until.ts';
 import { assertTold, LONG, type Told } from '../../support/expect.ts';
 
 /* The balena API fails in every way it can: what a client is told, in what form, within which setting's time, and that the log knows and nothing leaks. */
@@ -137,3 +138,106 @@ for (const [what, { url, told, env = {} }] of Object.entries(GONE)) {
 		assert.equal((await ask(proxy, '/v2/')).status, 401);
 	});
 }
+
+test('the API asks to be left alone, and says for how long:', { timeout: 60_000 }, async (t) => {
+	const saying = (retryAfter?: string): Fault => ({
+		status: 429,
+		...(retryAfter === undefined ? {} : { headers: { 'retry-after': retryAfter } }),
+	});
+	const other = basic(KEY, 'another');
+	/** What is asked next, and how many requests of it the API sees. */
+	const rows: Record<
+		string,
+		{ fault: Fault; name?: string; authorization?: string; after?: number; status: number; retryAfter?: string; asks: boolean }
+	> = {
+		'the same name waits': { fault: saying('7'), name: NAME, status: 429, retryAfter: '7', asks: false },
+		'another name of the same caller waits': { fault: saying('7'), status: 429, retryAfter: '7', asks: false },
+		'until then only': { fault: saying('7'), after: 7001, status: 200, asks: true },
+		'and five minutes at the most': { fault: saying('99999'), after: 300_001, status: 200, asks: true },
+		'another caller does not': { fault: saying('7'), authorization: other, status: 200, asks: true },
+		'without a time nobody waits': { fault: saying(), status: 200, asks: true },
+	};
+	for (const [question, path] of Object.entries(QUESTIONS)) {
+		for (const [
+			what,
+			{ fault, name = 'acme/secret/1.0.0', authorization = basic(KEY), after = 0, status, retryAfter, asks },
+		] of Object.entries(rows)) {
+			await t.test(`${what}; said of ${question}`, async (t) => {
+				const { proxy, api } = await setUp(t, LONG);
+				await tokenFor(proxy, 'acme/pinned');
+				api.fault = faultAt(path, fault);
+				assert.equal((await ask(proxy, PATH, { headers: { authorization: basic(KEY) } })).status, 429);
+				api.fault = () => undefined;
+				api.requests = [];
+				const now = Date.now();
+				t.mock.method(Date, 'now', () => now + after);
+				const answer = await ask(proxy, `/auth/v1/token?scope=repository:${name}:pull`, { headers: { authorization } });
+				assert.deepEqual([answer.status, answer.headers['retry-after']], [status, retryAfter]);
+				assert.equal(api.requests.length > 0, asks);
+			});
+		}
+	}
+});
+
+test('the API is told who asks', async (t) => {
+	const rows: Record<string, { env: Record<string, string>; agent: RegExp }> = {
+		'name, version, and where to read about it': {
+			env: {},
+			agent: /^open-balena-registry-proxy\/\d+\.\d+\.\d+\S* \(\+https:\/\/github\.com\/\S+\)$/,
+		},
+		'or the installation’s own address': {
+			env: { PUBLIC_URL: 'https://images.example' },
+			agent: /^open-balena-registry-proxy\/\S+ \(\+https:\/\/images\.example\)$/,
+		},
+	};
+	for (const [name, { env, agent }] of Object.entries(rows)) {
+		await t.test(name, async (t) => {
+			const { proxy, api } = await setUp(t, env);
+			await ask(proxy, PATH, { headers: { authorization: basic(KEY) } });
+			for (const path of Object.values(QUESTIONS)) {
+				const asked = api.requests.filter(({ url }) => path.test(url));
+				assert.ok(asked.length > 0);
+				for (const { headers } of asked) {
+					assert.match(headers['user-agent']!, agent);
+				}
+			}
+		});
+	}
+});
+
+test(
+	'answers of the API have a budget together: what is small fits into it beside any number of large ones',
+	{ timeout: 60_000 },
+	async (t) => {
+		const LARGE = 900_000;
+		const { url, heads } = await startBrokenServer(t, (socket, head) => {
+			if (head.includes('large')) {
+				// All but its end.
+				socket.write(httpAnswer('200 OK', { 'Content-Type': 'application/json', 'Content-Length': String(LARGE + 1) }, ' '.repeat(LARGE)));
+			} else {
+				socket.write(
+					httpAnswer('200 OK', { 'Content-Type': 'application/json' }, head.includes('/auth/') ? '{"token":"e30.e30.e30"}' : '{"d":[]}'),
+				);
+			}
+		});
+		const proxy = await startProxy(t, { apiUrl: url, registryUrl: upstream.registryUrl }, LONG);
+		const path = (name: string): string => `/auth/v1/token?scope=repository:acme/${name}:pull`;
+		assert.equal((await ask(proxy, path('small'))).status, 200);
+		const gone = new AbortController();
+		t.after(() => gone.abort());
+		const answers: Answer[] = [];
+		for (let i = 0; i < 20; i++) {
+			ask(proxy, path(`large-${i}`), { from: `127.0.0.${2 + (i % 4)}`, signal: gone.signal }).then(
+				(answer) => answers.push(answer),
+				() => undefined,
+			);
+		}
+		// Nine of them would be more than there is.
+		await until(() => answers.length >= 20 - 9);
+		assert.equal(heads.filter((head) => head.includes('large')).length, 20);
+		for (const answer of answers) {
+			assertError(answer, 503, 'UNAVAILABLE');
+		}
+		assert.equal((await ask(proxy, path('small-2'), { from: '127.0.0.9' })).status, 200);
+	},
+);
