@@ -18,6 +18,8 @@ import { sharedUpstream } from '../upstream/shared.ts';
 
 const upstream = await sharedUpstream();
 const MANY = 10_000;
+/** How many loads of one key there are at the most: src/cache.ts. */
+const MAX_LOADS = 3;
 const NAME = 'balenalabs/browser-aarch64';
 const isQuery = ({ url }: { url: string }): boolean => url.startsWith('/v7/');
 
@@ -68,7 +70,7 @@ function openFilesLimit(): number {
 }
 
 test(
-	`${MANY} clients ask at once for a name that nobody asked for before: the API is asked once`,
+	`${MANY} clients ask at once for a name that nobody asked for before: the API is asked once, and again only where it has not answered for two seconds`,
 	{ timeout: 120_000, skip: process.platform === 'linux' ? false : 'there is no /proc' },
 	async (t) => {
 		assert.ok(openFilesLimit() > MANY + 1000, `a process needs more than ${MANY} files here: ulimit -n`);
@@ -89,7 +91,8 @@ test(
 			return JSON.parse(answer.slice(answer.indexOf('\r\n\r\n') + 4)).token as string;
 		});
 		assert.equal(new Set(tokens.map((token) => token.split('~')[0])).size, 1);
-		assert.equal(seen(api, isQuery).length, 1);
+		// The clients of a slow machine take longer to come than that.
+		assert.ok(seen(api, isQuery).length <= MAX_LOADS, `${seen(api, isQuery).length} queries`);
 		assert.equal(seen(api, ({ url }) => url.startsWith('/auth/')).length, 1);
 		await t.test('and the next pull is answered', async () => void (await tokenFor(service, 'acme/pinned')));
 	},
