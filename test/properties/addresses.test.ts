@@ -66,7 +66,11 @@ describe('networks', () => {
 		fc.property(fc.ipV4(), (address) => {
 			const bytes = address.split('.').map(Number);
 			const hex = [0, 2].map((i) => (bytes[i]! * 256 + bytes[i + 1]!).toString(16));
-			const isForbidden = [0, 127].includes(bytes[0]!) || (bytes[0] === 169 && bytes[1] === 254);
+			const isForbidden =
+				[0, 127].includes(bytes[0]!) ||
+				(bytes[0]! >= 224 && bytes[0]! < 240) ||
+				(bytes[0] === 169 && bytes[1] === 254) ||
+				['100.100.100.200', '168.63.129.16', '192.0.0.192', '255.255.255.255'].includes(address);
 			for (const notation of [address, `::ffff:${address}`, `::ffff:${hex.join(':')}`]) {
 				assert.equal(isForbiddenTarget(notation, blockList([])), isForbidden, notation);
 			}
