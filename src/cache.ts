@@ -1,6 +1,6 @@
 import { LRUCache } from 'lru-cache';
-import type { EventEmitter } from 'node:events';
 import { RegistryError } from './errors.ts';
+import { onClose, type Closing } from './on-close.ts';
 
 /** What a load gives: the value, how long it is fresh, and for how much longer it may stand in when loading it again fails or takes too long. Milliseconds. */
 export interface Loaded<V> {
@@ -113,7 +113,7 @@ export class LoadingCache<V> {
 	 * @param connection emits "close" when its client does not wait any more
 	 * @returns the fresh value, from memory where there is one; an old one that may stand in where loading fails other than by a refusal, or takes more than two seconds
 	 */
-	async get(key: string, load: (loading: Loading) => Promise<Loaded<V>>, connection?: Pick<EventEmitter, 'once'>): Promise<V> {
+	async get(key: string, load: (loading: Loading) => Promise<Loaded<V>>, connection?: Closing): Promise<V> {
 		const entry = this.#entry(key);
 		if (entry !== undefined && this.#now() < entry.freshUntil) {
 			this.counts.hits++;
@@ -134,7 +134,7 @@ export class LoadingCache<V> {
 			this.counts.hits++;
 		}
 		race.waiting++;
-		connection?.once('close', () => this.#leave(key, race));
+		onClose(connection, () => this.#leave(key, race));
 		return entry !== undefined && this.#now() < entry.usableUntil ? this.#winnerOrStale(race, entry) : race.promise;
 	}
 

@@ -6,6 +6,7 @@ import type { Config } from '../../src/config.ts';
 import { RegistryError, upstreamError } from '../../src/errors.ts';
 import { plainAddress } from '../../src/http/client-address.ts';
 import { errorResponse } from '../../src/registry/error-response.ts';
+import { PRIVATE_HEADERS } from '../../src/registry/headers.ts';
 import { templateVariableIn } from '../../src/registry/template-variable.ts';
 import { sendJson } from './send-json.ts';
 
@@ -28,6 +29,9 @@ export default fp(
 	{ name: 'errors', dependencies: ['request-log', 'rate-limit'] },
 );
 
+/** Addresses whose answers say that they are private, also where no route is: what is not there is what a cache may keep unasked (RFC 9111 section 4.2.2). */
+const BELOW_V2 = /^\/v2(?:[/?]|$)/;
+
 /** Sends an error as it answers itself, and logs what only the operator should know. */
 export function sendError(error: RegistryError, request: FastifyRequest, reply: FastifyReply): FastifyReply {
 	// A request that Fastify itself refuses has no facts yet.
@@ -44,6 +48,9 @@ export function sendError(error: RegistryError, request: FastifyRequest, reply: 
 	const { status, reason, headers, body } = errorResponse(error, request.headers['user-agent']);
 	if (reason !== undefined && request.raw.httpVersionMajor === 1) {
 		reply.raw.statusMessage = reason;
+	}
+	if (BELOW_V2.test(request.url)) {
+		reply.headers(PRIVATE_HEADERS);
 	}
 	return sendJson(reply.code(status).headers(headers), body);
 }

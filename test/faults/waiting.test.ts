@@ -168,6 +168,8 @@ test('both hang: what needs neither is answered', { timeout: 20_000 }, async (t)
 /** How clients go away before there is an answer, by what they wait for. */
 const ABORTS: Record<string, (token: string) => { path: string; token?: string }> = {
 	'a blob': (token) => ({ path: `/v2/${NAME}/blobs/${LAYER}`, token }),
+	'a manifest by tag': (token) => ({ path: `/v2/${NAME}/manifests/latest`, token }),
+	'a manifest by digest': (token) => ({ path: `/v2/${NAME}/manifests/${IMAGE.digest}`, token }),
 	'a part of the referrers': (token) => ({ path: `/v2/${NAME}/referrers/${IMAGE.digest}`, token }),
 	'a ping': (token) => ({ path: '/v2/', token }),
 	tags: (token) => ({ path: `/v2/${NAME}/tags/list`, token }),

@@ -13,6 +13,7 @@ const FLOORS = [
 	'counters',
 	'setting-kinds',
 	'fair-queue',
+	'on-close',
 	'cache',
 	'http',
 	'registry',

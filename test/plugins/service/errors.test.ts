@@ -97,3 +97,27 @@ describe('a connection that was reset', () => {
 		}
 	}
 });
+
+describe('errors below /v2/ are private and are what they say, also where there is no route', () => {
+	const rows: [method: 'GET' | 'POST', url: string, isBelow: boolean][] = [
+		['GET', '/v2/nothing', true],
+		['GET', '/v2/a/b/nothing/latest', true],
+		['GET', '/v2/a/%zz/manifests/latest', true],
+		['GET', '/v2/%%BALENA_ARCH%%/manifests/latest', true],
+		['POST', '/v2/a/b/blobs/uploads/', true],
+		['GET', '/v2?%zz', true],
+		['GET', '/v2/nothing?a=b', true],
+		['GET', '/v22/', false],
+		['GET', '/nothing', false],
+	];
+	for (const [method, url, isBelow] of rows) {
+		test(`${method} ${url}`, async () => {
+			const { statusCode, headers } = await app.inject({ method, url });
+			assert.ok(statusCode >= 400);
+			assert.deepEqual(
+				[headers['cache-control'], headers['x-content-type-options']],
+				isBelow ? ['private', 'nosniff'] : [undefined, undefined],
+			);
+		});
+	}
+});

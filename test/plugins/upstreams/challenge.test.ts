@@ -265,3 +265,30 @@ test('the upstream’s name is learned once, and until then its failure is told'
 		assert.deepEqual(seen(registry), ['GET /v2/']);
 	});
 });
+
+test('while the registry cannot be asked for its challenge, its status and its Retry-After are the answer', async (t) => {
+	const rows: Record<string, { status: number; retryAfter?: string; told: { status: number; code: string; retryAfter?: string } }> = {
+		'503 with seconds': { status: 503, retryAfter: '7', told: { status: 503, code: 'UNAVAILABLE', retryAfter: '7' } },
+		'503 with a date': {
+			status: 503,
+			retryAfter: 'Wed, 21 Oct 2015 07:28:00 GMT',
+			told: { status: 503, code: 'UNAVAILABLE', retryAfter: '1' },
+		},
+		'503 alone': { status: 503, told: { status: 503, code: 'UNAVAILABLE' } },
+		'429 with seconds': { status: 429, retryAfter: '7', told: { status: 429, code: 'TOOMANYREQUESTS', retryAfter: '7' } },
+		'500': { status: 500, told: { status: 502, code: 'UNAVAILABLE' } },
+	};
+	for (const [what, { status, retryAfter, told }] of Object.entries(rows)) {
+		for (const path of ['/v2/', '/v2/acme/pinned/manifests/latest', TOKEN_PATH]) {
+			await t.test(`${what}: ${path}`, async (t) => {
+				const { proxy, registry } = await setUp(t);
+				registry.fault = faultAt(/^\/v2\/$/, { status, headers: retryAfter === undefined ? {} : { 'retry-after': retryAfter } });
+				const answer = await ask(proxy, path);
+				assertError(answer, told.status, told.code);
+				assert.equal(answer.headers['retry-after'], told.retryAfter);
+				registry.fault = () => undefined;
+				assert.ok((await ask(proxy, path)).status < 429, 'it does not recover');
+			});
+		}
+	}
+});
