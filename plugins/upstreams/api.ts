@@ -8,6 +8,7 @@ import { loadPine, sdkDispatcher, type Pine } from '../../src/balena/sdk.ts';
 import type { Config } from '../../src/config.ts';
 import { FairQueue } from '../../src/fair-queue.ts';
 import { pullScope } from '../../src/registry/scope.ts';
+import { retryAfterSeconds } from '../../src/http/retry-after.ts';
 import { smallRequest } from '../../src/http/small-request.ts';
 import { upstreamDispatcher } from '../../src/http/upstream-dispatcher.ts';
 import { userAgent } from '../../src/http/user-agent.ts';
@@ -157,7 +158,8 @@ function queryError(error: unknown, caller: Caller): RegistryError {
 	const { statusCode, responseHeaders } = error as { statusCode?: unknown; responseHeaders?: { get?(name: string): string | null } };
 	switch (statusCode) {
 		case 429:
-			return tokenRefusal(429, responseHeaders?.get?.('retry-after') ?? undefined);
+		case 503:
+			return tokenRefusal(statusCode, responseHeaders?.get?.('retry-after') ?? undefined);
 		case 401:
 		case 403:
 			return caller.kind === 'credentials'
@@ -174,8 +176,15 @@ function tokenRefusal(status: number, retryAfter: string | string[] | undefined)
 			forPeople: true,
 		});
 	}
+	const seconds = retryAfterSeconds(retryAfter, Date.now());
 	if (status === 429) {
-		return new TooManyRequests(typeof retryAfter === 'string' && /^\d{1,6}$/.test(retryAfter) ? Number(retryAfter) : undefined);
+		return new TooManyRequests(seconds === undefined ? undefined : Number(seconds));
+	}
+	if (status === 503) {
+		return new RegistryError('UNAVAILABLE', 'the balena API is not available now; try again later', {
+			headers: seconds === undefined ? {} : { 'retry-after': seconds },
+			cause: new Error('the API answered with status 503'),
+		});
 	}
 	return upstreamError('API', new Error(`the token endpoint answered with status ${status}`));
 }

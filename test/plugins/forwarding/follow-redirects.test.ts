@@ -102,6 +102,24 @@ describe('redirects of blobs', () => {
 		assert.deepEqual([answer.status, answer.headers['content-range'], answer.text], [206, 'bytes 4-9/10', '456789']);
 	});
 
+	const RANGES: Record<string, [status: number, contentRange: string, text: string]> = {
+		'bytes=2-5': [206, 'bytes 2-5/10', '2345'],
+		'bytes=-3': [206, 'bytes 7-9/10', '789'],
+	};
+	for (const [range, expected] of Object.entries(RANGES)) {
+		test(`are followed to a storage that ignores the range: ${range}`, async (t) => {
+			const storage = await startStorage(t);
+			const answer = await pullRedirected(t, `${storage.url}/blob`, { FOLLOW_REDIRECTS: 'http', ...LOOPBACK }, { range });
+			assert.deepEqual([answer.status, answer.headers['content-range'], answer.text], expected);
+		});
+	}
+
+	test('are followed to a storage that ignores a range which is not there', async (t) => {
+		const storage = await startStorage(t);
+		const answer = await pullRedirected(t, `${storage.url}/blob`, { FOLLOW_REDIRECTS: 'http', ...LOOPBACK }, { range: 'bytes=10-' });
+		assert.deepEqual([answer.status, answer.headers['content-range']], [416, 'bytes */10']);
+	});
+
 	for (const location of [
 		'http://169.254.169.254/latest/meta-data/',
 		'http://[::1]:1/',
