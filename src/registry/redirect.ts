@@ -42,10 +42,22 @@ function isServed(path: string): boolean {
 	}
 }
 
-/** Query parameters in which signed URLs tell their life: AWS signature 4 and its namesakes of Google, the older AWS and CloudFront form, Azure. */
+/** Query parameters in which signed URLs tell their life, in small letters: AWS signature 4 and its namesakes of Google and Alibaba (OSS 4). */
 const SIGNED_4 = [
-	['X-Amz-Date', 'X-Amz-Expires'],
-	['X-Goog-Date', 'X-Goog-Expires'],
+	['x-amz-date', 'x-amz-expires'],
+	['x-goog-date', 'x-goog-expires'],
+	['x-oss-date', 'x-oss-expires'],
+] as const;
+
+/** Those that are seconds since the epoch: the older AWS, OSS and CloudFront form, Swift's temporary URLs. */
+const EPOCH_SECONDS = ['expires', 'temp_url_expires'] as const;
+
+/** Parts of parameters that are: Tencent's COS (`<start>;<end>`), Akamai's tokens (`exp=<end>~hmac=...`). */
+const EPOCH_PARTS = [
+	['q-sign-time', /^\d{9,11};(\d{9,11})$/],
+	['hdnts', /(?:^|~)exp=(\d{9,11})(?=~|$)/],
+	['hdnea', /(?:^|~)exp=(\d{9,11})(?=~|$)/],
+	['__token__', /(?:^|~)exp=(\d{9,11})(?=~|$)/],
 ] as const;
 
 /**
@@ -55,10 +67,7 @@ const SIGNED_4 = [
  * @returns milliseconds since the epoch; undefined where the URL does not tell
  */
 export function signedUntil(location: string): number | undefined {
-	const query = URL.parse(location)?.searchParams;
-	if (query === undefined) {
-		return undefined;
-	}
+	const query = parametersOf(location);
 	for (const [date, expires] of SIGNED_4) {
 		const start = basicIsoTime(query.get(date));
 		const seconds = Number(query.get(expires) ?? Number.NaN);
@@ -66,30 +75,54 @@ export function signedUntil(location: string): number | undefined {
 			return start + seconds * 1000;
 		}
 	}
-	const epochSeconds = query.get('Expires');
-	if (epochSeconds !== null && /^\d{9,11}$/.test(epochSeconds)) {
+	const epochSeconds =
+		EPOCH_SECONDS.map((name) => query.get(name)).find((text) => text !== undefined && /^\d{9,11}$/.test(text)) ??
+		EPOCH_PARTS.map(([name, pattern]) => pattern.exec(query.get(name) ?? '')?.[1]).find((text) => text !== undefined);
+	if (epochSeconds !== undefined) {
 		return Number(epochSeconds) * 1000;
 	}
 	const azure = Date.parse(query.get('se') ?? '');
-	return Number.isNaN(azure) ? undefined : azure;
+	return Number.isNaN(azure) ? policyEnd(query.get('policy')) : azure;
+}
+
+/** The first of each parameter, by its name in small letters: some storages write `x-amz-date`. */
+function parametersOf(location: string): Map<string, string> {
+	return new Map(
+		[...(URL.parse(location)?.searchParams ?? [])].map(([name, value]): [string, string] => [name.toLowerCase(), value]).reverse(),
+	);
+}
+
+/** CloudFront's `Policy`: JSON in base64, with "-", "_" and "~" for "+", "=" and "/" ("Creating a signed URL using a custom policy"). */
+function policyEnd(policy: string | undefined): number | undefined {
+	const text = Buffer.from((policy ?? '').replaceAll('-', '+').replaceAll('_', '=').replaceAll('~', '/'), 'base64').toString('latin1');
+	const seconds = /"DateLessThan":\{"AWS:EpochTime":(\d{9,11})\}/.exec(text)?.[1];
+	return seconds === undefined ? undefined : Number(seconds) * 1000;
 }
 
 /** `20261123T143000Z`, the basic format of ISO 8601. */
-function basicIsoTime(text: string | null): number | undefined {
+function basicIsoTime(text: string | undefined): number | undefined {
 	const match = /^(\d{4})(\d{2})(\d{2})T(\d{2})(\d{2})(\d{2})Z$/.exec(text ?? '');
 	return match === null
 		? undefined
 		: Date.UTC(Number(match[1]), Number(match[2]) - 1, Number(match[3]), Number(match[4]), Number(match[5]), Number(match[6]));
 }
 
+/** In the name of a parameter: what a signature looks like whose life is not understood. */
+const SIGNATURE = /sign|sig|hmac|token|policy|credential|hdn/;
+/** For such a URL: enough for the connections that Docker opens for one image. */
+const UNKNOWN_LIFE_MS = 5000;
+
 /**
  * For how long a redirect may be repeated to other requests.
  *
  * @param now milliseconds since the epoch
- * @param maxMs the longest, where the URL does not tell of its own end or tells a late one
+ * @param maxMs the longest, where the URL is not signed or tells a late end
  * @returns milliseconds; at most half of the URL's remaining life, so that a client has the other half to follow it
  */
 export function redirectLife(location: string, now: number, maxMs: number): number {
 	const until = signedUntil(location);
-	return until === undefined ? maxMs : Math.max(0, Math.min(maxMs, (until - now) / 2));
+	if (until === undefined) {
+		return [...parametersOf(location).keys()].some((name) => SIGNATURE.test(name)) ? Math.min(maxMs, UNKNOWN_LIFE_MS) : maxMs;
+	}
+	return Math.max(0, Math.min(maxMs, (until - now) / 2));
 }

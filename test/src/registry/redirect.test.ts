@@ -57,6 +57,19 @@ describe('signedUntil: when a signed URL ends', () => {
 			['https://storage.example/b?X-Goog-Date=20261123T120000Z&X-Goog-Expires=3600', NOON + HOUR],
 			['https://cdn.example/b?Expires=1795435200&Signature=0&Key-Pair-Id=K', 1_795_435_200_000],
 			['https://blob.example/b?se=2026-11-23T13%3A00%3A00Z&sig=0', NOON + HOUR],
+			['https://s3.example/b?x-amz-date=20261123T120000Z&x-amz-expires=1200', NOON + 1_200_000],
+			['https://oss.example/b?x-oss-date=20261123T120000Z&x-oss-expires=60&x-oss-signature=0', NOON + 60_000],
+			['https://swift.example/b?temp_url_sig=0&temp_url_expires=1795435200', 1_795_435_200_000],
+			['https://cos.example/b?q-sign-algorithm=sha1&q-sign-time=1795431600;1795435200&q-signature=0', 1_795_435_200_000],
+			['https://cdn.example/b?hdnts=st=1795431600~exp=1795435200~acl=/*~hmac=0', 1_795_435_200_000],
+			['https://cdn.example/b?__token__=exp=1795435200~hmac=0', 1_795_435_200_000],
+			[
+				`https://cdn.example/b?Policy=${Buffer.from('{"Statement":[{"Resource":"*","Condition":{"DateLessThan":{"AWS:EpochTime":1795435200}}}]}').toString('base64').replaceAll('+', '-').replaceAll('=', '_').replaceAll('/', '~')}&Signature=0`,
+				1_795_435_200_000,
+			],
+			['https://cdn.example/b?Policy=bm90aGluZw__&Signature=0', undefined],
+			['https://cos.example/b?q-sign-time=1795435200', undefined],
+			['https://cdn.example/b?hdnts=xexp=1795435200', undefined],
 			['https://s3.example/b?X-Amz-Date=20261123T120000Z', undefined],
 			['https://s3.example/b?X-Amz-Expires=1200', undefined],
 			['https://s3.example/b?X-Amz-Date=yesterday&X-Amz-Expires=1200', undefined],
@@ -86,6 +99,12 @@ describe('redirectLife at noon, of two minutes at the most', () => {
 			// Nothing is known of its end.
 			['https://plain.example/b', 120_000],
 			['/relative', 120_000],
+			['https://plain.example/b?version=3', 120_000],
+			// It looks signed, but its end is not legible.
+			['https://cdn.example/b?Policy=bm90aGluZw__&Signature=0', 5000],
+			['https://storage.example/b?sig=0', 5000],
+			['https://storage.example/b?x=1&X-New-Signature=0', 5000],
+			['https://storage.example/b?token=0', 5000],
 			// A late end, and one so early that half of the life is less.
 			['https://s3.example/b?X-Amz-Date=20261123T120000Z&X-Amz-Expires=1200', 120_000],
 			['https://s3.example/b?X-Amz-Date=20261123T120000Z&X-Amz-Expires=240', 120_000],
