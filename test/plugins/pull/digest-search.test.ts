@@ -54,6 +54,8 @@ for (const [services, asked] of [
 				/content_hash[^&]*sha256/.test(decodeURIComponent(request.url))
 					? answer([])
 					: faultAt(/^\/v7\/release/, answer([release(services)]))(request);
+			// Only that is absent; a registry that refuses the token says nothing of what it has.
+			registry.fault = faultAt(/^\/v2\/v2\/0{20}/, { status: 404 });
 			registry.requests = [];
 			assertError(
 				await ask(proxy, `/v2/${NAME}/${kind}/${NOWHERE}`, { token, headers: { accept: ACCEPT } }),
