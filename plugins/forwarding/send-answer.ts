@@ -174,11 +174,16 @@ function onBreak(reply: FastifyReply, error: Error): void {
 		dropHeaders(reply);
 	} else if (!raw.destroyed) {
 		request.log.warn({ error: error.message }, 'the registry broke off in the middle of an answer');
-		reset(request.raw.socket);
+		if (request.raw.httpVersion === '1.0') {
+			reset(request.raw.socket);
+		}
 	}
 }
 
-/** Ends a connection so that nobody takes what has come for the whole: of an HTTP/1.0 answer, a plain end would say just that (RFC 9112 section 8). */
+/**
+ * Ends a connection so that nobody takes what has come for the whole: of an HTTP/1.0 answer, a plain end would say just that (RFC 9112 section 8). With HTTP/1.1 a
+ * length or chunks tell, and a plain end is better: containerd 1.6 and 2.4 resume a layer after that, and give up after a reset.
+ */
 function reset(socket: Socket): void {
 	try {
 		socket.resetAndDestroy();
