@@ -1,4 +1,4 @@
-import fc, { type Arbitrary } from 'fast-check';
+import fc from 'fast-check';
 import assert from 'node:assert/strict';
 import { describe } from 'node:test';
 import { ZodError } from 'zod';
@@ -12,44 +12,16 @@ import {
 	parseListed,
 	pickImage,
 	versionOf,
-	type Image,
 	type MatchedRelease,
-	type ReleaseRow,
 } from '../../src/balena/release.ts';
 import { isDigest } from '../../src/registry/digest.ts';
 import { isRepository } from '../../src/registry/name.ts';
-import { formatVersion, parseVersion } from '../../src/balena/version.ts';
+import { formatVersion } from '../../src/balena/version.ts';
 import { formatToken, parseToken } from '../../src/token/client-token.ts';
 import { anyJson, anyText, asJson, component, digest, nearly, repository, version } from './arbitraries.ts';
 import { meets } from '../support/filter.ts';
+import { apiRow, candidate, candidates, commit, core, prerelease } from './fleets.ts';
 import { check } from './check.ts';
-
-// Of few values, so that names often meet releases.
-const core = fc.tuple(fc.nat(2), fc.nat(2), fc.nat(2)).map((parts) => parts.join('.'));
-const prerelease = fc.constantFrom('', '', '', '-rc.1', '-rc.9', '-rc.10', '-rev1', '-a-b');
-const commit = fc.string({ unit: fc.constantFrom('a', '1'), minLength: 6, maxLength: 9 });
-const image: Arbitrary<Image> = fc.record({
-	service: fc.oneof(component, anyText, fc.constantFrom('main', 'Main', 'db')),
-	repository,
-	digest: fc.option(digest, { nil: undefined }),
-});
-const candidate: Arbitrary<MatchedRelease> = fc
-	.record({
-		core,
-		prerelease,
-		commit,
-		build: fc.constantFrom('', '', '+rev1', '+rev2', '+build5', '+x.y-z'),
-		stamp: fc.constantFrom('', '', '1648554962021'),
-		status: fc.constantFrom('success', 'failed', 'running'),
-		images: fc.array(image, { maxLength: 3 }),
-	})
-	.map(({ core: numbers, prerelease: suffix, commit: hex, build, stamp, status, images }) => {
-		const isFinal = stamp === '';
-		const raw = isFinal ? numbers + suffix + build : `${numbers}${suffix}${suffix === '' ? '-' : '.'}${stamp}`;
-		const revision = isFinal ? Number(/rev(\d)$/.exec(build)?.[1] ?? 0) : undefined;
-		return { commit: hex, version: parseVersion(numbers + suffix), rawVersion: raw, revision, isFinal, status, images };
-	});
-const candidates = fc.array(candidate, { maxLength: 8 });
 
 /** Texts in every form of the table: of releases that there are, or may not be. */
 const typed = fc.oneof(
@@ -65,20 +37,6 @@ const typedAmong = fc.oneof(
 			fc.tuple(fc.constant(rows), fc.constantFrom(...rows.flatMap((row) => RELEASE_FORMS.flatMap(({ write }) => write(row))))),
 		),
 );
-
-/** A row as the API has it. */
-function apiRow({ commit: hex, version, rawVersion, isFinal }: ReleaseRow): Record<string, unknown> {
-	const { major, minor, patch, prerelease: suffix } = version!;
-	return {
-		commit: hex,
-		semver_major: major,
-		semver_minor: minor,
-		semver_patch: patch,
-		semver_prerelease: suffix,
-		raw_version: rawVersion,
-		is_final: isFinal,
-	};
-}
 
 /** A failure can travel in a token, and says something of itself. */
 function assertTells({ code, message }: Failure): void {
