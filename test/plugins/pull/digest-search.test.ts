@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { test, type TestContext } from 'node:test';
 import { ACCEPT } from '../../support/proxy.ts';
-import { ask, assertError, faultAt, seen, setUp, tokenFor } from '../../support/setup.ts';
-import type { Fault } from '../../upstream/relay.ts';
+import { ask, assertError, faultAt, seen, setUp, tokenFor, type Setup } from '../../support/setup.ts';
+import { until } from '../../support/until.ts';
+import type { Fault, RecordedRequest } from '../../upstream/relay.ts';
 
 /* In which of a fleet's repositories a digest is looked for, with TAGS=release. What is found is in tags-release.test.ts and tokens/sealed-credentials.test.ts. */
 
@@ -66,3 +67,48 @@ for (const [services, asked] of [
 		});
 	}
 }
+
+const PATH = `/v2/${NAME}/blobs/${NOWHERE}`;
+const FIRST = `/v2/v2/${'0'.repeat(32)}/blobs/${NOWHERE}`;
+const AT_ONCE = 6;
+const isQuestion = ({ method, url }: RecordedRequest): boolean => method === 'HEAD' && url.endsWith(`/blobs/${NOWHERE}`);
+
+/** A search in 48 repositories, to whose questions the registry says this. */
+async function searching(t: TestContext, fault: (url: string) => Fault): Promise<Setup & { token: string; questions(): number }> {
+	const setup = await setUp(t);
+	const token = await tokenFor(setup.proxy, NAME);
+	setup.api.fault = faultAt(/^\/v7\/release/, answer([release(48)]));
+	setup.registry.fault = (request) => (isQuestion(request) || request.url === FIRST ? fault(request.url) : undefined);
+	return { ...setup, token, questions: () => seen(setup.registry, isQuestion).length };
+}
+
+test('the first hit ends a search, whatever the other repositories do', async (t) => {
+	const { proxy, token, registry, questions } = await searching(t, (url) => (url === FIRST ? { status: 200, body: 'found' } : 'hang'));
+	const found = await ask(proxy, PATH, { token });
+	assert.deepEqual([found.status, found.text], [200, 'found']);
+	await until(() => registry.underWay === 0);
+	assert.ok(questions() <= AT_ONCE, `${questions()} questions`);
+});
+
+for (const status of [429, 503]) {
+	test(`a registry that answers ${status} is asked no more`, async (t) => {
+		const { proxy, token, questions } = await searching(t, () => ({ status, headers: { 'retry-after': '7' } }));
+		const refused = await ask(proxy, PATH, { token });
+		assertError(refused, status, status === 429 ? 'TOOMANYREQUESTS' : 'UNAVAILABLE');
+		assert.equal(refused.headers['retry-after'], '7');
+		assert.ok(questions() <= AT_ONCE, `${questions()} questions`);
+	});
+}
+
+test('a search ends with its last client', async (t) => {
+	const { proxy, token, registry, questions } = await searching(t, () => 'hang');
+	const clients = [new AbortController(), new AbortController()];
+	const answers = clients.map(({ signal }) => ask(proxy, PATH, { token, signal }).catch(() => undefined));
+	await until(() => questions() === AT_ONCE);
+	for (const client of clients) {
+		client.abort();
+	}
+	await Promise.all(answers);
+	await until(() => registry.underWay === 0);
+	assert.equal(questions(), AT_ONCE);
+});

@@ -68,6 +68,40 @@ for (const slug of FLEETS) {
 	});
 }
 
+/** What Flux does: all pages, then HEAD of each tag. */
+for (const [slug, key] of [
+	['balenalabs/browser-aarch64', undefined],
+	['acme/secret', upstream.keys.owner],
+] as const) {
+	test(`HEAD of each listed tag of ${slug} says what the release in the path does`, async (t) => {
+		const { proxy } = await setUp(t);
+		const authorization = key && basic(key);
+		const token = await tokenFor(proxy, slug, authorization);
+		const tags: string[] = [];
+		for (let next: string | undefined = `/v2/${slug}/tags/list?n=2`; next !== undefined;) {
+			const page = await ask(proxy, next, { token });
+			tags.push(...(JSON.parse(page.text).tags as string[]));
+			next = /^<(.+)>; rel="next"$/.exec(String(page.headers['link'] ?? ''))?.[1];
+		}
+		const digestOf = async (name: string, reference: string, of: string): Promise<string> => {
+			const { status, headers } = await ask(proxy, `/v2/${name}/manifests/${reference}`, {
+				method: 'HEAD',
+				token: of,
+				headers: { accept: ACCEPT },
+			});
+			assert.equal(status, 200);
+			return String(headers['docker-content-digest']);
+		};
+		const [byTag, byPath]: Record<string, string>[] = [{}, {}];
+		for (const tag of tags) {
+			byTag![tag] = await digestOf(slug, tag, token);
+			byPath![tag] = await digestOf(`${slug}/${tag}`, 'latest', await tokenFor(proxy, `${slug}/${tag}`, authorization));
+		}
+		assert.deepEqual(byTag, byPath);
+		assertOwn(byTag!, slug);
+	});
+}
+
 describe('skopeo sync mirrors each release as itself', needs('skopeo'), () => {
 	for (const [slug, key] of [
 		['balenalabs/browser-aarch64', undefined],
