@@ -101,5 +101,5 @@ export default fp(
 			}
 		}
 	},
-	{ name: 'follow-redirects', dependencies: ['rate-limit', 'registry'] },
+	{ name: 'follow-redirects', dependencies: ['rate-limit', 'registry', 'ask-for'] },
 );

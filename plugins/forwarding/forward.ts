@@ -10,23 +10,13 @@ import type { Config } from '../../src/config.ts';
 import { forwardedRequestHeaders } from '../../src/registry/headers.ts';
 import { minorGcByBytes } from '../../src/process/minor-gc.ts';
 import type { UpstreamRequest } from '../../src/registry/upstream-request.ts';
+import type { ClientGone } from './ask-for.ts';
 import { sendAnswer } from './send-answer.ts';
 
 declare module 'fastify' {
-	interface FastifyInstance {
-		/** Asks an upstream on a client's behalf, for as long as the client is there. @throws what undici reports */
-		askFor(
-			request: FastifyRequest,
-			dispatcher: Dispatcher,
-			options: { origin: string; path: string; headers: Record<string, string> },
-		): Promise<ForwardedAnswer>;
-	}
 	interface FastifyRequest {
-		upstreamRequest: UpstreamRequest | null;
 		/** This proxy's origin, as the client that is forwarded for sees it. */
 		ownOrigin: string;
-		/** Emits "abort" when the connection of a client that is forwarded for has closed. Fastify's `request.signal` costs more than all else that is done for a request. */
-		clientGone: ClientGone | null;
 	}
 	interface FastifyReply {
 		/** Streams the upstream registry's answer to the client. Whatever is not a success or a redirect becomes an error of this proxy's. */
@@ -37,7 +27,6 @@ declare module 'fastify' {
 /** Carries what ends an upstream request past reply-from, which copies headers, symbols included, but knows no signal. */
 const CLIENT_GONE = Symbol('client gone');
 
-type ClientGone = EventEmitter & { client?: string };
 type Headers = Record<string, string> & { [CLIENT_GONE]?: ClientGone };
 /** An answer, or why there is none, in place of the stream that reply-from takes from undici and hands on. It gives up what nobody wants any more. */
 interface Outcome {
@@ -79,21 +68,7 @@ export default fp(
 			},
 		};
 
-		app.decorateRequest('upstreamRequest', null);
 		app.decorateRequest('ownOrigin', '');
-		app.decorateRequest('clientGone', null);
-		app.decorate(
-			'askFor',
-			(request, dispatcher, { origin, path, headers }) =>
-				new Promise((resolve, reject) => {
-					const method = request.method as 'GET' | 'HEAD';
-					// One for each redirect.
-					request.clientGone!.setMaxListeners(0);
-					forwardRequest(dispatcher, { origin, path, method, headers }, request.clientGone!, collectGarbage, (error, answer) =>
-						error === null ? resolve(answer!) : reject(error),
-					);
-				}),
-		);
 		app.decorateReply('forward', function (upstreamRequest) {
 			this.request.upstreamRequest = upstreamRequest;
 			// Here, because it throws for an invalid Host, and inside reply-from nobody would catch it.
@@ -105,7 +80,7 @@ export default fp(
 			return this.from(upstreamRequest.path, options as never);
 		});
 	},
-	{ name: 'forward', dependencies: ['rate-limit', 'registry', 'challenge', 'follow-redirects', 'refusal'] },
+	{ name: 'forward', dependencies: ['rate-limit', 'registry', 'challenge', 'ask-for', 'follow-redirects', 'refusal'] },
 );
 
 const NONE = {};

@@ -5,7 +5,7 @@ import type { Caller } from '../../src/balena/caller.ts';
 import { parseReleaseText } from '../../src/balena/reference.ts';
 import type { FleetGrant } from '../../src/token/grant.ts';
 import { clientOf } from '../service/client-of.ts';
-import type { KnownToken } from '../tokens/client-tokens.ts';
+import type { KnownToken } from '../service/client-tokens.ts';
 import type { UpstreamToken } from '../tokens/upstream-tokens.ts';
 import type { DigestKind } from './digest-search.ts';
 import type { Target } from './target.ts';

@@ -6,7 +6,7 @@ import { tagPage } from '../../src/registry/tag-page.ts';
 import { PRIVATE_HEADERS } from '../../src/registry/headers.ts';
 import { provesAccess } from '../../src/registry/proof-of-access.ts';
 import { parseRegistryRequest, type ContentRequest, type ManifestReference } from '../../src/registry/request.ts';
-import type { KnownToken } from '../tokens/client-tokens.ts';
+import type { KnownToken } from '../service/client-tokens.ts';
 import { sendJson } from '../service/send-json.ts';
 import type { FleetGrant } from '../../src/token/grant.ts';
 import type { DigestKind } from './digest-search.ts';
@@ -27,6 +27,7 @@ export default fp(pullRoutes, {
 		'repository-tags',
 		'client-tokens',
 		'other-releases',
+		'ask-for',
 		'forward',
 		'target',
 		'manifests',

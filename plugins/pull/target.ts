@@ -9,7 +9,7 @@ import type { Manifest } from '../../src/registry/manifest.ts';
 import type { ContentRequest } from '../../src/registry/request.ts';
 import { fixedGrant, resolvedGrant, type FailureGrant, type FleetGrant, type Grant, type ImageGrant } from '../../src/token/grant.ts';
 import { clientOf } from '../service/client-of.ts';
-import type { KnownToken } from '../tokens/client-tokens.ts';
+import type { KnownToken } from '../service/client-tokens.ts';
 import type { FleetRequest } from './other-releases.ts';
 
 /** Where the thing that a request asks for is, and what the upstream registry is shown to get it. */

@@ -3,6 +3,7 @@ import fp from 'fastify-plugin';
 import type { Config } from '../../src/config.ts';
 import certificate from './certificate.ts';
 import endOfTurn from './end-of-turn.ts';
+import clientTokens from './client-tokens.ts';
 import errors from './errors.ts';
 import loginLimit from './login-limit.ts';
 import rateLimit from './rate-limit.ts';
@@ -18,6 +19,7 @@ export default fp(
 		await app.register(endOfTurn);
 		await app.register(requestLog);
 		await app.register(incoming, config);
+		await app.register(clientTokens, config);
 		await app.register(rateLimit, config);
 		await app.register(loginLimit, config);
 		await app.register(errors, config);

@@ -5,7 +5,7 @@ import { clientKey, networkKey } from '../../src/http/client-address.ts';
 import type { Config } from '../../src/config.ts';
 import type { Limit } from '../../src/errors.ts';
 import { blockList, includesAddress } from '../../src/http/networks.ts';
-import type { KnownToken } from '../tokens/client-tokens.ts';
+import type { KnownToken } from './client-tokens.ts';
 import { connectRedis } from './redis.ts';
 import { Counts } from './counts.ts';
 import { tooMany } from './too-many.ts';
@@ -87,7 +87,7 @@ export default fp(
 			} as unknown as FastifyRateLimitStoreCtor,
 		});
 	},
-	{ name: 'rate-limit', dependencies: ['request-log'] },
+	{ name: 'rate-limit', dependencies: ['request-log', 'client-tokens'] },
 );
 
 /** Only with a token that the registry has accepted, not long ago, and that names what is asked for: anything else may cost more than it looks like. */

@@ -11,12 +11,6 @@ import { parseConfig } from '../../src/config.ts';
 const NOWHERE = { API_URL: 'http://127.0.0.1:9', REGISTRY_URL: 'http://127.0.0.1:9', PROXY_HOST: '127.0.0.1', METRICS_PORT: '0' };
 const PLUGINS = new URL('../../plugins/', import.meta.url);
 
-/** Used although the plugin that has them comes later: circles, to be opened. */
-const CIRCLES: Record<string, string[]> = {
-	'rate-limit': ['client-tokens'],
-	'follow-redirects': ['forward'],
-};
-
 interface PluginFile {
 	folder: string;
 	name: string;
@@ -95,7 +89,7 @@ test('every plugin declares the plugins whose decorators it uses:', async (t) =>
 			uses.delete(name);
 			assert.deepEqual(
 				[...uses].filter((used) => !dependencies.includes(used)),
-				CIRCLES[name] ?? [],
+				[],
 				'used, but not declared',
 			);
 		});
@@ -106,10 +100,7 @@ test('a folder uses only folders that are registered before it', async (t) => {
 	const order = (await registered(t)).filter((name) => files.get(name)!.folder === name);
 	for (const { name, folder, source, dependencies } of files.values()) {
 		const imported = [...source.matchAll(/from '\.\.\/([a-z-]+)\//g)].map((match) => match[1]!);
-		const inCircle = (CIRCLES[name] ?? []).map((dependency) => files.get(dependency)!.folder);
-		for (const other of [...imported, ...dependencies.map((dependency) => files.get(dependency)!.folder)].filter(
-			(other) => !inCircle.includes(other),
-		)) {
+		for (const other of [...imported, ...dependencies.map((dependency) => files.get(dependency)!.folder)]) {
 			assert.ok(order.indexOf(other) <= order.indexOf(folder), `${name} of ${folder}/ uses ${other}/`);
 		}
 	}

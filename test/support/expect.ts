@@ -53,7 +53,7 @@ export function assertDiscreet(answer: Answer, secrets: readonly string[] = []):
 	const text = `${answer.reason} ${JSON.stringify(headers)} ${answer.text}`;
 	assert.doesNotMatch(
 		text,
-		/\b\d{1,3}(\.\d{1,3}){3}\b|localhost|ECONN|ENOTFOUND|EAI_|UND_ERR|undici|node:|node_modules|\.ts:\d|\bat .*:\d+:\d+/,
+		/\b\d{1,3}(\.\d{1,3}){3}\b|localhost|ECONN|ENOTFOUND|EAI_|UND_ERR|undici|node:|node_modules|\.ts:\d|\bat \S+:\d+:\d+|\n\s+at /,
 	);
 	assert.ok(!text.split(/[\s"'[\]()]+/).some((word) => isIP(word) !== 0), text);
 	for (const secret of secrets) {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ask, assertError, forgetRequests, seen, setUp } from '../../support/setup.ts';
 
-/* Which names lead somewhere. What they lead to is in resolution/resolver.test.ts, and with a token in tokens/client-tokens.test.ts. */
+/* Which names lead somewhere. What they lead to is in resolution/resolver.test.ts, and with a token in service/client-tokens.test.ts. */
 
 test('what is no reference', async (t) => {
 	const setup = await setUp(t);

@@ -29,9 +29,9 @@ const MEGABYTES = 1_000_000;
 const QUESTIONS = { 'the query': /^\/v7\//, 'the token': /^\/auth\// };
 
 const FAULTS: Record<string, { fault: Fault; told: Told; env?: Record<string, string> }> = {
-	hangs: { fault: 'hang', told: LATE, env: { API_TIMEOUT: '0.3' } },
-	'hangs in the middle of the body': { fault: { hangAfterBytes: 10 }, told: LATE, env: { API_TIMEOUT: '0.3' } },
-	'is slower than API_TIMEOUT': { fault: { delayMs: 2000 }, told: LATE, env: { API_TIMEOUT: '0.3' } },
+	hangs: { fault: 'hang', told: LATE, env: { API_TIMEOUT: '1' } },
+	'hangs in the middle of the body': { fault: { hangAfterBytes: 10 }, told: LATE, env: { API_TIMEOUT: '1' } },
+	'is slower than API_TIMEOUT': { fault: { delayMs: 2000 }, told: LATE, env: { API_TIMEOUT: '1' } },
 	'resets the connection': { fault: 'reset', told: UNREACHABLE },
 	'ends in the middle of the body': { fault: { truncateAfterBytes: 10 }, told: UNREACHABLE },
 	'answers 500': { fault: { status: 500, body: 'at 10.1.2.3' }, told: UNREACHABLE },

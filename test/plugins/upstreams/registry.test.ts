@@ -71,7 +71,8 @@ function assertAnswer(answer: Awaited<ReturnType<typeof ask>>, told: Told, proxy
 	}
 }
 
-const WHOLE = ['a manifest', 'a manifest’s head', 'tags'];
+// A head is asked for by HEAD, which brings no body that could hang.
+const WHOLE = ['a manifest', 'tags'];
 
 for (const [fault, { fault: happens, told, toldOfWhole = told, env = {} }] of Object.entries(FAULTS)) {
 	test(`the registry ${fault}, asked for`, { timeout: 30_000, concurrency: true }, async (t) => {
