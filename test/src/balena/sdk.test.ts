@@ -50,8 +50,8 @@ describe('loadPine: answers of the API', () => {
 	table<[what: string, listener: RequestListener]>(
 		[
 			[['rows', (_request, response) => response.writeHead(200, JSON_TYPE).end(rows)], [{ id: 1 }]],
-			[['3 MiB', (_request, response) => response.writeHead(200, JSON_TYPE).end(padded(3 * 2 ** 20))], []],
-			[['5 MiB', (_request, response) => response.writeHead(200, JSON_TYPE).end(padded(5 * 2 ** 20))], 'refused'],
+			[['900 KiB', (_request, response) => response.writeHead(200, JSON_TYPE).end(padded(900 * 2 ** 10))], []],
+			[['2 MiB', (_request, response) => response.writeHead(200, JSON_TYPE).end(padded(2 * 2 ** 20))], 'refused'],
 			// It was asked not to, and what it unpacks to has no bound.
 			[
 				['gzip', (_request, response) => response.writeHead(200, { ...JSON_TYPE, 'content-encoding': 'gzip' }).end(gzipSync(rows))],
