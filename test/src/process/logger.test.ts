@@ -14,7 +14,6 @@ const DESTINATION = fileURLToPath(new URL('../../../src/process/log-destination.
 async function printed(code: string, { level = 'info', isTerminal = false } = {}): Promise<string> {
 	const options = `${JSON.stringify({ LOG_LEVEL: level })}, logDestination(), ${isTerminal}`;
 	const { stdout } = await run(process.execPath, [
-		'--input-type=module',
 		'-e',
 		`import { createLogger } from ${JSON.stringify(LOGGER)};\nimport { logDestination } from ${JSON.stringify(DESTINATION)};\nconst log = createLogger(${options});\n${code}`,
 	]);
