@@ -8,6 +8,7 @@ import { imageOf } from '../upstream/index.ts';
 import { sharedUpstream } from '../upstream/shared.ts';
 import { startBrokenServer } from '../support/broken-server.ts';
 import { assertTold, logged, LONG, type Line, type Told } from '../support/expect.ts';
+import { connectTo } from '../support/raw-client.ts';
 import { until } from '../support/until.ts';
 
 /* The registry fails in the middle of its answer. What has been sent cannot be taken back, but it is never passed off as whole. */
@@ -110,6 +111,30 @@ test('in the middle of a blob', { timeout: 60_000, concurrency: true }, async (t
 		),
 	);
 });
+
+/** How a connection ends, as only its other end sees it. */
+async function endOf(proxy: Proxy, request: string): Promise<string> {
+	const socket = connectTo(proxy);
+	socket.resume().write(request);
+	return new Promise((resolve) =>
+		socket.once('end', () => resolve('FIN')).once('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? error.message)),
+	);
+}
+
+// containerd resumes a layer after a plain end, and gives up after a reset; of HTTP/1.0, a plain end would be the body's own.
+for (const [version, end] of [
+	['1.0', 'ECONNRESET'],
+	['1.1', 'FIN'],
+] as const) {
+	test(`a blob that breaks off ends an HTTP/${version} connection by ${end}`, { timeout: 60_000 }, async (t) => {
+		const { proxy, token } = await withBrokenRegistry(t, (socket) => {
+			socket.write(head('200 OK', 'Transfer-Encoding: chunked\r\n'));
+			socket.end(chunk(PART));
+		});
+		const request = `GET ${BLOB} HTTP/${version}\r\nHost: ${proxy.host}\r\nAuthorization: Bearer ${token}\r\nConnection: close\r\n\r\n`;
+		assert.equal(await endOf(proxy, request), end);
+	});
+}
 
 const UNREACHABLE: Told = { status: 502, code: 'UNAVAILABLE', words: /registry could not be reached/ };
 const LATE: Told = { status: 504, code: 'UNAVAILABLE', words: /registry did not answer in time/ };
