@@ -18,7 +18,7 @@ const NAME = 'acme/signed';
  * @returns its verdict; what it printed is the report
  */
 export async function conformance(): Promise<Result> {
-	const upstream = await startUpstream({ registry: 'embedded' });
+	const upstream = await startUpstream({ registry: 'embedded', referrers: true });
 	const app = await buildApp(
 		parseConfig({
 			PROXY_HOST: '127.0.0.1',

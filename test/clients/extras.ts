@@ -63,7 +63,7 @@ async function referrers(name: string, host: string, upstream: Upstream, orasOpt
 
 /** docker-registry has no referrers API; the embedded registry has. */
 async function withReferrersApi<T>(use: (host: string, upstream: Upstream) => Promise<T>): Promise<T> {
-	const upstream = await startUpstream({ registry: 'embedded' });
+	const upstream = await startUpstream({ registry: 'embedded', referrers: true });
 	const app = await buildApp(
 		parseConfig({ PROXY_HOST: '127.0.0.1', PROXY_PORT: '0', API_URL: upstream.apiUrl, REGISTRY_URL: upstream.registryUrl }),
 	);

@@ -1,6 +1,6 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { jwtVerify } from 'jose';
-import type { RepositoryContent } from './image.ts';
+import type { Manifest, RepositoryContent } from './image.ts';
 import type { Access, TokenSigner } from './tokens.ts';
 
 /*
@@ -16,21 +16,27 @@ interface Answer {
 
 /** Seconds by which clocks may differ, as in distribution. */
 const LEEWAY = 60;
+const INDEX_TYPE = 'application/vnd.oci.image.index.v1+json';
 const JSON_TYPE = 'application/json; charset=utf-8';
 const PULL = ['pull'];
 /** What a token has to grant for a method; for others: to pull and to push. */
 const ACTIONS: Record<string, string[]> = { GET: PULL, HEAD: PULL, DELETE: ['delete'] };
 const PATH = /^\/v2\/([a-z0-9]+(?:[._/-]+[a-z0-9]+)*)\/(?:(manifests|blobs)\/([^/]+)|(tags)\/list)$/;
+const PATH_WITH_REFERRERS = /^\/v2\/([a-z0-9]+(?:[._/-]+[a-z0-9]+)*)\/(?:(manifests|blobs|referrers)\/([^/]+)|(tags)\/list)$/;
 
-/** @param realm URL of the token endpoint for its challenges */
+/**
+ * @param realm URL of the token endpoint for its challenges
+ * @param hasReferrers whether it has the API for referrers, which distribution has not: for clients that are to be tried with one
+ */
 export function serveEmbeddedRegistry(
 	server: Server,
 	repositories: ReadonlyMap<string, RepositoryContent>,
 	realm: string,
 	signer: TokenSigner,
+	hasReferrers = false,
 ): void {
 	server.on('request', (req: IncomingMessage, res: ServerResponse) => {
-		answer(req, repositories, realm, signer).then(
+		answer(req, repositories, realm, signer, hasReferrers).then(
 			(reply) => send(req, res, reply),
 			(error: unknown) => send(req, res, problem(500, 'UNKNOWN', String(error))),
 		);
@@ -42,10 +48,11 @@ async function answer(
 	repositories: ReadonlyMap<string, RepositoryContent>,
 	realm: string,
 	signer: TokenSigner,
+	hasReferrers: boolean,
 ): Promise<Answer> {
 	const url = new URL(req.url ?? '', 'http://registry');
 	const isPing = url.pathname === '/v2/';
-	const [, name, kind, reference, tags] = PATH.exec(url.pathname) ?? [];
+	const [, name, kind, reference, tags] = (hasReferrers ? PATH_WITH_REFERRERS : PATH).exec(url.pathname) ?? [];
 	if (!isPing && name === undefined) {
 		return { status: 404, headers: { 'content-type': 'text/plain; charset=utf-8' }, body: Buffer.from('404 page not found\n') };
 	}
@@ -64,7 +71,14 @@ async function answer(
 	if (tags !== undefined) {
 		return listTags(name, repository, url.searchParams);
 	}
-	return kind === 'manifests' ? manifestAnswer(req, name, repository, reference!) : blobAnswer(req, repository, reference!);
+	switch (kind) {
+		case 'manifests':
+			return manifestAnswer(req, name, repository, reference!);
+		case 'blobs':
+			return blobAnswer(req, repository, reference!);
+		default:
+			return referrersAnswer(repository, reference!, url.searchParams.get('artifactType'));
+	}
 }
 
 /** @returns the 401 of distribution's token authentication; undefined where the token grants all that is needed */
@@ -164,6 +178,26 @@ function listTags(name: string, repository: RepositoryContent | undefined, query
 	const headers: Record<string, string> =
 		tags.length > 0 && tags.length < rest.length ? { link: `</v2/${name}/tags/list?last=${tags.at(-1)}&n=${n}>; rel="next"` } : {};
 	return { status: 200, headers, body: { name, tags } };
+}
+
+/** OCI distribution-spec, "Listing Referrers". */
+function referrersAnswer(repository: RepositoryContent | undefined, subject: string, artifactType: string | null): Answer {
+	const found = (repository?.manifests ?? [])
+		.map((manifest) => ({
+			manifest,
+			content: JSON.parse(manifest.bytes.toString()) as { subject?: { digest: string }; artifactType?: string },
+		}))
+		.filter(({ content }) => content.subject?.digest === subject && (artifactType === null || content.artifactType === artifactType));
+	const describe = ({ mediaType, digest, bytes }: Manifest): object => ({ mediaType, digest, size: bytes.length });
+	return {
+		status: 200,
+		headers: { 'content-type': INDEX_TYPE, ...(artifactType === null ? {} : { 'oci-filters-applied': 'artifactType' }) },
+		body: {
+			schemaVersion: 2,
+			mediaType: INDEX_TYPE,
+			manifests: found.map(({ manifest, content }) => ({ ...describe(manifest), artifactType: content.artifactType })),
+		},
+	};
 }
 
 function problem(status: number, code: string, message: string, detail?: unknown): Answer {

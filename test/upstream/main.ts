@@ -27,6 +27,8 @@ export interface MainOptions {
 	registryPort?: number;
 	/** Adds `acme/large`, whose layer is 100 MB, or as many MB as are said. */
 	large?: boolean | number;
+	/** Whether the embedded registry has the referrers API, as distribution has not. */
+	referrers?: boolean;
 	/** Has the fleets of test/contract instead of the sample ones; nothing of them can be pulled. */
 	contract?: boolean;
 }
@@ -36,7 +38,15 @@ export type MainMessage = { upstream: Upstream } | { error: string };
 const ISSUER = 'api.balena.example';
 const SERVICE = 'registry2.balena.example';
 
-async function start({ registry, directory, apiPort, registryPort, large = false, contract = false }: MainOptions): Promise<Upstream> {
+async function start({
+	registry,
+	directory,
+	apiPort,
+	registryPort,
+	large = false,
+	contract = false,
+	referrers = false,
+}: MainOptions): Promise<Upstream> {
 	const apiServer = await listen(apiPort);
 	const realm = `${apiServer.url}/auth/v1/token`;
 	const signer = createTokenSigner(ISSUER, SERVICE);
@@ -46,7 +56,7 @@ async function start({ registry, directory, apiPort, registryPort, large = false
 	const startRegistry = async (): Promise<string> => {
 		if (registry === 'embedded') {
 			const embedded = await listen(registryPort);
-			serveEmbeddedRegistry(embedded.server, images, realm, signer);
+			serveEmbeddedRegistry(embedded.server, images, realm, signer, referrers);
 			return embedded.url;
 		}
 		return await startAndFill(directory ?? temporaryDirectory(), realm, signer, images);
