@@ -10,6 +10,8 @@ export type ClientGone = EventEmitter & { client?: string };
 
 declare module 'fastify' {
 	interface FastifyInstance {
+		/** Told the length of each piece of a body that passes, in bytes: one count for the process, because its garbage is one. */
+		onBodyBytes(length: number): void;
 		/** Asks an upstream on a client's behalf, for as long as the client is there. @throws what undici reports */
 		askFor(
 			request: FastifyRequest,
@@ -28,7 +30,7 @@ declare module 'fastify' {
 /** Further requests for one that is forwarded already: where its redirects lead. */
 export default fp(
 	async (app: FastifyInstance) => {
-		const collectGarbage = minorGcByBytes();
+		app.decorate('onBodyBytes', minorGcByBytes());
 		app.decorateRequest('upstreamRequest', null);
 		app.decorateRequest('clientGone', null);
 		app.decorate(
@@ -38,7 +40,7 @@ export default fp(
 					const method = request.method as 'GET' | 'HEAD';
 					// One for each redirect.
 					request.clientGone!.setMaxListeners(0);
-					forwardRequest(dispatcher, { origin, path, method, headers }, request.clientGone!, collectGarbage, (error, answer) =>
+					forwardRequest(dispatcher, { origin, path, method, headers }, request.clientGone!, app.onBodyBytes, (error, answer) =>
 						error === null ? resolve(answer!) : reject(error),
 					);
 				}),

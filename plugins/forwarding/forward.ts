@@ -8,7 +8,6 @@ import { upstreamError } from '../../src/errors.ts';
 import { forwardRequest, type ForwardedAnswer } from '../../src/http/forward-request.ts';
 import type { Config } from '../../src/config.ts';
 import { forwardedRequestHeaders } from '../../src/registry/headers.ts';
-import { minorGcByBytes } from '../../src/process/minor-gc.ts';
 import type { UpstreamRequest } from '../../src/registry/upstream-request.ts';
 import type { ClientGone } from './ask-for.ts';
 import { sendAnswer } from './send-answer.ts';
@@ -37,7 +36,6 @@ interface Outcome {
 /** Forwarding to the upstream registry, through @fastify/reply-from. */
 export default fp(
 	async (app: FastifyInstance, config: Config) => {
-		const collectGarbage = minorGcByBytes();
 		// An agent of one's own, because reply-from's does not verify certificates; it is recognised by its `request`.
 		await app.register(replyFrom, {
 			base: config.REGISTRY_URL,
@@ -46,7 +44,7 @@ export default fp(
 					options: Dispatcher.DispatchOptions,
 					callback: (error: null, response: { statusCode: number; headers: IncomingHttpHeaders; body: Outcome }) => void,
 				) =>
-					forwardRequest(app.registry.dispatcher, options, takeClientGone(options), collectGarbage, (error, answer) =>
+					forwardRequest(app.registry.dispatcher, options, takeClientGone(options), app.onBodyBytes, (error, answer) =>
 						callback(null, { statusCode: answer?.statusCode ?? 502, headers: NONE, body: outcomeOf(error ?? answer!) }),
 					),
 			} as never,
