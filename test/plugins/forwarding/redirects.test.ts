@@ -108,7 +108,7 @@ for (const [mode, env] of Object.entries(CACHE_MODES)) {
 			'the same again, for ever': { location: `https://${new URL(registry.url).host}${own}`, answers: {}, expected: [502] },
 			'one that refuses': { location: '/storage/a', answers: { '/storage/a': { status: 404 } }, expected: [404] },
 			'one that fails': { location: '/storage/a', answers: { '/storage/a': { status: 500 } }, expected: [502] },
-			'one that is no path': { location: '/storage/a b%', answers: {}, expected: [502] },
+			'one that is no path': { location: '/storage/a b%', answers: { '/storage/a%20b%': { status: 400 } }, expected: [502] },
 		};
 		for (const [name, { location, answers, expected, tokenAt }] of Object.entries(rows)) {
 			for (const method of ['GET', 'HEAD']) {
