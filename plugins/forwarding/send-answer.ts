@@ -1,5 +1,5 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { pipeline, type Readable } from 'node:stream';
+import type { Readable } from 'node:stream';
 import type { Socket } from 'node:net';
 import type { Config } from '../../src/config.ts';
 import { upstreamError } from '../../src/errors.ts';
@@ -158,12 +158,13 @@ function partAskedFor({ method, headers, upstreamRequest }: FastifyRequest, answ
 	return part;
 }
 
-/** What is not asked for is not read to its end. */
+/** What is behind the part is not read. What is before it passes at the registry's pace, with nothing for the client to wait with: the waits for the two still bound it. */
 function cut(body: Readable, part: Part): Readable {
 	const passed = new PartOfBody(part);
-	pipeline(body, passed, () => undefined);
-	passed.once('end', () => body.destroy());
-	return passed;
+	// Not a pipeline, to which a body that is not read to its end has broken off.
+	body.once('error', (error) => passed.destroy(error));
+	passed.once('end', () => passed.destroy()).once('close', () => body.destroy());
+	return body.pipe(passed);
 }
 
 /** A body that is to be streamed breaks off. */
@@ -186,7 +187,12 @@ function onBreak(reply: FastifyReply, error: Error): void {
  */
 function reset(socket: Socket): void {
 	try {
-		socket.resetAndDestroy();
+		// One that is ending already cannot be reset: Node would forget its descriptor without closing it.
+		if (socket.writableEnded) {
+			socket.destroy();
+		} else {
+			socket.resetAndDestroy();
+		}
 	} catch {
 		// TLS has no reset, and needs none: its connection ends without a "close notify".
 		socket.destroy();

@@ -14,7 +14,7 @@ export interface Part {
  * @returns "unsatisfiable" where the body has no such part; undefined where nothing, or nothing that is understood, is asked for
  */
 export function askedPart(range: string | undefined, length: number): Part | 'unsatisfiable' | undefined {
-	const match = /^bytes=\s*(\d{0,15})-(\d{0,15})\s*$/.exec(range ?? '');
+	const match = /^bytes=\s*(\d{0,15})-(\d{0,15})\s*$/i.exec(range ?? '');
 	const [, from = '', to = ''] = match ?? [];
 	if (match === null || (from === '' && to === '') || (from !== '' && to !== '' && Number(to) < Number(from))) {
 		return undefined;

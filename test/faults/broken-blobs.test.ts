@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict';
 import type { Socket } from 'node:net';
 import { text } from 'node:stream/consumers';
-import { test, type TestContext } from 'node:test';
-import { ACCEPT, startProxy, type Proxy } from '../support/proxy.ts';
-import { ask, begin, setUp, tokenFor, type Question } from '../support/setup.ts';
+import { test } from 'node:test';
+import { ACCEPT, type Proxy } from '../support/proxy.ts';
+import { ask, begin, type Question } from '../support/setup.ts';
 import { imageOf } from '../upstream/index.ts';
 import { sharedUpstream } from '../upstream/shared.ts';
-import { startBrokenServer } from '../support/broken-server.ts';
-import { assertTold, logged, LONG, type Line, type Told } from '../support/expect.ts';
+import { withBrokenRegistry } from '../support/broken-registry.ts';
+import { assertTold, logged, type Line, type Told } from '../support/expect.ts';
 import { connectTo } from '../support/raw-client.ts';
 import { until } from '../support/until.ts';
 
@@ -22,18 +22,6 @@ const MANIFEST = `/v2/${NAME}/manifests/${IMAGE.digest}`;
 const PART = Buffer.alloc(70_000, 'x');
 const BLOB_HEADERS = `Content-Type: application/octet-stream\r\nDocker-Content-Digest: ${LAYER.digest}\r\n`;
 const MANIFEST_HEADERS = `Content-Type: ${IMAGE.mediaType}\r\nDocker-Content-Digest: ${IMAGE.digest}\r\n`;
-
-/** The service in front of a registry that answers `/v2/` as it should, and anything else with bytes of the test's. */
-async function withBrokenRegistry(
-	t: TestContext,
-	answer: (socket: Socket) => void,
-	env: Record<string, string> = {},
-): Promise<{ proxy: Proxy; token: string }> {
-	const { proxy: sound } = await setUp(t);
-	const token = await tokenFor(sound, NAME);
-	const { url } = await startBrokenServer(t, (socket) => answer(socket));
-	return { proxy: await startProxy(t, { apiUrl: upstream.apiUrl, registryUrl: url }, { ...LONG, ...env }), token };
-}
 
 const head = (status: string, more: string): string => `HTTP/1.1 ${status}\r\n${BLOB_HEADERS}${more}\r\n`;
 const chunk = (bytes: Buffer): Buffer => Buffer.concat([Buffer.from(`${bytes.length.toString(16)}\r\n`), bytes, Buffer.from('\r\n')]);
@@ -91,7 +79,7 @@ test('in the middle of a blob', { timeout: 60_000, concurrency: true }, async (t
 	await Promise.all(
 		Object.entries(BREAKS).map(([name, { answer, question = {}, env }]) =>
 			t.test(`${name}: the client’s connection breaks too`, { timeout: 20_000 }, async (t) => {
-				const { proxy, token } = await withBrokenRegistry(t, answer, env);
+				const { proxy, token } = await withBrokenRegistry(t, NAME, answer, env);
 				const incoming = await begin(proxy, BLOB, { ...question, token });
 				assert.ok(incoming.statusCode === 200 || incoming.statusCode === 206);
 				let received = 0;
@@ -127,7 +115,7 @@ for (const [version, end] of [
 	['1.1', 'FIN'],
 ] as const) {
 	test(`a blob that breaks off ends an HTTP/${version} connection by ${end}`, { timeout: 60_000 }, async (t) => {
-		const { proxy, token } = await withBrokenRegistry(t, (socket) => {
+		const { proxy, token } = await withBrokenRegistry(t, NAME, (socket) => {
 			socket.write(head('200 OK', 'Transfer-Encoding: chunked\r\n'));
 			socket.end(chunk(PART));
 		});
@@ -175,7 +163,7 @@ test('in the middle of a manifest', { timeout: 60_000, concurrency: true }, asyn
 	await Promise.all(
 		Object.entries(MANIFEST_BREAKS).map(([name, { answer, told, env }]) =>
 			t.test(name, { timeout: 20_000 }, async (t) => {
-				const { proxy, token } = await withBrokenRegistry(t, answer, env);
+				const { proxy, token } = await withBrokenRegistry(t, NAME, answer, env);
 				assertTold(await ask(proxy, MANIFEST, { token, headers: { accept: ACCEPT } }), told, proxy);
 			}),
 		),
@@ -197,7 +185,7 @@ test('what nobody asked for is not read', { timeout: 20_000 }, async (t) => {
 	};
 	for (const [name, { bytes, path, question = {} }] of Object.entries(rows)) {
 		await t.test(name, async (t) => {
-			const { proxy, token } = await withBrokenRegistry(t, (socket) => void socket.write(bytes));
+			const { proxy, token } = await withBrokenRegistry(t, NAME, (socket) => void socket.write(bytes));
 			for (let i = 0; i < 3; i++) {
 				const incoming = await begin(proxy, path, { ...question, token });
 				assert.ok(incoming.statusCode! < 400, String(incoming.statusCode));
