@@ -118,9 +118,9 @@ export function sampleFleets({ withLarge = false } = {}): SampleFleet[] {
 	];
 }
 
-type Draft = Omit<SampleRelease, 'commit'> & { commit: string | undefined };
+export type Draft = Omit<SampleRelease, 'commit'> & { commit: string | undefined };
 
-function final(version: string, options: Partial<SampleRelease> = {}): Draft {
+export function final(version: string, options: Partial<SampleRelease> = {}): Draft {
 	const { revision = 0, variant } = options;
 	return {
 		version,
@@ -133,14 +133,14 @@ function final(version: string, options: Partial<SampleRelease> = {}): Draft {
 	};
 }
 
-function draft(version: string, stamp: number): Draft {
+export function draft(version: string, stamp: number): Draft {
 	const { raw_version: rawVersion } = versionFields({ version, stamp });
 	return { version, rawVersion, isFinal: false, ...defaults, revision: null, stamp, commit: undefined };
 }
 
 const defaults = { status: 'success', isInvalidated: false, services: ['main'] as string[], packaging: 'docker' } as const;
 
-function fleet(
+export function fleet(
 	slug: string,
 	visibility: 'public' | 'private',
 	{

@@ -10,6 +10,7 @@ import { serveEmbeddedRegistry } from './embedded-registry.ts';
 import { repositoryOf, sampleFleets, type SampleFleet } from './fleets.ts';
 import { buildImage, type RepositoryContent } from './image.ts';
 import { listen } from './listen.ts';
+import { addMany, fleetsOfMany } from './many-releases.ts';
 import { pushAll } from './push.ts';
 import { seed } from './seed.ts';
 import { createTokenSigner, type TokenSigner } from './tokens.ts';
@@ -31,6 +32,8 @@ export interface MainOptions {
 	referrers?: boolean;
 	/** Has the fleets of test/contract instead of the sample ones; nothing of them can be pulled. */
 	contract?: boolean;
+	/** Adds a fleet of so many releases for each number, `acme/many-<number>`. */
+	many?: number[];
 }
 
 export type MainMessage = { upstream: Upstream } | { error: string };
@@ -45,12 +48,13 @@ async function start({
 	registryPort,
 	large = false,
 	contract = false,
+	many = [],
 	referrers = false,
 }: MainOptions): Promise<Upstream> {
 	const apiServer = await listen(apiPort);
 	const realm = `${apiServer.url}/auth/v1/token`;
 	const signer = createTokenSigner(ISSUER, SERVICE);
-	const fleets = contract ? contractFleets() : sampleFleets({ withLarge: large !== false });
+	const fleets = contract ? contractFleets() : [...sampleFleets({ withLarge: large !== false }), ...fleetsOfMany(many)];
 	const images = contract ? new Map<string, RepositoryContent>() : buildImages(fleets, typeof large === 'number' ? large : undefined);
 
 	const startRegistry = async (): Promise<string> => {
@@ -63,6 +67,9 @@ async function start({
 	};
 	const [api, registryUrl] = await Promise.all([startApi(apiServer.server, signer), startRegistry()]);
 	await seed(api.odata.sql, fleets, images, SERVICE);
+	if (many.length > 0) {
+		await addMany(api.odata.sql, many, SERVICE);
+	}
 	return describe(fleets, images, { apiUrl: apiServer.url, registryUrl, service: SERVICE, registry });
 }
 
