@@ -45,6 +45,8 @@ export const SOURCES: Source[] = [
 	{ binary: 'dockerd', module: 'github.com/moby/moby/v2', version: 'v2.0.0-beta.24', path: './cmd/dockerd' },
 	// No client: one of the hops that test/hops puts in front of the service.
 	{ binary: 'caddy', module: 'github.com/caddyserver/caddy/v2', version: 'v2.11.9', path: './cmd/caddy' },
+	// The registry of the balena cloud, behind the service: test/e2e/distribution.test.ts.
+	{ binary: 'distribution', module: 'github.com/distribution/distribution/v3', version: 'v3.1.2', path: './cmd/registry' },
 	{ binary: 'cosign', module: 'github.com/sigstore/cosign/v3', version: 'v3.1.3', path: './cmd/cosign' },
 	{
 		binary: 'containers-image',

@@ -1,6 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 import type { Outcome } from '../support/run.ts';
 import { imageOf } from '../upstream/index.ts';
+import { builtTests } from './built-tests.ts';
 import { CASES, isImage, type Case } from './cases.ts';
 import { NotRun, type Client, type Pulled } from './client.ts';
 import { conformance, conformanceReport } from './conformance.ts';
@@ -78,6 +79,9 @@ if (notBuilt.size > 0) {
 	await writeFile('docs/reports/conformance.txt', conformanceReport(suite));
 }
 await servers.stop();
+if (only === undefined || only === 'built') {
+	(await builtTests(notBuilt)).forEach(add);
+}
 
 if (only === undefined) {
 	await writeFile('docs/clients.md', matrix(results, notRun));

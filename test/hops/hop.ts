@@ -7,7 +7,7 @@ import { buffer } from 'node:stream/consumers';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
-import { run } from '../support/run.ts';
+import { writeSelfSigned } from '../support/self-signed.ts';
 import { until } from '../support/until.ts';
 import { freePort } from '../upstream/listen.ts';
 
@@ -51,20 +51,7 @@ export async function startHop(
 ): Promise<Hop> {
 	const directory = mkdtempSync(join(tmpdir(), 'hop-'));
 	const file = (name: string): string => join(directory, name);
-	const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2'];
-	await run('openssl', [
-		'req',
-		'-x509',
-		...key,
-		'-keyout',
-		file('key.pem'),
-		'-out',
-		file('cert.pem'),
-		'-subj',
-		'/CN=bh.cr',
-		'-addext',
-		'subjectAltName=DNS:bh.cr',
-	]);
+	await writeSelfSigned({ cert: file('cert.pem'), key: file('key.pem') }, 'DNS:bh.cr');
 	const ca = readFileSync(file('cert.pem'), 'utf8');
 	writeFileSync(file('both.pem'), ca + readFileSync(file('key.pem'), 'utf8'));
 

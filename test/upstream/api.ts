@@ -3,16 +3,29 @@ import express from 'express';
 import { startDatabase } from './database.ts';
 import { authenticate, createKeyRing, type KeyHolder, type KeyRing } from './keys.ts';
 import { mountOData, type OData } from './odata.ts';
+import type { FollowedRequest } from './object-storage.ts';
 import { setPublic, setTarget } from './seed.ts';
 import { tokenEndpoint } from './token.ts';
 import type { Access, SignOptions, TokenSigner } from './tokens.ts';
+
+/** What tests may do to, or want to know of, the registry. */
+export interface RegistryControl {
+	/** The tokens get another key, and only that is trusted from then on. docker-registry knows only its first. */
+	rotateKeys(): Promise<void>;
+	/** What came to the object storage by signed URLs. */
+	followed(): readonly FollowedRequest[];
+}
 
 /**
  * Puts the stand-in for the balena API behind a server: OData, tokens, `whoami`, and what tests may change while it runs.
  *
  * @param server listens already, because the registry has to know the API's URL when it starts
  */
-export async function startApi(server: Server, signer: TokenSigner): Promise<{ odata: OData; close(): Promise<void> }> {
+export async function startApi(
+	server: Server,
+	signer: TokenSigner,
+	registry: RegistryControl,
+): Promise<{ odata: OData; close(): Promise<void> }> {
 	const keys = createKeyRing();
 	const app = express();
 	const database = await startDatabase();
@@ -38,13 +51,13 @@ export async function startApi(server: Server, signer: TokenSigner): Promise<{ o
 			res.status(401).end();
 		}
 	});
-	mountControl(app, odata, keys, signer);
+	mountControl(app, odata, keys, signer, registry);
 	server.on('request', app);
 	return { odata, close: () => database.close() };
 }
 
 /** What `control.ts` calls. The real API has nothing of the kind. */
-function mountControl(app: express.Express, { sql }: OData, keys: KeyRing, signer: TokenSigner): void {
+function mountControl(app: express.Express, { sql }: OData, keys: KeyRing, signer: TokenSigner, registry: RegistryControl): void {
 	app.post('/test/fleet', (req, res, next) => {
 		const { slug, isPublic, target } = req.body as { slug: string; isPublic?: boolean; target?: string };
 		const change = async (): Promise<void> => {
@@ -62,6 +75,8 @@ function mountControl(app: express.Express, { sql }: OData, keys: KeyRing, signe
 		keys.set(holder.key, holder);
 		res.json({});
 	});
+	app.post('/test/rotate-keys', (_req, res, next) => void registry.rotateKeys().then(() => res.json({}), next));
+	app.post('/test/followed', (_req, res) => void res.json(registry.followed()));
 	app.post('/test/token', (req, res, next) => {
 		const { access, ...options } = req.body as { access: Access[] } & SignOptions;
 		signer.sign(access, options).then((token) => res.json({ token }), next);

@@ -1,5 +1,6 @@
 import type { Upstream } from './describe.ts';
 import type { KeyHolder } from './keys.ts';
+import type { FollowedRequest } from './object-storage.ts';
 import type { Access, SignOptions } from './tokens.ts';
 
 /*
@@ -21,6 +22,16 @@ export async function addKey(upstream: Upstream, holder: KeyHolder): Promise<voi
  */
 export async function mintToken(upstream: Upstream, access: Access[], options: SignOptions = {}): Promise<string> {
 	return ((await post(upstream, '/test/token', { access, ...options })) as { token: string }).token;
+}
+
+/** From now on tokens are signed with a new key, and only those are trusted. Not with docker-registry. */
+export async function rotateKeys(upstream: Upstream): Promise<void> {
+	await post(upstream, '/test/rotate-keys', {});
+}
+
+/** @returns what has come by signed URLs to distribution's object storage */
+export async function followedRequests(upstream: Upstream): Promise<FollowedRequest[]> {
+	return (await post(upstream, '/test/followed', {})) as FollowedRequest[];
 }
 
 async function post({ apiUrl }: Upstream, path: string, body: object): Promise<unknown> {

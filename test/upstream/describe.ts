@@ -10,7 +10,9 @@ export interface Upstream {
 	registryUrl: string;
 	/** For REGISTRY2_HOST: the `service` of challenges, `aud` of tokens and the beginning of image locations. On purpose not the host of `registryUrl`. */
 	service: string;
-	registry: 'embedded' | 'docker-registry';
+	registry: 'embedded' | 'docker-registry' | 'distribution';
+	/** PEM file of who has signed the registry's certificate, where it speaks TLS: distribution only. */
+	caFile?: string | undefined;
 	keys: Keys;
 	/** By slug. */
 	fleets: Record<string, UpstreamFleet>;
@@ -41,7 +43,7 @@ export interface UpstreamImage {
 export function describe(
 	fleets: SampleFleet[],
 	images: ReadonlyMap<string, RepositoryContent>,
-	where: Pick<Upstream, 'apiUrl' | 'registryUrl' | 'service' | 'registry'>,
+	where: Pick<Upstream, 'apiUrl' | 'registryUrl' | 'service' | 'registry' | 'caFile'>,
 ): Upstream {
 	const imageOf = (slug: string, rawVersion: string, service: string): UpstreamImage => {
 		const repository = repositoryOf(slug, rawVersion, service);

@@ -3,8 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { debuglog } from 'node:util';
 import { contractFleets } from '../contract/contract.ts';
-import { startApi } from './api.ts';
+import { startApi, type RegistryControl } from './api.ts';
 import { describe, type Upstream } from './describe.ts';
+import { startDistribution, type Distribution } from './distribution.ts';
 import { startDockerRegistry } from './docker-registry.ts';
 import { serveEmbeddedRegistry } from './embedded-registry.ts';
 import { repositoryOf, sampleFleets, type SampleFleet } from './fleets.ts';
@@ -21,7 +22,7 @@ import { createTokenSigner, type TokenSigner } from './tokens.ts';
  */
 
 export interface MainOptions {
-	registry: 'embedded' | 'docker-registry';
+	registry: Upstream['registry'];
 	/** Where the registry keeps its storage; by default a directory that is removed at the end. */
 	directory?: string;
 	apiPort?: number;
@@ -57,20 +58,34 @@ async function start({
 	const fleets = contract ? contractFleets() : [...sampleFleets({ withLarge: large !== false }), ...fleetsOfMany(many)];
 	const images = contract ? new Map<string, RepositoryContent>() : buildImages(fleets, typeof large === 'number' ? large : undefined);
 
+	let distribution: Distribution | undefined;
 	const startRegistry = async (): Promise<string> => {
-		if (registry === 'embedded') {
-			const embedded = await listen(registryPort);
-			serveEmbeddedRegistry(embedded.server, images, realm, signer, referrers);
-			return embedded.url;
+		switch (registry) {
+			case 'embedded': {
+				const embedded = await listen(registryPort);
+				serveEmbeddedRegistry(embedded.server, images, realm, signer, referrers);
+				return embedded.url;
+			}
+			case 'docker-registry':
+				return await startAndFill(directory ?? temporaryDirectory(), realm, signer, images);
+			case 'distribution':
+				distribution = await startDistribution(directory ?? temporaryDirectory(), realm, signer, images);
+				return distribution.url;
 		}
-		return await startAndFill(directory ?? temporaryDirectory(), realm, signer, images);
 	};
-	const [api, registryUrl] = await Promise.all([startApi(apiServer.server, signer), startRegistry()]);
+	const control: RegistryControl = {
+		async rotateKeys() {
+			signer.rotate();
+			await distribution?.restart();
+		},
+		followed: () => distribution?.storage.followed ?? [],
+	};
+	const [api, registryUrl] = await Promise.all([startApi(apiServer.server, signer, control), startRegistry()]);
 	await seed(api.odata.sql, fleets, images, SERVICE);
 	if (many.length > 0) {
 		await addMany(api.odata.sql, many, SERVICE);
 	}
-	return describe(fleets, images, { apiUrl: apiServer.url, registryUrl, service: SERVICE, registry });
+	return describe(fleets, images, { apiUrl: apiServer.url, registryUrl, service: SERVICE, registry, caFile: distribution?.caFile });
 }
 
 /** Releases that are still building have no image yet. */

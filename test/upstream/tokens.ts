@@ -18,6 +18,8 @@ export interface TokenSigner {
 	/** The registry's name: `aud` of every token and `service` of every challenge. */
 	service: string;
 	sign(access: Access[], options?: SignOptions): Promise<string>;
+	/** Signs with a new key from now on. */
+	rotate(): void;
 }
 
 export interface SignOptions {
@@ -33,14 +35,11 @@ export const TOKEN_LIFETIME = 14_400;
 
 /** Makes a new key pair and what signs the API's registry tokens with it: ES256, as the real API does. */
 export function createTokenSigner(issuer: string, service: string): TokenSigner {
-	const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
-	const keyId = libtrustKeyId(publicKey);
-	return {
-		privateKey,
-		publicKey,
-		keyId,
+	const signer: TokenSigner = {
+		...newKey(),
 		issuer,
 		service,
+		rotate: () => void Object.assign(signer, newKey()),
 		async sign(access, { subject = '', lifetime = TOKEN_LIFETIME, audience = service } = {}) {
 			const now = Math.floor(Date.now() / 1000);
 			return await new SignJWT({
@@ -53,10 +52,16 @@ export function createTokenSigner(issuer: string, service: string): TokenSigner 
 				iss: issuer,
 				sub: subject,
 			})
-				.setProtectedHeader({ alg: 'ES256', typ: 'JWT', kid: keyId })
-				.sign(privateKey);
+				.setProtectedHeader({ alg: 'ES256', typ: 'JWT', kid: signer.keyId })
+				.sign(signer.privateKey);
 		},
 	};
+	return signer;
+}
+
+function newKey(): Pick<TokenSigner, 'privateKey' | 'publicKey' | 'keyId'> {
+	const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+	return { privateKey, publicKey, keyId: libtrustKeyId(publicKey) };
 }
 
 const BASE32 = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567';

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, describe, test } from 'node:test';
+import { LONG } from '../../support/expect.ts';
 import { ask, assertError, seen, tokenFor } from '../../support/setup.ts';
 import { startProxy } from '../../support/proxy.ts';
 import { startUpstream } from '../../upstream/index.ts';
@@ -57,7 +58,7 @@ describe('in a fleet of 12,000 releases', async () => {
 	];
 	for (const [what, text, asked, filter, failure] of rows) {
 		test(`${what}: ${text}`, async (t) => {
-			const proxy = await startProxy(t, { ...upstream, apiUrl: api.url });
+			const proxy = await startProxy(t, { ...upstream, apiUrl: api.url }, LONG);
 			const name = `${FLEET}/${text}`;
 			api.requests = [];
 			const token = await tokenFor(proxy, name);
@@ -67,7 +68,7 @@ describe('in a fleet of 12,000 releases', async () => {
 				asked,
 			);
 			if (filter !== undefined) {
-				assert.ok(queries[0]!.includes(`${filter}&`), queries[0]);
+				assert.ok(queries[0]!.includes(`${filter}&`), queries[0]!);
 			}
 			for (const query of queries) {
 				const rest = query
@@ -108,7 +109,7 @@ describe('sentences are the same, however many neighbours a release has', () => 
 		];
 		for (const [text, sentence] of rows) {
 			test(`${slug}/${text}`, async (t) => {
-				const proxy = await startProxy(t, upstream);
+				const proxy = await startProxy(t, upstream, LONG);
 				const name = `${slug}/${text}`;
 				const answer = await ask(proxy, `/v2/${name}/manifests/latest`, { token: await tokenFor(proxy, name) });
 				assert.equal(assertError(answer, 404, 'NAME_UNKNOWN'), sentence);
@@ -119,7 +120,7 @@ describe('sentences are the same, however many neighbours a release has', () => 
 
 describe('tags/list has all versions of a fleet, or says that it has not', () => {
 	const list = async (t: Parameters<typeof startProxy>[0], size: number): ReturnType<typeof ask> => {
-		const proxy = await startProxy(t, upstream);
+		const proxy = await startProxy(t, upstream, LONG);
 		return ask(proxy, `/v2/${slugOfMany(size)}/tags/list`, { token: await tokenFor(proxy, slugOfMany(size)) });
 	};
 	for (const size of [FEW, MORE, THOUSANDS]) {
