@@ -27,6 +27,8 @@ export const DURATIONS = {
 	REGISTRY_CONNECT_TIMEOUT: 10 * SECOND,
 	/** For the beginning of the registry's answer: containerd waits 30 seconds, and should read an error rather than none. */
 	REGISTRY_HEADERS_TIMEOUT: 25 * SECOND,
+	/** Longest `Retry-After` of a manifest's 429 or 503 that is waited for here: neither moby nor balena-engine asks again, and most say one second or more than ten. */
+	MANIFEST_PATIENCE: 3 * SECOND,
 	/** Between two pieces of a body of the registry's: object storage that stands still for a minute does not go on. */
 	REGISTRY_BODY_TIMEOUT: MINUTE,
 	/** For a client to send a request, headers and body: 16 KB, even by a modem. */
@@ -49,6 +51,8 @@ export const BOUNDS = {
 	API_QUEUE: 1000,
 	/** Requests that may wait for the registry, for REGISTRY_CONNECT_TIMEOUT at the most. */
 	REGISTRY_QUEUE: 1000,
+	/** Manifests that may wait so at once: as many more requests in a second or three, a quarter of REGISTRY_CONNECTIONS, are no burden to a registry. */
+	MANIFEST_WAITS: 64,
 	/** Loopback and link-local networks to which FOLLOW_REDIRECTS may lead all the same. None: object storage is elsewhere, but in tests. */
 	FOLLOW_REDIRECTS_ALLOW: [] as string[],
 };

@@ -6,7 +6,7 @@ import { forwardRequest, type ForwardedAnswer } from '../../src/http/forward-req
 import { minorGcByBytes } from '../../src/process/minor-gc.ts';
 import type { UpstreamRequest } from '../../src/registry/upstream-request.ts';
 
-export type ClientGone = EventEmitter & { client?: string };
+export type ClientGone = EventEmitter & { client?: string; mayWait?: boolean };
 
 declare module 'fastify' {
 	interface FastifyInstance {

@@ -73,6 +73,7 @@ export default fp(
 			this.request.ownOrigin = this.request.publicOrigin();
 			const clientGone: ClientGone = new EventEmitter();
 			clientGone.client = app.shareOf(this.request.ip);
+			clientGone.mayWait = upstreamRequest.kind === 'manifest';
 			this.raw.once('close', () => clientGone.emit('abort'));
 			this.request.clientGone = clientGone;
 			return this.from(upstreamRequest.path, options as never);

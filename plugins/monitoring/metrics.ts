@@ -40,13 +40,14 @@ export default fp(
 		countCaches(app, registers);
 		new Counter({
 			name: 'registry_proxy_upstream_repeated_total',
-			help: 'Upstream requests sent once more, because a kept connection had ended',
-			labelNames: ['upstream'],
+			help: 'Upstream requests sent once more: after the end of a kept connection, or a refusal that said to come again soon',
+			labelNames: ['upstream', 'after'],
 			registers,
 			collect() {
 				this.reset();
-				this.inc({ upstream: 'api' }, app.api.repeated);
-				this.inc({ upstream: 'registry' }, app.registry.repeated);
+				this.inc({ upstream: 'api', after: 'end' }, app.api.repeated);
+				this.inc({ upstream: 'registry', after: 'end' }, app.registry.repeated);
+				this.inc({ upstream: 'registry', after: 'refusal' }, app.registry.waited);
 			},
 		});
 		countLogLines(app, registers);

@@ -92,6 +92,7 @@ export default fp(
 					},
 					signal,
 					client,
+					mayWait: true,
 				});
 				if (status >= 400) {
 					return { kind: 'refused', status, headers, body };

@@ -1,6 +1,7 @@
 import type { FastifyInstance } from 'fastify';
 import fp from 'fastify-plugin';
 import type { Dispatcher } from 'undici';
+import { askLater } from '../../src/http/ask-later.ts';
 import { boundedDispatch } from '../../src/http/bounded-dispatch.ts';
 import type { Config } from '../../src/config.ts';
 import { upstreamDispatcher } from '../../src/http/upstream-dispatcher.ts';
@@ -13,6 +14,8 @@ declare module 'fastify' {
 			bound: Dispatcher.DispatcherComposeInterceptor;
 			/** How many requests were sent once more, because a kept connection had ended. */
 			readonly repeated: number;
+			/** How many were sent once more, because it, or its bound, had said to come again soon. */
+			readonly waited: number;
 		};
 	}
 }
@@ -36,12 +39,20 @@ export default fp(
 			queue: config.REGISTRY_QUEUE,
 			waitMs: config.REGISTRY_CONNECT_TIMEOUT,
 		});
-		const dispatcher = upstream.dispatcher.compose(bound);
+		const later = askLater({
+			longestMs: config.MANIFEST_PATIENCE,
+			budgetMs: config.LOGIN_TIMEOUT,
+			places: config.MANIFEST_WAITS,
+		});
+		const dispatcher = upstream.dispatcher.compose(bound, later.interceptor);
 		app.decorate('registry', {
 			dispatcher,
 			bound,
 			get repeated() {
 				return upstream.repeated;
+			},
+			get waited() {
+				return later.count;
 			},
 		});
 	},

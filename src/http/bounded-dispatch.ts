@@ -2,6 +2,7 @@ import type { EventEmitter } from 'node:events';
 import type { Dispatcher } from 'undici';
 import { overloadedError } from '../errors.ts';
 import { FairQueue } from '../fair-queue.ts';
+import { onAbort } from './on-abort.ts';
 
 export interface Bounds {
 	/** Requests under way at once; not more than there may be connections. */
@@ -106,21 +107,6 @@ function makeWay(running: Set<Running>, client: string | undefined): void {
 		}
 	}
 	slowest?.controller?.abort(new DOMException('a download that moved next to nothing gave way to others', 'AbortError'));
-}
-
-/** undici takes a signal in either form. @returns a function that stops listening */
-function onAbort(signal: AbortSignal | EventEmitter | null | undefined, act: (reason: Error) => void): () => void {
-	if (signal == null) {
-		return () => undefined;
-	}
-	if (signal instanceof AbortSignal) {
-		const abort = (): void => act(signal.reason as Error);
-		signal.addEventListener('abort', abort, { once: true });
-		return () => signal.removeEventListener('abort', abort);
-	}
-	const abort = (reason?: Error): void => act(reason ?? new Error('the client is gone'));
-	signal.once('abort', abort);
-	return () => signal.off('abort', abort);
 }
 
 /** @returns a handler that notes what a request moves, and tells, once, when it has ended in whichever way */

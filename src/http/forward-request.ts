@@ -28,14 +28,14 @@ export type AnswerCallback = (error: Error | null, answer?: ForwardedAnswer) => 
  * One request whose answer goes on to a client: a large body of a success as a stream, with back-pressure, anything else whole, and of an error the beginning.
  *
  * @param dispatcher its time-outs bound the waits
- * @param clientGone emits "abort" when nobody wants the answer any more, with the reason if there is another than that the client has gone; its `client` stands for the client where connections are shared out
+ * @param clientGone emits "abort" when nobody wants the answer any more, with the reason if there is another than that the client has gone; its `client` stands for the client where connections are shared out, `mayWait` is for `askLater`
  * @param onBytes told the length of each part of a stream
  * @param callback told an error where the registry broke off before there was an answer, whole or to be streamed
  */
 export function forwardRequest(
 	dispatcher: Dispatcher,
 	{ origin, path, method, headers }: Dispatcher.DispatchOptions,
-	clientGone: EventEmitter & { client?: string },
+	clientGone: EventEmitter & { client?: string; mayWait?: boolean },
 	onBytes: (length: number) => void,
 	callback: AnswerCallback,
 ): void {
@@ -80,8 +80,16 @@ export function forwardRequest(
 	});
 
 	dispatcher.dispatch(
-		// Signal and client are for what bounds the dispatcher; undici's dispatch itself knows neither.
-		{ origin, path, method, headers, signal: clientGone, client: clientGone.client } as Dispatcher.DispatchOptions,
+		// The last three are for what is composed on the dispatcher; undici's dispatch itself knows none of them.
+		{
+			origin,
+			path,
+			method,
+			headers,
+			signal: clientGone,
+			client: clientGone.client,
+			mayWait: clientGone.mayWait,
+		} as Dispatcher.DispatchOptions,
 		{
 			onRequestStart(started) {
 				controller = started;

@@ -14,6 +14,8 @@ export interface SmallRequest {
 	signal?: AbortSignal;
 	/** What stands for the client where connections are shared out; the service's own business where there is none. */
 	client?: string;
+	/** Whether it is worth a wait where the upstream says to come again soon: `askLater`. */
+	mayWait?: boolean;
 }
 
 export interface SmallAnswer {
@@ -32,7 +34,7 @@ export interface SmallAnswer {
  */
 export function smallRequest(
 	dispatcher: Dispatcher,
-	{ origin, path, method = 'GET', headers, maxBytes, hasRoomFor, signal, client }: SmallRequest,
+	{ origin, path, method = 'GET', headers, maxBytes, hasRoomFor, signal, client, mayWait }: SmallRequest,
 ): Promise<SmallAnswer> {
 	return new Promise((resolve, reject) => {
 		if (signal?.aborted === true) {
@@ -50,11 +52,11 @@ export function smallRequest(
 		};
 
 		dispatcher.dispatch(
-			// Signal and client are for what bounds the dispatcher; undici's dispatch itself knows neither.
-			{ origin, path, method, headers, signal, client } as Dispatcher.DispatchOptions,
+			// The last three are for what is composed on the dispatcher; undici's dispatch itself knows none of them.
+			{ origin, path, method, headers, signal, client, mayWait } as Dispatcher.DispatchOptions,
 			{
 				onRequestStart(controller) {
-					// It may start twice: ask-again.ts.
+					// It may start twice: ask-again.ts, ask-later.ts.
 					stop?.();
 					if (signal !== undefined) {
 						const abort = (): void => controller.abort(signal.reason as Error);
