@@ -103,6 +103,7 @@ function countRequests(app: FastifyInstance, registers: Registry[], upstreamErro
 		},
 	});
 
+	app.requests.onUnreadable.push((status) => total.inc({ kind: 'unreadable', status }));
 	app.requests.onEnd.push((request, reply) => {
 		const { kind, limit, overloaded } = request.facts;
 		total.inc({ kind, status: statusSent(reply) });
@@ -188,8 +189,9 @@ function countUpstreams(config: Config, registers: Registry[], errors: UpstreamE
 				// Interim answers are none.
 				if (labels !== undefined && (message.response?.statusCode ?? 200) >= 200) {
 					seconds.observe(labels, (performance.now() - (started.get(message.request) ?? performance.now())) / 1000);
-					if ((message.response?.statusCode ?? 0) >= 500) {
-						errors.inc({ upstream: labels.upstream, reason: 'status' });
+					const reason = reasonOf(message.response?.statusCode ?? 0);
+					if (reason !== undefined) {
+						errors.inc({ upstream: labels.upstream, reason });
 					}
 				}
 			},
@@ -217,6 +219,11 @@ function countUpstreams(config: Config, registers: Registry[], errors: UpstreamE
 			diagnostics.unsubscribe(channel, listener as never);
 		}
 	};
+}
+
+/** @returns as what an answer counts; undefined where it is none of a fault, as a 404 is */
+function reasonOf(status: number): 'status' | 'limited' | undefined {
+	return status >= 500 ? 'status' : status === 429 ? 'limited' : undefined;
 }
 
 async function serve(app: FastifyInstance, host: string, port: number, register: Registry): Promise<void> {

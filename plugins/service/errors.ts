@@ -55,7 +55,7 @@ export function sendError(error: RegistryError, request: FastifyRequest, reply: 
 	return sendJson(reply.code(status).headers(headers), body);
 }
 
-/** What ends a connection to an upstream: undici's own codes, and the system's. */
+/** What ends a connection to an upstream: undici's own codes, and the system's. What its parser cannot read has a name, but not always a code. */
 const BROKEN_CONNECTION = /^(UND_ERR_|ECONN|EPIPE|ETIMEDOUT)/;
 
 /** What Fastify refuses before there is a route. An address that cannot be decoded is mostly one with `%%BALENA_ARCH%%` in it, which deserves more than a code. */
@@ -74,7 +74,7 @@ export function asRegistryError(error: FastifyError | RegistryError): RegistryEr
 		return error;
 	}
 	// A forwarded body that broke before its first byte was sent: the only error of an upstream that Fastify sees before this proxy's own code does.
-	if (BROKEN_CONNECTION.test(error.code ?? '')) {
+	if (BROKEN_CONNECTION.test(error.code ?? '') || error.name === 'HTTPParserError') {
 		return upstreamError('registry', error);
 	}
 	const status = error.statusCode ?? 500;
@@ -99,6 +99,7 @@ export function sendClientError(this: FastifyInstance, error: { code: string }, 
 	}
 	const status = STATUS_OF_CLIENT_ERROR[error.code] ?? 400;
 	this.log.info({ client: plainAddress(socket.remoteAddress), status, code: error.code }, 'what came is not a request');
+	this.requests.onUnreadable.forEach((listener) => listener(status));
 	const body = JSON.stringify(new RegistryError('UNSUPPORTED', `the request was not understood (${error.code})`).body);
 	socket.write(
 		`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`,

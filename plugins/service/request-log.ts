@@ -31,6 +31,8 @@ declare module 'fastify' {
 			inFlight: number;
 			/** Called when an answer is out, has broken off, or its client has gone. */
 			readonly onEnd: ((request: FastifyRequest, reply: FastifyReply) => void)[];
+			/** Called when something was refused, with a status, that could not be read as a request. */
+			readonly onUnreadable: ((status: number) => void)[];
 		};
 	}
 	interface FastifyContextConfig {
@@ -47,7 +49,7 @@ declare module 'fastify' {
 /** One log line a request, when its answer is out or its client gone. Neither headers nor queries are in it: they carry credentials. */
 export default fp(
 	async (app: FastifyInstance) => {
-		const { onEnd } = app.decorate('requests', { inFlight: 0, onEnd: [log] }).requests;
+		const { onEnd } = app.decorate('requests', { inFlight: 0, onEnd: [log], onUnreadable: [] }).requests;
 		app.decorateRequest('facts');
 		app.decorateRequest('bytesBefore', 0);
 		// A hook with a callback, because it runs for every request, and a promise for each costs more than what it does.

@@ -1,23 +1,27 @@
 import fc from 'fast-check';
 import assert from 'node:assert/strict';
 import { hash } from 'node:crypto';
-import { test } from 'node:test';
+import { test, type TestContext } from 'node:test';
 import { httpAnswer, startBrokenServer, type BrokenServer } from '../support/broken-server.ts';
-import { ACCEPT, startProxy, type Proxy } from '../support/proxy.ts';
+import { runs } from '../properties/check.ts';
+import { startProcess } from '../support/process.ts';
+import { ACCEPT } from '../support/proxy.ts';
 import { ask, forge } from '../support/setup.ts';
 import { sharedUpstream } from '../upstream/shared.ts';
 
 /* Kind A: a registry, or what is in front of it, says no in a way that looks like a yes, and a forged token is taken for one that was accepted. */
 
 const upstream = await sharedUpstream();
-const REPOSITORY = `v2/${'0123456789abcdef'.repeat(2)}`;
+const REPOSITORIES = ['0123456789abcdef', 'fedcba9876543210'].map((half) => `v2/${half.repeat(2)}`);
 const MANIFEST = '{"schemaVersion":2}';
 const MANIFEST_TYPE = 'application/vnd.oci.image.manifest.v1+json';
 const MANIFEST_DIGEST = `sha256:${hash('sha256', MANIFEST)}`;
 const BLOB = 'secret';
 const BLOB_DIGEST = `sha256:${hash('sha256', BLOB)}`;
 const REGISTRY = { 'Docker-Distribution-Api-Version': 'registry/2.0' };
-const REFUSAL = httpAnswer('401 Unauthorized', { 'WWW-Authenticate': 'Bearer realm="x",service="x",error="invalid_token"' });
+const REFUSAL = httpAnswer('401 Unauthorized', { 'WWW-Authenticate': 'Bearer realm="x",service="x",error="insufficient_scope"' });
+/** The token is none, whatever it is asked for. */
+const INVALID = httpAnswer('401 Unauthorized', { 'WWW-Authenticate': 'Bearer realm="x",service="x",error="invalid_token"' });
 const SECRET = httpAnswer('200 OK', { ...REGISTRY, 'Content-Type': MANIFEST_TYPE, 'Docker-Content-Digest': MANIFEST_DIGEST }, MANIFEST);
 /** What is accepted is so until the token ends. */
 const UNSIGNED = `e30.${Buffer.from(JSON.stringify({ exp: 4_000_000_000 })).toString('base64url')}`;
@@ -55,38 +59,59 @@ const GRANTED: Record<string, Buffer> = {
 	'the registry’s 307': httpAnswer('307 Temporary Redirect', { ...REGISTRY, Location: 'https://storage.example/x' }),
 };
 
-const ANSWERS = { ...NOT_GRANTED, ...GRANTED };
+/** And of anything but a blob: another manifest of the repository, which has the digest that is asked for; a ping, which is about no repository. */
+const OTHER_MANIFEST = '{"schemaVersion":2,"other":true}';
+const OTHER_DIGEST = `sha256:${hash('sha256', OTHER_MANIFEST)}`;
+const ANSWERS: Record<string, Buffer> = {
+	...NOT_GRANTED,
+	...GRANTED,
+	'401 of a token that is none': INVALID,
+	'200 of another manifest': httpAnswer('200 OK', { ...REGISTRY, 'Content-Type': MANIFEST_TYPE }, OTHER_MANIFEST),
+	'200 of a ping': httpAnswer('200 OK', { ...REGISTRY, 'Content-Type': 'application/json' }, '{}'),
+};
+
+/** What is asked for, and which answers to it are a grant. */
+const QUESTIONS: Record<string, { method: string; path: string; grants: string[] }> = {
+	blob: { method: 'GET', path: `blobs/${BLOB_DIGEST}`, grants: Object.keys(GRANTED) },
+	'a HEAD of a blob': { method: 'HEAD', path: `blobs/${BLOB_DIGEST}`, grants: Object.keys(GRANTED) },
+	'another manifest': { method: 'GET', path: `manifests/${OTHER_DIGEST}`, grants: ['200 of another manifest'] },
+	'a HEAD of a tag': { method: 'HEAD', path: 'manifests/latest', grants: [] },
+	tags: { method: 'GET', path: 'tags/list', grants: [] },
+	referrers: { method: 'GET', path: `referrers/${OTHER_DIGEST}`, grants: [] },
+};
 
 interface Attack {
-	proxy: Proxy;
 	registry: BrokenServer;
 	/** Asks with a token's upstream part. @returns the status */
-	get(token: string, path: string): Promise<number>;
-	/** What the registry says to a token's request for a blob; to all else of a token that is not good it says 401. */
-	blobAnswers: Map<string, Buffer>;
+	get(token: string, path: string, repository?: number, method?: string): Promise<number>;
+	/** What the registry says to a token, but of the manifests in memory, which only the good token may have. */
+	answers: Map<string, Buffer>;
 }
 
-/** A manifest that the registry gives the good token is in memory. */
-async function prepare(t: Parameters<typeof startProxy>[0]): Promise<Attack> {
-	const blobAnswers = new Map<string, Buffer>();
+/** The real process, with manifests in memory that the registry gave the good token. */
+async function prepare(t: TestContext): Promise<Attack> {
+	const answers = new Map<string, Buffer>();
 	const registry = await startBrokenServer(t, (socket, head) => {
 		const token = /^authorization: Bearer (.*)$/im.exec(head)?.[1] ?? '';
-		const isBlob = head.includes('/blobs/');
-		const answer = isBlob ? (blobAnswers.get(token) ?? REFUSAL) : token === GOOD ? SECRET : REFUSAL;
-		socket.write(answer);
+		const answer = token === GOOD ? SECRET : head.includes(MANIFEST_DIGEST) ? REFUSAL : (answers.get(token) ?? REFUSAL);
+		// Without the body, but with any interim answers.
+		socket.write(head.startsWith('HEAD') ? answer.subarray(0, answer.lastIndexOf('\r\n\r\n') + 4) : answer);
 	});
-	const proxy = await startProxy(t, { apiUrl: upstream.apiUrl, registryUrl: registry.url }, { RATE_LIMIT_MAX: '0' });
-	const get = async (token: string, path: string): Promise<number> => {
-		const client = forge(token, { n: { 'acme/secret': [REPOSITORY, '1.0.0'] } });
-		const { status } = await ask(proxy, `/v2/acme/secret/${path}`, { token: client, headers: { accept: ACCEPT } });
+	const service = await startProcess(t, { apiUrl: upstream.apiUrl, registryUrl: registry.url }, { RATE_LIMIT_MAX: '0' });
+	const names = Object.fromEntries(REPOSITORIES.map((repository, i) => [`acme/secret-${i}`, [repository, '1.0.0']]));
+	const get: Attack['get'] = async (token, path, repository = 0, method = 'GET') => {
+		const client = forge(token, { n: names });
+		const { status } = await ask(service, `/v2/acme/secret-${repository}/${path}`, { method, token: client, headers: { accept: ACCEPT } });
 		return status;
 	};
-	assert.equal(await get(GOOD, `manifests/${MANIFEST_DIGEST}`), 200);
-	return { proxy, registry, get, blobAnswers };
+	for (const i of REPOSITORIES.keys()) {
+		assert.equal(await get(GOOD, `manifests/${MANIFEST_DIGEST}`, i), 200);
+	}
+	return { registry, get, answers };
 }
 
 test('a forged token is not accepted because the registry, or what is in front of it, did not refuse a blob', async (t) => {
-	const { registry, get, blobAnswers } = await prepare(t);
+	const { registry, get, answers } = await prepare(t);
 	const count = registry.heads.length;
 	assert.equal(await get(GOOD, `manifests/${MANIFEST_DIGEST}`), 200);
 	assert.equal(registry.heads.length, count, 'it is in memory');
@@ -94,7 +119,7 @@ test('a forged token is not accepted because the registry, or what is in front o
 		await t.test(name, async () => {
 			const token = `${FORGED}${i}`;
 			assert.equal(await get(token, `manifests/${MANIFEST_DIGEST}`), 401);
-			blobAnswers.set(token, answer);
+			answers.set(token, answer);
 			await get(token, `blobs/${BLOB_DIGEST}`);
 			assert.equal(await get(token, `manifests/${MANIFEST_DIGEST}`), 401);
 		});
@@ -102,35 +127,50 @@ test('a forged token is not accepted because the registry, or what is in front o
 	for (const [i, [name, answer]] of Object.entries(GRANTED).entries()) {
 		await t.test(`while one that it did accept is: ${name}`, async () => {
 			const token = `${UNSIGNED}.real${i}`;
-			blobAnswers.set(token, answer);
+			answers.set(token, answer);
 			await get(token, `blobs/${BLOB_DIGEST}`);
 			assert.equal(await get(token, `manifests/${MANIFEST_DIGEST}`), 200);
 		});
 	}
 });
 
-test('whatever the registry answers, and in whatever order: only a token that it granted the repository is accepted', async (t) => {
-	const { get, blobAnswers } = await prepare(t);
+test('whatever the registry answers, to whom and in whatever order: a token gets what it was granted, of that repository and no other', async (t) => {
+	const { get, answers } = await prepare(t);
+	const TOKENS = [0, 1, 2];
 	let run = 0;
-	const step = fc.record({ who: fc.nat({ max: 2 }), answer: fc.constantFrom(...Object.keys(ANSWERS)) });
+	const step = fc.record({
+		who: fc.constantFrom(...TOKENS),
+		repository: fc.constantFrom(...REPOSITORIES.keys()),
+		asked: fc.constantFrom(...Object.keys(QUESTIONS)),
+		answer: fc.constantFrom(...Object.keys(ANSWERS)),
+		interim: fc.array(fc.integer({ min: 102, max: 199 }), { maxLength: 2 }),
+	});
 	await fc.assert(
 		fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 6 }), async (steps) => {
 			run++;
-			const granted = new Set<number>();
-			for (const { who, answer } of steps) {
-				const token = `${FORGED}${run}-${who}`;
-				blobAnswers.set(token, ANSWERS[answer]!);
-				await get(token, `blobs/${BLOB_DIGEST}`);
-				if (answer in GRANTED) {
-					granted.add(who);
-					assert.equal(await get(`${FORGED}${run}-${who}`, `manifests/${MANIFEST_DIGEST}`), 200);
+			const tokenOf = (who: number): string => `${FORGED}${run}-${who}`;
+			const granted = new Set<string>();
+			for (const { who, repository, asked, answer, interim } of steps) {
+				const { method, path, grants } = QUESTIONS[asked]!;
+				answers.set(
+					tokenOf(who),
+					Buffer.concat([...interim.map((status) => Buffer.from(`HTTP/1.1 ${status} X\r\n\r\n`)), ANSWERS[answer]!]),
+				);
+				await get(tokenOf(who), path, repository, method).catch(() => undefined);
+				if (grants.includes(answer)) {
+					granted.add(`${who} ${repository}`);
 				}
-				for (const each of [0, 1, 2]) {
-					const status = await get(`${FORGED}${run}-${each}`, `manifests/${MANIFEST_DIGEST}`);
-					assert.ok(status === 401 || granted.has(each), `${status} to a token that was not granted anything`);
+				if (answer === '401 of a token that is none') {
+					REPOSITORIES.forEach((_, i) => granted.delete(`${who} ${i}`));
+				}
+				for (const each of TOKENS) {
+					for (const i of REPOSITORIES.keys()) {
+						const status = await get(tokenOf(each), `manifests/${MANIFEST_DIGEST}`, i);
+						assert.equal(status, granted.has(`${each} ${i}`) ? 200 : 401, `token ${each}, repository ${i}, after ${asked}: ${answer}`);
+					}
 				}
 			}
 		}),
-		{ numRuns: Number(process.env['FUZZ_RUNS'] ?? 25) },
+		runs(0.03),
 	);
 });

@@ -159,6 +159,23 @@ const MANIFEST_BREAKS: Record<string, { answer: (socket: Socket) => void; told: 
 	},
 };
 
+test('a blob that is illegible from its first byte on is answered with an error', { timeout: 60_000 }, async (t) => {
+	const rows = {
+		'a chunk without a size': 'x\r\n',
+		'a chunk that is too long': 'ffffffffffffffffff\r\n',
+		'headers in place of it': 'HTTP/1.1 200 OK\r\n',
+	};
+	for (const [name, bytes] of Object.entries(rows)) {
+		await t.test(name, async (t) => {
+			const { proxy, token } = await withBrokenRegistry(t, NAME, (socket) => {
+				socket.write(head('200 OK', 'Transfer-Encoding: chunked\r\n'));
+				socket.write(bytes);
+			});
+			assertTold(await ask(proxy, BLOB, { token }), UNREACHABLE, proxy);
+		});
+	}
+});
+
 test('in the middle of a manifest', { timeout: 60_000, concurrency: true }, async (t) => {
 	await Promise.all(
 		Object.entries(MANIFEST_BREAKS).map(([name, { answer, told, env }]) =>

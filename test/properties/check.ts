@@ -11,18 +11,22 @@ const RUNS = Number(process.env['FUZZ_RUNS'] ?? 1000);
 const SEED = process.env['FUZZ_SEED'] === undefined ? undefined : Number(process.env['FUZZ_SEED']);
 const PATH = process.env['FUZZ_PATH'];
 
+/** How a property is tried, with the given share of the cases, at least one. */
+export function runs(share = 1): { numRuns: number; seed?: number; path?: string } {
+	return {
+		numRuns: Math.max(1, Math.ceil(RUNS * share)),
+		...(SEED === undefined ? {} : { seed: SEED }),
+		...(PATH === undefined ? {} : { path: PATH }),
+	};
+}
+
 /**
  * A test of a property, after each case of which no prototype may have changed.
  *
  * @param share how many of the cases are enough, for a property whose cases are slow
  */
 export function check<Ts>(title: string, property: IPropertyWithHooks<Ts> | IAsyncPropertyWithHooks<Ts>, share = 1): void {
-	const options = {
-		numRuns: Math.max(1, Math.ceil(RUNS * share)),
-		...(SEED === undefined ? {} : { seed: SEED }),
-		...(PATH === undefined ? {} : { path: PATH }),
-	};
-	test(title, () => fc.assert(property.afterEach(assertUnpolluted) as IPropertyWithHooks<Ts>, options));
+	test(title, () => fc.assert(property.afterEach(assertUnpolluted) as IPropertyWithHooks<Ts>, runs(share)));
 }
 
 const PROTOTYPES = [Object.prototype, Array.prototype, String.prototype, Function.prototype, Map.prototype, URLSearchParams.prototype];

@@ -7,6 +7,7 @@ import { imageOf } from '../../upstream/index.ts';
 import { freePort } from '../../upstream/listen.ts';
 import { sharedUpstream } from '../../upstream/shared.ts';
 import { LONG } from '../../support/expect.ts';
+import { sendRaw } from '../../support/raw-client.ts';
 import { until } from '../../support/until.ts';
 
 /* Whatever breaks can be seen in the metrics: which fault moves which one, and no other of the same name. */
@@ -105,6 +106,25 @@ const ROWS: Record<
 		metric: 'upstream_errors_total',
 		series: { '{upstream="registry",reason="status"}': 1 },
 		run: (setup, token) => ((setup.registry.fault = () => ({ status: 503 })), askRegistry(setup, token)),
+	},
+	'the registry wants to be left alone': {
+		metric: 'upstream_errors_total',
+		series: { '{upstream="registry",reason="limited"}': 1 },
+		run: (setup, token) => ((setup.registry.fault = () => ({ status: 429 })), askRegistry(setup, token)),
+	},
+	'the API wants to be left alone': {
+		metric: 'upstream_errors_total',
+		series: { '{upstream="api",reason="limited"}': 1 },
+		run: (setup) => ((setup.api.fault = faultAt(/^\/v7/, { status: 429 })), askApi(setup)),
+	},
+	'what cannot be read as a request': {
+		metric: 'requests_total',
+		series: { '{kind="token",status="200"}': 1, '{kind="unreadable",status="400"}': 2, '{kind="unreadable",status="431"}': 1 },
+		async run({ proxy }) {
+			await sendRaw(proxy, 'G=T / HTTP/1.1\r\n\r\n');
+			await sendRaw(proxy, '\x16\x03\x01\0\0');
+			await sendRaw(proxy, `GET / HTTP/1.1\r\nHost: x\r\nX: ${'a'.repeat(20_000)}\r\n\r\n`);
+		},
 	},
 	'the registry is asked too much': {
 		metric: 'upstream_errors_total',
