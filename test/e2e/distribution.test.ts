@@ -75,7 +75,7 @@ suite('distribution 3', needsDistribution(), () => {
 		const { digest, size } = layerOf(NAME);
 		const locationOf = async (method: string): Promise<string> => {
 			const answer = await ask(proxy, blobOf(NAME), { method, token });
-			assert.deepEqual([answer.status, answer.headers['docker-content-digest']], [307, digest]);
+			assert.equal(answer.status, 307);
 			return answer.headers.location!;
 		};
 		const [get, head] = [await locationOf('GET'), await locationOf('HEAD')];

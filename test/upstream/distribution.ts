@@ -53,7 +53,13 @@ export async function startDistribution(
 				configFile: file('distribution.yml'),
 				ca,
 				// No span is sent anywhere.
-				env: { SSL_CERT_FILE: caFile, OTEL_TRACES_EXPORTER: 'none', OTEL_METRICS_EXPORTER: 'none', OTEL_LOGS_EXPORTER: 'none' },
+				env: {
+					SSL_CERT_FILE: caFile,
+					AWS_CA_BUNDLE: caFile,
+					OTEL_TRACES_EXPORTER: 'none',
+					OTEL_METRICS_EXPORTER: 'none',
+					OTEL_LOGS_EXPORTER: 'none',
+				},
 				configuration: (chosen) => ({
 					version: 0.1,
 					log: { level: 'error', accesslog: { disabled: true } },
