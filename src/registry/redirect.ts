@@ -42,15 +42,14 @@ function isServed(path: string): boolean {
 	}
 }
 
-/** Query parameters in which signed URLs tell their life, in small letters: AWS signature 4 and its namesakes of Google and Alibaba (OSS 4). */
-const SIGNED_4 = [
-	['x-amz-date', 'x-amz-expires'],
-	['x-goog-date', 'x-goog-expires'],
-	['x-oss-date', 'x-oss-expires'],
-] as const;
+/** AWS signature 4, in small letters, and its namesakes of Google, Alibaba (OSS 4), Volcengine: how long, from `x-<vendor>-date` on. */
+const SIGNED_4 = /^x-([a-z]+)-expires$/;
 
-/** Those that are seconds since the epoch: the older AWS, OSS and CloudFront form, Swift's temporary URLs. */
+/** Parameters that are seconds since the epoch: the older AWS, OSS and CloudFront form, Swift's temporary URLs. */
 const EPOCH_SECONDS = ['expires', 'temp_url_expires'] as const;
+
+/** Those that are times as ISO 8601 writes them: Azure's, and Swift's other form. */
+const ISO_TIMES = ['se', 'temp_url_expires'] as const;
 
 /** Parts of parameters that are: Tencent's COS (`<start>;<end>`), Akamai's tokens (`exp=<end>~hmac=...`). */
 const EPOCH_PARTS = [
@@ -68,9 +67,10 @@ const EPOCH_PARTS = [
  */
 export function signedUntil(location: string): number | undefined {
 	const query = parametersOf(location);
-	for (const [date, expires] of SIGNED_4) {
-		const start = basicIsoTime(query.get(date));
-		const seconds = Number(query.get(expires) ?? Number.NaN);
+	for (const [name, text] of query) {
+		const vendor = SIGNED_4.exec(name)?.[1];
+		const start = vendor === undefined ? undefined : basicIsoTime(query.get(`x-${vendor}-date`));
+		const seconds = Number(text);
 		if (start !== undefined && Number.isFinite(seconds)) {
 			return start + seconds * 1000;
 		}
@@ -81,8 +81,8 @@ export function signedUntil(location: string): number | undefined {
 	if (epochSeconds !== undefined) {
 		return Number(epochSeconds) * 1000;
 	}
-	const azure = Date.parse(query.get('se') ?? '');
-	return Number.isNaN(azure) ? policyEnd(query.get('policy')) : azure;
+	const isoTime = ISO_TIMES.map((name) => Date.parse(query.get(name) ?? '')).find((time) => !Number.isNaN(time));
+	return isoTime ?? policyEnd(query.get('policy'));
 }
 
 /** The first of each parameter, by its name in small letters: some storages write `x-amz-date`. */
@@ -107,8 +107,12 @@ function basicIsoTime(text: string | undefined): number | undefined {
 		: Date.UTC(Number(match[1]), Number(match[2]) - 1, Number(match[3]), Number(match[4]), Number(match[5]), Number(match[6]));
 }
 
-/** In the name of a parameter: what a signature looks like whose life is not understood. */
-const SIGNATURE = /sign|sig|hmac|token|policy|credential|hdn/;
+/** In the name of a parameter, or at the end of its value: what a signature looks like whose life is not understood. Cloudflare's is `<time>-<base64>`, Alibaba's CDN's ends in an MD5. */
+const SIGNATURE_NAME = /sign|sig|hmac|mac|token|policy|credential|auth|verify|hash|md5|sha|hdn|key/;
+const SIGNATURE_VALUE = /(?:[0-9a-f]{32}|[0-9a-z+/_-]{40,}={0,2}|[0-9a-z+/]{20,}={1,2})$/i;
+const MAX_SIGNATURE_LENGTH = 90;
+const isMac = (text: string): boolean => SIGNATURE_VALUE.test(text.slice(-MAX_SIGNATURE_LENGTH));
+
 /** For such a URL: enough for the connections that Docker opens for one image. */
 const UNKNOWN_LIFE_MS = 5000;
 
@@ -122,7 +126,8 @@ const UNKNOWN_LIFE_MS = 5000;
 export function redirectLife(location: string, now: number, maxMs: number): number {
 	const until = signedUntil(location);
 	if (until === undefined) {
-		return [...parametersOf(location).keys()].some((name) => SIGNATURE.test(name)) ? Math.min(maxMs, UNKNOWN_LIFE_MS) : maxMs;
+		const looksSigned = [...parametersOf(location)].some(([name, value]) => SIGNATURE_NAME.test(name) || isMac(name) || isMac(value));
+		return looksSigned ? Math.min(maxMs, UNKNOWN_LIFE_MS) : maxMs;
 	}
 	return Math.max(0, Math.min(maxMs, (until - now) / 2));
 }
