@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -28,8 +28,8 @@ export async function extras({ plain, upstream }: Servers): Promise<Result[]> {
 			`reg=${plain},tls=disabled`,
 			`${plain}/${BROWSER}`,
 		]),
-		...(await referrers('referrers by the fallback tag', plain, upstream, ['--distribution-spec', 'v1.1-referrers-tag'])),
-		...(await withReferrersApi((host, own) => referrers('referrers by the API', host, own, ['--distribution-spec', 'v1.1-referrers-api']))),
+		...(await referrers('referrers by the fallback tag', plain, upstream)),
+		...(await withReferrersApi((host, own) => referrers('referrers by the API', host, own))),
 		...(await signatures(plain, upstream)),
 	];
 }
@@ -45,7 +45,8 @@ async function list(client: string, version: string, command: string, args: stri
 	};
 }
 
-async function referrers(name: string, host: string, upstream: Upstream, orasOptions: string[]): Promise<Result[]> {
+/** Whether the registry has the API for them, clients have to find out: nobody tells them. */
+async function referrers(name: string, host: string, upstream: Upstream): Promise<Result[]> {
 	const { digest, referrer } = imageOf(upstream, SIGNED);
 	const image = `${host}/${SIGNED}@${digest}`;
 	const result = (client: string, binary: string, { code, printed }: { code: number; printed: string }): Result => ({
@@ -55,10 +56,22 @@ async function referrers(name: string, host: string, upstream: Upstream, orasOpt
 		passed: code === 0 && printed.includes(referrer!.digest.slice(0, 20)),
 		printed,
 	});
-	return [
-		result('oras discover', 'oras', await run(built('oras'), ['discover', '--plain-http', ...orasOptions, image])),
-		result('regctl artifact list', 'regctl', await run(built('regctl'), ['artifact', 'list', '--host', `reg=${host},tls=disabled`, image])),
-	];
+	const layout = await mkdtemp(join(tmpdir(), 'oras-'));
+	try {
+		const copied = await run(built('oras'), ['copy', '-r', '--from-plain-http', image, '--to-oci-layout', `${layout}:copied`]);
+		const blobs = copied.code === 0 ? await readdir(join(layout, 'blobs', 'sha256')) : [];
+		return [
+			result('oras discover', 'oras', await run(built('oras'), ['discover', '--plain-http', image])),
+			result('oras copy -r', 'oras', { ...copied, printed: `${copied.printed} ${blobs.map((blob) => `sha256:${blob}`).join(' ')}` }),
+			result(
+				'regctl artifact list',
+				'regctl',
+				await run(built('regctl'), ['artifact', 'list', '--host', `reg=${host},tls=disabled`, image]),
+			),
+		];
+	} finally {
+		await rm(layout, { recursive: true, force: true });
+	}
 }
 
 /** docker-registry has no referrers API; the embedded registry has. */
