@@ -52,6 +52,8 @@ export async function startApi(
 		}
 	});
 	mountControl(app, odata, keys, signer, registry);
+	// Of other versions and methods, the real API says nothing at all.
+	app.use((_req, res) => void res.status(404).end());
 	server.on('request', app);
 	return { odata, close: () => database.close() };
 }
