@@ -34,6 +34,8 @@ const schema = z.object({
 		.transform((mode) => (mode === 'release' ? 'strict' : mode))
 		.meta({ accepts: 'one of lenient, strict, ignore' })
 		.prefault('lenient'),
+	/** Whether `<org>/<block>` stands for the fleets `<org>/<block>-<architecture>`. See docs/architectures.md. */
+	PLATFORM_INDEX: oneOf('on', 'off').prefault('on'),
 	/** Key for credentials that travel sealed in tokens; the same for all replicas. */
 	TOKEN_SECRET: z
 		.string()

@@ -173,7 +173,7 @@ export function pageData(app: FastifyInstance, config: Config): (caller: Caller)
 				return undefined;
 			}
 			const { slug, release, service } = reference;
-			return outcome.kind === 'image'
+			return outcome.kind !== 'failure'
 				? [slug, release ?? (service && 'latest'), service].filter((part) => part !== undefined).join('/')
 				: (await data.fleet(slug)) && slug;
 		}
@@ -200,7 +200,7 @@ function tagNote(reference: Reference, tag: string | undefined, mode: Config['TA
 }
 
 function digestNote(outcome: Trial['outcome'], digest: string | undefined): string | undefined {
-	return digest === undefined || outcome.kind === 'failure' || outcome.digest === digest
+	return digest === undefined || outcome.kind !== 'image' || outcome.digest === digest
 		? undefined
 		: 'The digest that was given is not the one of this image. It may be of another release, or of one platform of several.';
 }

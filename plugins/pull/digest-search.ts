@@ -5,22 +5,28 @@ import type { Caller } from '../../src/balena/caller.ts';
 import { LoadingCache } from '../../src/cache.ts';
 import type { Config } from '../../src/config.ts';
 import { FairQueue } from '../../src/fair-queue.ts';
+import { firstThat } from '../../src/first-that.ts';
 import { DigestNotes } from '../../src/registry/digest-notes.ts';
 import { upstreamStatusError } from '../../src/registry/error-response.ts';
+import { ANY_FORMAT } from '../../src/registry/formats.ts';
 import { digestsIn, type Manifest } from '../../src/registry/manifest.ts';
 import { isBlobRedirect } from '../../src/registry/proof-of-access.ts';
 import { smallRequest } from '../../src/http/small-request.ts';
+import type { KnownToken } from '../service/client-tokens.ts';
 
 export type DigestKind = 'manifests' | 'blobs';
 
 export interface DigestSearch {
+	/** Of the fleet or block. */
 	slug: string;
+	/** The fleets in whose releases it is looked for. */
+	fleets: readonly string[];
 	kind: DigestKind;
 	digest: string;
 	/** On whose behalf. */
 	caller: Caller;
-	/** The repository where it is not, as the registry has just said. */
-	except: string | undefined;
+	/** The repositories where it is not, as the registry has just said. */
+	except: readonly string[];
 	/** Aborted when the client has gone. */
 	signal: AbortSignal;
 }
@@ -30,6 +36,15 @@ declare module 'fastify' {
 		digestSearch: {
 			/** @returns the repository of a fleet in which a digest is, as far as the caller may see; undefined where it is in none. @throws RegistryError where that could not be found out */
 			find(search: DigestSearch): Promise<string | undefined>;
+			/** @returns the first of a token's own repositories in which a digest is; one that the token may not read counts as one without it. @throws RegistryError likewise */
+			among(
+				repositories: readonly string[],
+				kind: DigestKind,
+				digest: string,
+				token: KnownToken,
+				address: string | undefined,
+				signal: AbortSignal,
+			): Promise<string | undefined>;
 			/** @returns whether the registry has a digest in a repository. @throws RegistryError likewise: only 404 means that it has not */
 			isIn(
 				repository: string,
@@ -56,8 +71,6 @@ const MAX_LISTS = 1000;
 const LIST_MS = 60_000;
 /** Searches at the same time, shared between clients: each has up to six requests to the registry under way. */
 const MAX_RUNNING = 16;
-/** How many repositories of one search are asked at the same time. */
-const AT_ONCE = 6;
 
 /** Which of a fleet's repositories holds a digest: docs/tags.md, "The way through the code". */
 export default fp(
@@ -74,29 +87,70 @@ export default fp(
 		/** Who waits for a search: it ends when nobody does any more. */
 		const waiting = new Map<string, { clients: number; nobody: AbortController }>();
 
-		async function search({ slug, kind, digest, caller, except }: DigestSearch, signal: AbortSignal): Promise<string | undefined> {
+		async function search({ fleets, kind, digest, caller, except }: DigestSearch, signal: AbortSignal): Promise<string | undefined> {
 			if (kind === 'manifests') {
 				app.charge('cold name', caller.client?.address);
 			}
-			const known = kind === 'manifests' ? await app.resolver.repositoryOf(slug, digest, caller) : undefined;
-			if (known !== undefined && known !== except) {
+			const known = kind === 'manifests' ? await app.resolver.repositoryOf(fleets, digest, caller) : undefined;
+			if (known !== undefined && !except.includes(known)) {
 				return known;
 			}
-			const all = await lists.get(`${caller.fingerprint} ${slug}`, async () => ({
-				value: await app.resolver.repositories(slug, caller),
+			const all = await lists.get([caller.fingerprint, ...fleets].join(' '), async () => ({
+				value: await app.resolver.repositories(fleets, caller),
 				freshMs: Math.min(config.RESOLUTION_TTL, LIST_MS),
 			}));
-			const repositories = all.filter((repository) => repository !== except);
+			const repositories = all.filter((repository) => !except.includes(repository));
 			if (repositories.length === 0) {
 				return undefined;
 			}
 			signal.throwIfAborted();
 			app.charge('search', caller.client?.address);
 			const { text } = await app.upstreamTokens.get(repositories, caller, { keep: true });
-			const place = { client: app.shareOf(caller.client?.address), isKnown: caller.kind === 'credentials' };
-			return running.run(place, signal, async () =>
-				firstThat(repositories, async (repository, stop) => isIn(repository, kind, digest, text, caller.client?.address, stop), signal),
+			const address = caller.client?.address;
+			return askEach(repositories, caller.kind === 'credentials', address, signal, (repository, stop) =>
+				isIn(repository, kind, digest, text, address, stop),
 			);
+		}
+
+		function askEach(
+			repositories: readonly string[],
+			isKnown: boolean,
+			address: string | undefined,
+			signal: AbortSignal,
+			ask: (repository: string, signal: AbortSignal) => Promise<boolean>,
+		): Promise<string | undefined> {
+			return running.run({ client: app.shareOf(address), isKnown }, signal, async () => firstThat(repositories, ask, signal));
+		}
+
+		/** One search for all who want the same, which ends with the last of them. */
+		async function shared(
+			key: string,
+			signal: AbortSignal,
+			load: (signal: AbortSignal) => Promise<string | undefined>,
+		): Promise<string | undefined> {
+			const group = waiting.get(key) ?? { clients: 0, nobody: new AbortController() };
+			waiting.set(key, group);
+			group.clients++;
+			const leave = (): void => {
+				group.clients--;
+				if (group.clients === 0) {
+					waiting.delete(key);
+					searches.forget(key);
+					group.nobody.abort(new DOMException('the client has gone', 'AbortError'));
+				}
+			};
+			signal.addEventListener('abort', leave, { once: true });
+			try {
+				return await searches.get(key, async () => {
+					const value = await load(group.nobody.signal);
+					return { value, freshMs: value === undefined ? NOT_FOUND_MS : FOUND_MS };
+				});
+			} finally {
+				signal.removeEventListener('abort', leave);
+				if (!signal.aborted && --group.clients === 0) {
+					waiting.delete(key);
+				}
+			}
 		}
 
 		async function isIn(
@@ -111,7 +165,7 @@ export default fp(
 				origin: config.REGISTRY_URL,
 				path: `/v2/${repository}/${kind}/${digest}`,
 				method: 'HEAD',
-				headers: { authorization: `Bearer ${upstreamToken}`, accept: ANY_MANIFEST },
+				headers: { authorization: `Bearer ${upstreamToken}`, accept: ANY_FORMAT },
 				maxBytes: 0,
 				client: app.shareOf(address),
 				signal,
@@ -131,36 +185,21 @@ export default fp(
 			isIn,
 			notes,
 			find: async (wanted) => {
-				const { slug, digest, kind, caller, except = '', signal } = wanted;
+				const { slug, digest, kind, caller, except, signal } = wanted;
 				const noted = notes.find(slug, digest, caller.fingerprint);
-				if (noted !== undefined && noted !== except) {
+				if (noted !== undefined && !except.includes(noted)) {
 					return noted;
 				}
-				const key = [caller.fingerprint, kind, slug, digest, except].join(' ');
-				const group = waiting.get(key) ?? { clients: 0, nobody: new AbortController() };
-				waiting.set(key, group);
-				group.clients++;
-				const leave = (): void => {
-					group.clients--;
-					if (group.clients === 0) {
-						waiting.delete(key);
-						searches.forget(key);
-						group.nobody.abort(new DOMException('the client has gone', 'AbortError'));
-					}
-				};
-				signal.addEventListener('abort', leave, { once: true });
-				try {
-					return await searches.get(key, async () => {
-						const value = await search(wanted, group.nobody.signal);
-						return { value, freshMs: value === undefined ? NOT_FOUND_MS : FOUND_MS };
-					});
-				} finally {
-					signal.removeEventListener('abort', leave);
-					if (!signal.aborted && --group.clients === 0) {
-						waiting.delete(key);
-					}
-				}
+				const key = [caller.fingerprint, kind, slug, digest, ...except].join(' ');
+				return shared(key, signal, (nobody) => search(wanted, nobody));
 			},
+			among: (repositories, kind, digest, token, address, signal) =>
+				shared(['token', token.fingerprint, kind, digest, ...repositories].join(' '), signal, async (nobody) => {
+					app.charge('search', address);
+					return askEach(repositories, token.isGenuine(), address, nobody, (repository, stop) =>
+						isIn(repository, kind, digest, token.upstream, address, stop).catch(isRefusal),
+					);
+				}),
 			note: (slug, repository, manifest, caller) =>
 				notes.add(slug, repository, manifest.digest, () => digestsIn(manifest), caller.fingerprint),
 		});
@@ -168,59 +207,10 @@ export default fp(
 	{ name: 'digest-search', dependencies: ['rate-limit', 'registry', 'resolver', 'upstream-tokens'] },
 );
 
-/**
- * Asks of each, a few at a time, and stops at the first hit, or where the registry asks for fewer requests.
- *
- * @param ask is given up by the signal that it gets
- * @returns undefined where all of them were asked in vain
- * @throws what the first that failed threw, where none of the others was a hit: then nobody knows
- */
-async function firstThat(
-	all: readonly string[],
-	ask: (each: string, signal: AbortSignal) => Promise<boolean>,
-	signal: AbortSignal,
-): Promise<string | undefined> {
-	const stop = new AbortController();
-	const signals = AbortSignal.any([signal, stop.signal]);
-	const rest = all.values();
-	let found: string | undefined;
-	let failure: unknown;
-	async function askInTurn(): Promise<void> {
-		// The iterator is shared, so that each is asked once.
-		for (const each of rest) {
-			try {
-				if (await ask(each, signals)) {
-					found ??= each;
-					stop.abort(new DOMException('it was found', 'AbortError'));
-				}
-			} catch (error) {
-				failure ??= error;
-				if (isPlea(error)) {
-					stop.abort(error);
-				}
-			}
-			if (signals.aborted) {
-				return;
-			}
-		}
+/** @returns false for what the token may not read. @throws anything else again */
+function isRefusal(error: unknown): false {
+	if (error instanceof RegistryError && (error.code === 'UNAUTHORIZED' || error.code === 'DENIED')) {
+		return false;
 	}
-	await Promise.all(Array.from({ length: AT_ONCE }, askInTurn));
-	if (found === undefined && failure !== undefined) {
-		throw failure as Error;
-	}
-	return found;
+	throw error;
 }
-
-/** Whether an upstream asks to be left alone for a while. */
-function isPlea(error: unknown): boolean {
-	return error instanceof RegistryError && (error.statusCode === 429 || error.statusCode === 503);
-}
-
-/** A registry finds a manifest only for a client that takes its media type. */
-const ANY_MANIFEST = [
-	'application/vnd.oci.image.index.v1+json',
-	'application/vnd.oci.image.manifest.v1+json',
-	'application/vnd.docker.distribution.manifest.list.v2+json',
-	'application/vnd.docker.distribution.manifest.v2+json',
-	'*/*',
-].join(', ');

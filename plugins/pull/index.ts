@@ -2,6 +2,8 @@ import type { FastifyInstance } from 'fastify';
 import fp from 'fastify-plugin';
 import type { Config } from '../../src/config.ts';
 import blobs from './blobs.ts';
+import blockChildren from './block-children.ts';
+import blocks from './blocks.ts';
 import digestSearch from './digest-search.ts';
 import manifests from './manifests.ts';
 import otherReleases from './other-releases.ts';
@@ -16,6 +18,8 @@ export default fp(
 		await app.register(manifests, config);
 		await app.register(blobs, config);
 		await app.register(otherReleases, config);
+		await app.register(blockChildren, config);
+		await app.register(blocks, config);
 		await app.register(target, config);
 		await app.register(repositoryTags, config);
 		await app.register(pullRoutes, config);

@@ -1,16 +1,17 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import fp from 'fastify-plugin';
-import { LRUCache } from 'lru-cache';
 import type { IncomingHttpHeaders } from 'node:http';
-import { upstreamError } from '../../src/errors.ts';
+import { overloadedError, upstreamError } from '../../src/errors.ts';
 import { LoadingCache } from '../../src/cache.ts';
 import type { Config } from '../../src/config.ts';
 import { acceptedTypes } from '../../src/registry/accept.ts';
 import { isDigest } from '../../src/registry/digest.ts';
-import { isAcceptable, matchesEtag, MAX_MANIFEST_BYTES, readManifest, type Manifest } from '../../src/registry/manifest.ts';
+import { ANY_FORMAT } from '../../src/registry/formats.ts';
+import { matchesEtag, MAX_MANIFEST_BYTES, readManifest, type Manifest } from '../../src/registry/manifest.ts';
 import { provesAccess } from '../../src/registry/proof-of-access.ts';
 import { smallRequest } from '../../src/http/small-request.ts';
 import { LargeManifests } from './large-manifests.ts';
+import { ManifestMemory } from './manifest-memory.ts';
 import type { Target } from './target.ts';
 import type { UpstreamRequest } from '../../src/registry/upstream-request.ts';
 
@@ -24,6 +25,10 @@ declare module 'fastify' {
 				request: FastifyRequest,
 				reply: FastifyReply,
 			): FastifyReply | Promise<FastifyReply>;
+			/** @returns what the tag `latest` of a repository is, in whichever format: from memory or the registry, as for `send`. @throws RegistryError where the registry does not answer */
+			load(upstreamRequest: UpstreamRequest, target: Target, request: FastifyRequest, reply: FastifyReply): Promise<Fetched>;
+			/** Answers with a manifest that was made here, and so can be made again. */
+			sendMade(manifest: Manifest, request: FastifyRequest, reply: FastifyReply): FastifyReply;
 			/** @returns whether a repository's manifest is in memory. Only for those who may know. */
 			isRemembered(repository: string, digest: string): boolean;
 			readonly counts: { hits: number; misses: number; size: number };
@@ -32,7 +37,7 @@ declare module 'fastify' {
 }
 
 /** What one request to the upstream registry brought, for all who asked for the same at the same time with the same token. */
-type Fetched =
+export type Fetched =
 	| { kind: 'manifest'; manifest: Manifest; isVerified: boolean }
 	| { kind: 'refused'; status: number; headers: IncomingHttpHeaders; body: Buffer }
 	| { kind: 'unfit' };
@@ -41,30 +46,9 @@ type Fetched =
 export default fp(
 	async (app: FastifyInstance, config: Config) => {
 		const counts = { hits: 0, misses: 0 };
-		const remembered =
-			config.MANIFEST_CACHE_BYTES === 0
-				? undefined
-				: new LRUCache<string, Manifest>({
-						maxSize: config.MANIFEST_CACHE_BYTES,
-						sizeCalculation: ({ bytes, headers }, key) => bytes.length + JSON.stringify(headers ?? {}).length + key.length + 500,
-					});
+		const memory = new ManifestMemory(config);
 		const large = new LargeManifests();
 		const running = new LoadingCache<Fetched>({ max: 1 });
-
-		function recall(upstreamRequest: UpstreamRequest, repository: string, accept: string | undefined): Manifest | undefined {
-			if (!isDigest(upstreamRequest.item)) {
-				return remembered?.get(tagKey(repository, upstreamRequest.item, accept));
-			}
-			const manifest = remembered?.get(digestKey(repository, upstreamRequest.item));
-			return manifest !== undefined && isAcceptable(accept, manifest.mediaType) ? manifest : undefined;
-		}
-
-		function remember(manifest: Manifest, upstreamRequest: UpstreamRequest, repository: string, accept: string | undefined): void {
-			remembered?.set(digestKey(repository, manifest.digest), manifest);
-			if (!isDigest(upstreamRequest.item) && config.MANIFEST_TAG_TTL > 0) {
-				remembered?.set(tagKey(repository, upstreamRequest.item, accept), manifest, { ttl: config.MANIFEST_TAG_TTL });
-			}
-		}
 
 		async function fetchManifest(
 			upstreamRequest: UpstreamRequest,
@@ -102,10 +86,10 @@ export default fp(
 				}
 				const { manifest: read, isVerified } = readManifest(upstreamRequest.item, headers, body);
 				// One buffer for one digest, whoever asked for it, and in whichever words.
-				const bytes = isVerified ? (remembered?.get(digestKey(repository, read.digest))?.bytes ?? large.bytesOf(read.digest)) : undefined;
+				const bytes = isVerified ? (memory.bytesOf(repository, read.digest) ?? large.bytesOf(read.digest)) : undefined;
 				const manifest = bytes === undefined ? read : { ...read, bytes };
 				if (isVerified) {
-					remember(manifest, upstreamRequest, repository, accept);
+					memory.remember(manifest, repository, upstreamRequest.item, accept);
 				}
 				return { kind: 'manifest', manifest, isVerified };
 			} catch (error) {
@@ -113,6 +97,20 @@ export default fp(
 			} finally {
 				large.give(client, taken);
 			}
+		}
+
+		function fetchOnce(
+			upstreamRequest: UpstreamRequest,
+			{ repository, token }: Pick<Target, 'repository' | 'token'>,
+			accept: string | undefined,
+			request: FastifyRequest,
+			reply: FastifyReply,
+		): Promise<Fetched> {
+			return running.get(
+				JSON.stringify([token.fingerprint, upstreamRequest.path, accept]),
+				async ({ signal }) => ({ value: await fetchManifest(upstreamRequest, repository, accept, request, signal), freshMs: 0 }),
+				reply.raw,
+			);
 		}
 
 		async function sendFetched(
@@ -124,11 +122,7 @@ export default fp(
 			counts.misses++;
 			request.facts.cache = 'miss';
 			const accept = acceptedTypes(request.headers.accept);
-			const fetched = await running.get(
-				JSON.stringify([token.fingerprint, upstreamRequest.path, accept]),
-				async ({ signal }) => ({ value: await fetchManifest(upstreamRequest, repository, accept, request, signal), freshMs: 0 }),
-				reply.raw,
-			);
+			const fetched = await fetchOnce(upstreamRequest, { repository, token }, accept, request, reply);
 			switch (fetched.kind) {
 				case 'manifest':
 					if (provesAccess({ kind: 'manifest', status: 200, isVerified: fetched.isVerified })) {
@@ -153,6 +147,12 @@ export default fp(
 			request: FastifyRequest,
 			reply: FastifyReply,
 		): FastifyReply {
+			// What is too much for the moment is streamed from the registry.
+			return sendWhole(manifest, request, reply) ?? reply.forward(upstreamRequest);
+		}
+
+		/** @returns undefined where it would be too much at the moment */
+		function sendWhole(manifest: Manifest, request: FastifyRequest, reply: FastifyReply): FastifyReply | undefined {
 			const { bytes, mediaType, digest, headers } = manifest;
 			if (headers !== undefined) {
 				reply.headers(headers);
@@ -165,8 +165,7 @@ export default fp(
 			if (request.method === 'HEAD') {
 				return reply.header('content-length', bytes.length).send();
 			}
-			// What is too much for the moment is streamed from the registry.
-			return large.send(manifest, app.shareOf(request.ip), reply) ?? reply.forward(upstreamRequest);
+			return large.send(manifest, app.shareOf(request.ip), reply);
 		}
 
 		app.decorate('manifests', {
@@ -177,7 +176,7 @@ export default fp(
 					return reply.forward(upstreamRequest);
 				}
 				const manifest = token.isAccepted(repository)
-					? recall(upstreamRequest, repository, acceptedTypes(request.headers.accept))
+					? memory.recall(repository, upstreamRequest.item, acceptedTypes(request.headers.accept))
 					: undefined;
 				if (manifest === undefined && request.method === 'HEAD' && !isDigest(upstreamRequest.item)) {
 					counts.misses++;
@@ -193,9 +192,35 @@ export default fp(
 				upstreamRequest.onManifest?.(manifest);
 				return sendManifest(manifest, upstreamRequest, request, reply);
 			},
-			isRemembered: (repository, digest) => remembered?.has(digestKey(repository, digest)) ?? false,
+			load: async (upstreamRequest, target, request, reply) => {
+				const accept = acceptedTypes(ANY_FORMAT);
+				const { repository, token } = target;
+				const manifest = token.isAccepted(repository) ? memory.recall(repository, upstreamRequest.item, accept) : undefined;
+				if (manifest !== undefined) {
+					counts.hits++;
+					return { kind: 'manifest', manifest, isVerified: true };
+				}
+				counts.misses++;
+				request.facts.cache = 'miss';
+				const fetched = await fetchOnce(upstreamRequest, target, accept, request, reply);
+				if (fetched.kind === 'manifest' && provesAccess({ kind: 'manifest', status: 200, isVerified: fetched.isVerified })) {
+					token.accept(repository);
+				}
+				return fetched;
+			},
+			sendMade: (manifest, request, reply) => {
+				const sent = sendWhole(manifest, request, reply);
+				if (sent === undefined) {
+					for (const name of ['docker-content-digest', 'etag', 'content-type']) {
+						reply.removeHeader(name);
+					}
+					throw overloadedError('registry');
+				}
+				return sent;
+			},
+			isRemembered: (repository, digest) => memory.has(repository, digest),
 			get counts() {
-				return { ...counts, size: remembered?.size ?? 0 };
+				return { ...counts, size: memory.size };
 			},
 		});
 	},
@@ -207,13 +232,4 @@ function noteDigest({ onManifest }: UpstreamRequest, status: number, headers: In
 	if (status === 200 && typeof digest === 'string' && isDigest(digest)) {
 		onManifest?.({ bytes: Buffer.alloc(0), mediaType: '', digest });
 	}
-}
-
-function digestKey(repository: string, digest: string): string {
-	return `${repository} ${digest}`;
-}
-
-/** A registry may answer one tag with different manifests, by what the client accepts. */
-function tagKey(repository: string, tag: string, accept: string | undefined): string {
-	return `${repository} ${tag} ${accept ?? ''}`;
 }

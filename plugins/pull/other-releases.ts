@@ -1,18 +1,21 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import fp from 'fastify-plugin';
+import { isDeepStrictEqual } from 'node:util';
 import { RegistryError } from '../../src/errors.ts';
 import type { Caller } from '../../src/balena/caller.ts';
 import { parseReleaseText } from '../../src/balena/reference.ts';
-import type { FleetGrant } from '../../src/token/grant.ts';
+import { pins, type BlockImage } from '../../src/balena/block.ts';
+import { fleetsOf, repositoriesOf, type BlockGrant, type FleetGrant } from '../../src/token/grant.ts';
 import { clientOf } from '../service/client-of.ts';
 import type { KnownToken } from '../service/client-tokens.ts';
 import type { UpstreamToken } from '../tokens/upstream-tokens.ts';
 import type { DigestKind } from './digest-search.ts';
+import type { BlockTarget } from './blocks.ts';
 import type { Target } from './target.ts';
 
-/** A request in a fleet, and whose. */
-export interface FleetRequest {
-	grant: FleetGrant;
+/** A request in a fleet, or in a block of several, and whose. */
+export interface FleetRequest<G extends FleetGrant | BlockGrant = FleetGrant | BlockGrant> {
+	grant: G;
 	token: KnownToken;
 	request: FastifyRequest;
 	reply: FastifyReply;
@@ -25,15 +28,17 @@ declare module 'fastify' {
 		 * upstream's failure where it could not be asked.
 		 */
 		otherReleases: {
-			/** @returns where the release that a tag names is; undefined where it names none, with the sentence that says so */
-			byTag(of: FleetRequest, tag: string): Promise<Target | { absent: string }>;
+			/** @returns where the release that a tag names is, or a block's images of it; where it names none, the sentence that says so */
+			byTag(of: FleetRequest, tag: string): Promise<Target | BlockTarget | { absent: string }>;
+			/** @returns a block's images, with a token for them */
+			ofBlock(of: FleetRequest, images: readonly BlockImage[]): Promise<BlockTarget>;
 			/** @returns where a digest is that is not where the token points. @throws RegistryError *_UNKNOWN where it is in no release */
 			byDigest(of: FleetRequest, kind: DigestKind, digest: string): Promise<Target>;
 			/** @returns where what refers to a digest is: where that digest is. Undefined for where the token points, which it is too where it is nowhere. */
-			bySubject(of: FleetRequest, digest: string): Promise<Target | undefined>;
-			/** @returns where the holder was served a digest from, if that can be asked again at no cost */
+			bySubject(of: FleetRequest<FleetGrant>, digest: string): Promise<Target | undefined>;
+			/** @returns where the holder was served a digest from, if that can be asked again at no cost; behind a block's name at any */
 			byNote(of: FleetRequest, digest: string): undefined | Promise<Target | undefined>;
-			/** @returns the versions that can be pulled as tags; undefined where the fleet is not there for the holder */
+			/** @returns the versions that can be pulled as tags, of a block those of all its fleets; undefined where the fleet is not there for the holder */
 			versions(of: FleetRequest): Promise<string[] | undefined>;
 		};
 	}
@@ -51,7 +56,13 @@ export default fp(
 		}
 
 		/** A release that is not the token's own needs an upstream token of its own, which is not the client's to see. */
-		function targetAt(repository: string, version: string, { slug }: FleetGrant, upstream: UpstreamToken, caller: Caller): Target {
+		function targetAt(
+			repository: string,
+			version: string,
+			{ slug }: FleetGrant | BlockGrant,
+			upstream: UpstreamToken,
+			caller: Caller,
+		): Target {
 			return {
 				repository,
 				version,
@@ -62,6 +73,25 @@ export default fp(
 
 		async function actAt(repository: string, version: string, of: FleetRequest, caller: Caller): Promise<Target> {
 			return targetAt(repository, version, of.grant, await app.upstreamTokens.get([repository], caller, { keep: true }), caller);
+		}
+
+		async function blockAt(images: readonly BlockImage[], of: FleetRequest, caller: Caller): Promise<BlockTarget> {
+			const { slug } = of.grant;
+			if (of.grant.kind === 'block' && isDeepStrictEqual(images, of.grant.images)) {
+				return { slug, images, token: of.token, holder: of.token };
+			}
+			const upstream = await app.upstreamTokens.get(
+				images.map(({ repository }) => repository),
+				caller,
+				{ keep: true },
+			);
+			return {
+				slug,
+				images,
+				token: app.clientTokens.read(`Bearer ${upstream.text}`)!,
+				holder: of.token,
+				onChild: (repository, manifest) => app.digestSearch.note(slug, repository, manifest, caller),
+			};
 		}
 
 		/** Credentials that were valid when the token was issued may not be any more: the client has to log in again. */
@@ -82,14 +112,15 @@ export default fp(
 				kind,
 				digest,
 				caller,
-				except: ownRepository(grant),
+				fleets: fleetsOf(grant),
+				except: repositoriesOf(grant),
 				signal: request.signal,
 			});
-			return repository === ownRepository(grant) ? undefined : repository;
+			return repository !== undefined && isOwn(grant, repository) ? undefined : repository;
 		}
 
-		async function isAtOwn({ grant, token, request }: FleetRequest, digest: string): Promise<boolean> {
-			const own = ownRepository(grant);
+		async function isAtOwn({ grant, token, request }: FleetRequest<FleetGrant>, digest: string): Promise<boolean> {
+			const [own] = repositoriesOf(grant);
 			return (
 				own !== undefined &&
 				(grant.digest === digest ||
@@ -106,9 +137,10 @@ export default fp(
 					const resolution = await app.resolver.resolve({ slug, release: parseReleaseText(tag), service: undefined }, caller);
 					if (resolution.kind === 'image') {
 						const { repository, version } = resolution;
-						return repository === ownRepository(of.grant)
-							? { repository, version, token: of.token }
-							: actAt(repository, version, of, caller);
+						return isOwn(of.grant, repository) ? { repository, version, token: of.token } : actAt(repository, version, of, caller);
+					}
+					if (resolution.kind === 'block') {
+						return blockAt(resolution.images, of, caller);
 					}
 					if (resolution.absent === 'release') {
 						return { absent: resolution.message };
@@ -118,15 +150,13 @@ export default fp(
 
 			byDigest: (of, kind, digest) =>
 				orChallenge(of, async () => {
+					if (of.grant.kind === 'block' && !of.grant.canMove) {
+						throw nowhere(of, kind, digest);
+					}
 					const caller = await callerOf(of);
 					const repository = await find(of, kind, digest, caller);
 					if (repository === undefined) {
-						const { slug } = of.grant;
-						throw new RegistryError(
-							kind === 'blobs' ? 'BLOB_UNKNOWN' : 'MANIFEST_UNKNOWN',
-							`no release of ${slug} has ${digest}, or only an old one; a pin that lasts names the release, as in ${slug}/<release>@sha256:...`,
-							{ forPeople: true },
-						);
+						throw nowhere(of, kind, digest);
 					}
 					return actAt(repository, '', of, caller);
 				}),
@@ -148,12 +178,22 @@ export default fp(
 				}
 				const caller = app.sealedCredentials.callerOf(token, grant.slug);
 				const repository = caller && app.digestSearch.notes.find(grant.slug, digest, caller.fingerprint);
-				return caller === undefined || repository === undefined || repository === ownRepository(grant)
-					? undefined
+				if (caller === undefined || repository === undefined || isOwn(grant, repository)) {
+					return undefined;
+				}
+				return grant.kind === 'block'
+					? orChallenge(of, () => actAt(repository, '', of, { ...caller, client: clientOf(of.request, of.reply) }))
 					: app.upstreamTokens.peek([repository], caller).then((upstream) => upstream && targetAt(repository, '', grant, upstream, caller));
 			},
 
-			versions: (of) => orChallenge(of, async () => app.resolver.versions(of.grant.slug, await callerOf(of))),
+			ofBlock: (of, images) => orChallenge(of, async () => blockAt(images, of, await callerOf(of))),
+
+			versions: (of) =>
+				orChallenge(of, async () => {
+					const caller = await callerOf(of);
+					const lists = await Promise.all(fleetsOf(of.grant).map((slug) => app.resolver.versions(slug, caller)));
+					return lists.every((versions) => versions === undefined) ? undefined : [...new Set(lists.flatMap((versions) => versions ?? []))];
+				}),
 		});
 	},
 	{
@@ -171,6 +211,17 @@ export default fp(
 	},
 );
 
-function ownRepository({ current }: FleetGrant): string | undefined {
-	return current.kind === 'image' ? current.repository : undefined;
+function isOwn(grant: FleetGrant | BlockGrant, repository: string): boolean {
+	return repositoriesOf(grant).includes(repository);
+}
+
+function nowhere({ grant, request }: FleetRequest, kind: DigestKind, digest: string): RegistryError {
+	const { slug } = grant;
+	return new RegistryError(
+		kind === 'blobs' ? 'BLOB_UNKNOWN' : 'MANIFEST_UNKNOWN',
+		grant.kind === 'block'
+			? `${digest} is nothing of ${slug}, or not any more: its index is made of releases that are current; what lasts is ${pins(request.facts.name ?? slug, grant.images).join(', ')}`
+			: `no release of ${slug} has ${digest}, or only an old one; a pin that lasts names the release, as in ${slug}/<release>@sha256:...`,
+		{ forPeople: true },
+	);
 }

@@ -9,6 +9,7 @@ import { parseRegistryRequest, type ContentRequest, type ManifestReference } fro
 import type { KnownToken } from '../service/client-tokens.ts';
 import { sendJson } from '../service/send-json.ts';
 import type { FleetGrant } from '../../src/token/grant.ts';
+import type { BlockTarget } from './blocks.ts';
 import type { DigestKind } from './digest-search.ts';
 import type { Target } from './target.ts';
 import type { UpstreamRequest } from '../../src/registry/upstream-request.ts';
@@ -32,6 +33,7 @@ export default fp(pullRoutes, {
 		'target',
 		'manifests',
 		'blobs',
+		'blocks',
 	],
 });
 
@@ -66,15 +68,18 @@ async function pullRoutes(app: FastifyInstance, config: Config): Promise<void> {
 
 	function answer(
 		parsed: ContentRequest,
-		target: Target,
+		target: Target | BlockTarget,
 		request: FastifyRequest,
 		reply: FastifyReply,
 	): FastifyReply | Promise<FastifyReply> {
-		request.facts.version = target.version === '' ? undefined : target.version;
-		request.facts.repository = target.repository;
 		if (target.warning !== undefined) {
 			reply.header('warning', `299 - "${target.warning}"`);
 		}
+		if ('images' in target) {
+			return app.blocks.send(parsed, target, request, reply);
+		}
+		request.facts.version = target.version === '' ? undefined : target.version;
+		request.facts.repository = target.repository;
 		switch (parsed.kind) {
 			case 'manifest': {
 				const reference = upstreamReference(parsed.reference, parsed.name === target.repository);

@@ -2,14 +2,24 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import fp from 'fastify-plugin';
 import { RegistryError } from '../../src/errors.ts';
 import { ANONYMOUS } from '../../src/balena/caller.ts';
+import { architectureOf } from '../../src/balena/architectures.ts';
 import { isTracked, parseReference } from '../../src/balena/reference.ts';
 import { formsOf } from '../../src/balena/release-forms.ts';
 import type { Config } from '../../src/config.ts';
 import type { Manifest } from '../../src/registry/manifest.ts';
 import type { ContentRequest } from '../../src/registry/request.ts';
-import { fixedGrant, resolvedGrant, type FailureGrant, type FleetGrant, type Grant, type ImageGrant } from '../../src/token/grant.ts';
+import {
+	fixedGrant,
+	resolvedGrant,
+	type BlockGrant,
+	type FailureGrant,
+	type FleetGrant,
+	type Grant,
+	type ImageGrant,
+} from '../../src/token/grant.ts';
 import { clientOf } from '../service/client-of.ts';
 import type { KnownToken } from '../service/client-tokens.ts';
+import type { BlockTarget } from './blocks.ts';
 import type { FleetRequest } from './other-releases.ts';
 
 /** Where the thing that a request asks for is, and what the upstream registry is shown to get it. */
@@ -28,8 +38,13 @@ export interface Target {
 declare module 'fastify' {
 	interface FastifyInstance {
 		/** @throws RegistryError with the sentence that explains why there is nothing, or a challenge where the token does not cover the name */
-		targetOf(parsed: ContentRequest, token: KnownToken, request: FastifyRequest, reply: FastifyReply): Target | Promise<Target>;
-		/** @returns the versions of a bare fleet, where a tag means a release; undefined for any other name: which tags that has, the registry itself says. @throws likewise */
+		targetOf(
+			parsed: ContentRequest,
+			token: KnownToken,
+			request: FastifyRequest,
+			reply: FastifyReply,
+		): Target | BlockTarget | Promise<Target | BlockTarget>;
+		/** @returns the versions of a bare fleet or block, where a tag means a release; undefined for any other name: which tags that has, the registry itself says. @throws likewise */
 		versionsOf(name: string, token: KnownToken, request: FastifyRequest, reply: FastifyReply): Promise<string[] | undefined>;
 	}
 }
@@ -46,7 +61,7 @@ export default fp(
 
 		app.decorate('versionsOf', async (name, token, request, reply) => {
 			const grant = token.grants.get(name) ?? (await grantWithout(name, token, request, reply));
-			return grant.kind === 'fleet' && grant.isBare && TAGS !== 'ignore'
+			return (grant.kind === 'fleet' || grant.kind === 'block') && grant.isBare && TAGS !== 'ignore'
 				? app.otherReleases.versions({ grant, token, request, reply })
 				: undefined;
 		});
@@ -69,12 +84,19 @@ export default fp(
 			token: KnownToken,
 			request: FastifyRequest,
 			reply: FastifyReply,
-		): Target | Promise<Target> {
-			return grant.kind === 'fleet' ? targetInFleet({ grant, token, request, reply }, parsed) : targetAt(grant, token);
+		): Target | BlockTarget | Promise<Target | BlockTarget> {
+			switch (grant.kind) {
+				case 'fleet':
+					return targetInFleet({ grant, token, request, reply }, parsed);
+				case 'block':
+					return targetInBlock({ grant, token, request, reply }, parsed);
+				default:
+					return targetAt(grant, token);
+			}
 		}
 
 		/** A name that can come to mean another release: docs/tags.md. */
-		function targetInFleet(of: FleetRequest, parsed: ContentRequest): Target | Promise<Target> {
+		function targetInFleet(of: FleetRequest<FleetGrant>, parsed: ContentRequest): Target | BlockTarget | Promise<Target | BlockTarget> {
 			switch (parsed.kind) {
 				case 'tags':
 					return targetAt(of.grant.current, of.token);
@@ -90,22 +112,52 @@ export default fp(
 						case 'digest':
 							return targetOfDigest(of, 'manifests', text);
 						case 'fallback-tag':
-							return targetOfSubject(of, text.replace('-', ':').replace(/\..*$/, ''));
+							return targetOfSubject(of, subjectOf(text));
 					}
 				}
 			}
 		}
 
-		function targetOfTag(of: FleetRequest, tag: string): Target | Promise<Target> {
-			const { grant, token } = of;
-			if (!grant.isBare || isTracked(tag) || TAGS === 'ignore') {
-				return targetAt(grant.current, token);
+		/** A name that stands for images of several fleets: docs/architectures.md. */
+		function targetInBlock(of: FleetRequest<BlockGrant>, parsed: ContentRequest): Target | BlockTarget | Promise<Target | BlockTarget> {
+			switch (parsed.kind) {
+				case 'tags':
+					return currentOf(of);
+				case 'blob':
+					return app.blocks.known(of, parsed.digest) ?? app.blocks.find(of, 'blobs', parsed.digest);
+				case 'referrers':
+					return subjectInBlock(of, parsed.digest);
+				case 'manifest': {
+					const { kind, text } = parsed.reference;
+					switch (kind) {
+						case 'tag':
+							return targetOfTag(of, text);
+						case 'digest':
+							return app.blocks.known(of, text) ?? app.blocks.find(of, 'manifests', text);
+						case 'fallback-tag':
+							return subjectInBlock(of, subjectOf(text));
+					}
+				}
 			}
-			// Most words have the shape of no release, so that nobody has to be asked.
-			return TAGS === 'lenient' && formsOf(tag).length === 0 ? targetWithoutTag(of, tag) : targetOfRelease(of, tag);
 		}
 
-		async function targetOfRelease(of: FleetRequest, tag: string): Promise<Target> {
+		/** @returns what a name without a tag means */
+		function currentOf({ grant, token }: FleetRequest): Target | BlockTarget {
+			const { slug } = grant;
+			return grant.kind === 'fleet' ? targetAt(grant.current, token) : { slug, images: grant.images, token, holder: token };
+		}
+
+		function targetOfTag(of: FleetRequest, tag: string): Target | BlockTarget | Promise<Target | BlockTarget> {
+			const { grant } = of;
+			if (!grant.isBare || isTracked(tag) || TAGS === 'ignore') {
+				return currentOf(of);
+			}
+			// Most words have the shape of no release, so that nobody has to be asked. Who names an architecture does not want the one of their machine.
+			const isRelease = formsOf(tag).length > 0 || (grant.kind === 'block' && architectureOf(tag) !== undefined);
+			return TAGS === 'lenient' && !isRelease ? targetWithoutTag(of, tag) : targetOfRelease(of, tag);
+		}
+
+		async function targetOfRelease(of: FleetRequest, tag: string): Promise<Target | BlockTarget> {
 			const found = await app.otherReleases.byTag(of, tag);
 			if (!('absent' in found)) {
 				return found;
@@ -116,13 +168,15 @@ export default fp(
 			throw new RegistryError('MANIFEST_UNKNOWN', found.absent, { forPeople: true });
 		}
 
-		function targetWithoutTag({ grant, token }: FleetRequest, tag: string): Target {
-			const target = targetAt(grant.current, token);
-			const meant = target.version === '' ? '' : `: this is ${target.version}`;
-			return { ...target, warning: `the tag ${tag} names no release of ${grant.slug} and is ignored${meant}` };
+		function targetWithoutTag(of: FleetRequest, tag: string): Target | BlockTarget {
+			const target = currentOf(of);
+			const versions = new Set('images' in target ? target.images.map(({ version }) => version) : [target.version]);
+			const [version] = versions;
+			const meant = version === '' || versions.size > 1 ? '' : `: this is ${version}`;
+			return { ...target, warning: `the tag ${tag} names no release of ${of.grant.slug} and is ignored${meant}` };
 		}
 
-		function targetOfDigest(of: FleetRequest, kind: 'manifests' | 'blobs', digest: string): Target | Promise<Target> {
+		function targetOfDigest(of: FleetRequest<FleetGrant>, kind: 'manifests' | 'blobs', digest: string): Target | Promise<Target> {
 			const { grant, token } = of;
 			const { current } = grant;
 			if (current.kind === 'failure') {
@@ -132,12 +186,29 @@ export default fp(
 			return app.otherReleases.byNote(of, digest)?.then((noted) => noted ?? target) ?? target;
 		}
 
-		async function targetOfSubject(of: FleetRequest, digest: string): Promise<Target> {
+		async function targetOfSubject(of: FleetRequest<FleetGrant>, digest: string): Promise<Target> {
 			return (await app.otherReleases.bySubject(of, digest)) ?? targetAt(of.grant.current, of.token);
 		}
+
+		/** What refers to a digest is where that is; of one that is nowhere, the registry says that there is nothing. */
+		async function subjectInBlock(of: FleetRequest<BlockGrant>, digest: string): Promise<Target | BlockTarget> {
+			try {
+				return await app.blocks.find(of, 'manifests', digest);
+			} catch (error) {
+				if (error instanceof RegistryError && error.code === 'MANIFEST_UNKNOWN') {
+					return { ...of.grant.images[0]!, token: of.token };
+				}
+				throw error;
+			}
+		}
 	},
-	{ name: 'target', dependencies: ['client-tokens', 'challenge', 'resolver', 'other-releases'] },
+	{ name: 'target', dependencies: ['client-tokens', 'challenge', 'resolver', 'other-releases', 'blocks'] },
 );
+
+/** @returns the digest that a tag stands for */
+function subjectOf(fallbackTag: string): string {
+	return fallbackTag.replace('-', ':').replace(/\..*$/, '');
+}
 
 function targetAt(grant: ImageGrant | FailureGrant, token: KnownToken): Target {
 	if (grant.kind === 'failure') {

@@ -2,49 +2,33 @@ import type { FastifyInstance } from 'fastify';
 import fp from 'fastify-plugin';
 import { cacheKey } from '../../src/balena/cache-key.ts';
 import { ANONYMOUS, type Caller } from '../../src/balena/caller.ts';
-import { ambiguousCommit, chooseService, explainNoRelease, type Failure } from '../../src/balena/explain.ts';
-import { namesakesQuery, neighbourhoodQuery, parseNamesakes, parseNeighbourhood } from '../../src/balena/neighbourhood.ts';
+import { namesakesQuery, parseNamesakes } from '../../src/balena/neighbourhood.ts';
 import { parseAnswer as parse } from '../../src/balena/parse-answer.ts';
 import type { ReleaseReference } from '../../src/balena/reference.ts';
 import {
-	explanationQueries,
 	highestReleasesQuery,
 	newestDraftsQuery,
-	prereleasesQuery,
 	releaseOfDigestQuery,
 	releaseQuery,
 	MAX_VERSION_PAGES,
 	VERSIONS_PAGE,
 	versionsQuery,
 } from '../../src/balena/release-query.ts';
-import {
-	matchRelease,
-	parseReleases,
-	parseRows,
-	parseListed,
-	pickImage,
-	versionOf,
-	versionsOf,
-	type ListedRelease,
-	type MatchedRelease,
-} from '../../src/balena/release.ts';
+import { parseListed, parseReleases, versionsOf, type ListedRelease } from '../../src/balena/release.ts';
+import { match, resolution, sizeOfMatched, type Asking, type Matched, type Resolution } from '../../src/balena/resolution.ts';
 import { RegistryError } from '../../src/errors.ts';
 import { LoadingCache, type CacheCounts, type Loaded, type Loading } from '../../src/cache.ts';
 import type { Config } from '../../src/config.ts';
-
-/** What a reference means to a caller: an image in the upstream registry, or the sentence that says why it means none. */
-export type Resolution =
-	{ kind: 'image'; repository: string; digest: string | undefined; version: string } | ({ kind: 'failure' } & Failure);
 
 export interface Resolver {
 	/** @throws RegistryError only where the API cannot be asked */
 	resolve(reference: ReleaseReference, caller: Caller): Promise<Resolution>;
 	/** @returns the versions of a fleet's pullable releases; undefined where the fleet is not there for the caller. @throws RegistryError likewise */
 	versions(slug: string, caller: Caller): Promise<string[] | undefined>;
-	/** @returns the repositories of the release that a fleet tracks, of its highest ones, and of its newest drafts. @throws RegistryError likewise */
-	repositories(slug: string, caller: Caller): Promise<string[]>;
-	/** @returns the repository of a fleet's image with this manifest digest; undefined where the API knows none. @throws RegistryError likewise */
-	repositoryOf(slug: string, digest: string, caller: Caller): Promise<string | undefined>;
+	/** @returns the repositories of the release that a fleet tracks, of its highest ones, and of its newest drafts; of several fleets, those of all. @throws RegistryError likewise */
+	repositories(fleets: readonly string[], caller: Caller): Promise<string[]>;
+	/** @returns the repository of an image of the fleets with this manifest digest; undefined where the API knows none. @throws RegistryError likewise */
+	repositoryOf(fleets: readonly string[], digest: string, caller: Caller): Promise<string | undefined>;
 	/** Drops what is remembered for a caller: its credentials turned out to be invalid, so that the answers were an anonymous caller's. */
 	forget(reference: ReleaseReference, caller: Caller): void;
 	readonly counts: CacheCounts & { size: number };
@@ -56,15 +40,8 @@ declare module 'fastify' {
 	}
 }
 
-/** What is remembered of a name, whichever of its services was asked for. */
-type Matched = { kind: 'release'; release: MatchedRelease } | ({ kind: 'failure' } & Failure);
-
 /** Of releases that are remembered, and as much again for failures: mostly less than 1 KB each, hundreds of KB where somebody wants it so. */
 const MAX_RELEASES_BYTES = 24 * 1024 * 1024;
-/** Of a release besides its images, and of an image besides its names. */
-const OVERHEAD_BYTES = 800;
-const IMAGE_BYTES = 200;
-
 /** A list of versions can be some 10 KB. */
 const MAX_VERSION_LISTS = 500;
 
@@ -75,7 +52,7 @@ const NAMESAKES_MS = 10 * 60_000;
 /** In how many repositories a digest is looked for: each is a request to the registry, and a scope of one token, which has to fit into the 8 KB that many servers take as a header. */
 const MAX_REPOSITORIES = 48;
 
-/** Slugs to releases: one OData query through an LRU cache, a second one only to explain a failure. */
+/** Slugs to releases: one OData query through an LRU cache, more only for a block, or to explain a failure. */
 export default fp(
 	async (app: FastifyInstance, config: Config) => {
 		// By release, not by service: whatever services are made up, they cost nothing more.
@@ -89,40 +66,12 @@ export default fp(
 
 		const versions = new LoadingCache<string[] | undefined>({ max: Math.min(config.RESOLUTION_CACHE_SIZE, MAX_VERSION_LISTS) });
 
-		async function ask(reference: ReleaseReference, caller: Caller, loading: Loading): Promise<Matched> {
-			const query = releaseQuery(reference);
-			const candidates = query === undefined ? [] : parse(parseReleases, await app.api.query('release', query, caller, loading));
-			const more = prereleasesQuery(reference, candidates);
-			if (more !== undefined) {
-				candidates.push(...parse(parseReleases, await app.api.query('release', more, caller, loading)));
-			}
-			const match = matchRelease(candidates, reference.release);
-			switch (match.kind) {
-				case 'one':
-					return { kind: 'release', release: match.release };
-				case 'ambiguous':
-					return { kind: 'failure', ...ambiguousCommit(reference, match.releases) };
-				case 'none':
-					return { kind: 'failure', ...(await explain(reference, caller, loading)) };
-			}
-		}
-
-		/**
-		 * What there is instead. First which fleets the caller sees, by a query that depends on the reference alone; then what is near the release, or fleets that everybody
-		 * sees: so a hidden fleet makes the same work as one that does not exist.
-		 */
-		async function explain(reference: ReleaseReference, caller: Caller, loading: Loading): Promise<Failure> {
-			const around = parse(
-				(rows) => parseNeighbourhood(rows, reference),
-				await app.api.query('application', neighbourhoodQuery(reference), caller, loading),
-			);
-			const queries = around.fleet === undefined ? [] : explanationQueries(reference);
-			const [namesakes, ...releases] = await Promise.all([
-				around.fleet === undefined ? namesakesOf(reference.slug).catch((): string[] => []) : [],
-				...queries.map(async (query) => parse(parseRows, await app.api.query('release', query, caller, loading))),
-			]);
-			return explainNoRelease(reference, { around, namesakes, releases: releases.flat() }, caller.kind === 'anonymous');
-		}
+		const asking = (caller: Caller, loading: Loading): Asking => ({
+			query: (resource, options) => app.api.query(resource, options, caller, loading),
+			namesakesOf,
+			isAnonymous: caller.kind === 'anonymous',
+			hasBlocks: config.PLATFORM_INDEX === 'on',
+		});
 
 		/** What everybody may see, so that all callers share the answer. One at a time: the API may have to look at all of its fleets for it. */
 		const namesakes = new LoadingCache<string[]>({ max: MAX_NAMESAKES });
@@ -168,8 +117,8 @@ export default fp(
 		app.decorate('resolver', {
 			resolve: async (reference, caller) => {
 				const load = async (loading: Loading): Promise<Loaded<Matched>> => {
-					const value = await ask(reference, caller, loading);
-					if (value.kind === 'release') {
+					const value = await match(reference, asking(caller, loading));
+					if (value.kind !== 'failure') {
 						return { value, freshMs: config.RESOLUTION_TTL, staleMs: config.STALE_TTL };
 					}
 					// A failure told to credentials may be an anonymous caller's answer to a key that is about to become valid: never kept.
@@ -186,13 +135,15 @@ export default fp(
 					},
 					caller.client?.connection,
 				),
-			repositories: async (slug, caller) => {
+			repositories: async (fleets, caller) => {
+				const slug = oneOrSeveral(fleets);
 				const queries = [releaseQuery({ slug, release: undefined })!, highestReleasesQuery(slug), newestDraftsQuery(slug)];
 				const lists = await Promise.all(queries.map(async (query) => parse(parseReleases, await app.api.query('release', query, caller))));
 				return [...new Set(lists.flat().flatMap(({ images }) => images.map(({ repository }) => repository)))].slice(0, MAX_REPOSITORIES);
 			},
-			repositoryOf: async (slug, digest, caller) => {
-				const [release] = parse(parseReleases, await app.api.query('release', releaseOfDigestQuery(slug, digest), caller));
+			repositoryOf: async (fleets, digest, caller) => {
+				const query = releaseOfDigestQuery(oneOrSeveral(fleets), digest);
+				const [release] = parse(parseReleases, await app.api.query('release', query, caller));
 				return release?.images.find((image) => image.digest === digest)?.repository;
 			},
 			forget: (reference, caller) => cache.forget(releaseKey(reference, caller)),
@@ -208,21 +159,6 @@ function releaseKey(reference: ReleaseReference, caller: Caller): string {
 	return cacheKey({ ...reference, service: undefined }, caller);
 }
 
-function resolution(reference: ReleaseReference, matched: Matched): Resolution {
-	if (matched.kind === 'failure') {
-		return matched;
-	}
-	const image = pickImage(reference, matched.release);
-	return image === undefined
-		? { kind: 'failure', ...chooseService(reference, matched.release) }
-		: { kind: 'image', repository: image.repository, digest: image.digest, version: versionOf(matched.release) };
-}
-
-function sizeOfMatched(matched: Matched): number {
-	return matched.kind === 'failure'
-		? OVERHEAD_BYTES + matched.message.length
-		: matched.release.images.reduce(
-				(sum, { service, repository }) => sum + service.length + repository.length + IMAGE_BYTES,
-				OVERHEAD_BYTES,
-			);
+function oneOrSeveral(fleets: readonly string[]): string | readonly string[] {
+	return fleets.length === 1 ? fleets[0]! : fleets;
 }

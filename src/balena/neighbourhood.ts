@@ -8,13 +8,18 @@ import { RELEASE_FIELDS, releaseRow, type ReleaseRow } from './release.ts';
 /** What a caller may see of, and around, a fleet that was named: for the sentence that explains a failure, and for a block of several fleets. */
 export interface Neighbourhood {
 	/** The fleet itself; undefined where it is not there for the caller. */
-	fleet: { latest: ReleaseRow | undefined; services: string[] } | undefined;
+	fleet: Neighbour | undefined;
 	/** The fleets of the same block for one architecture each, in the order of `ARCHITECTURES`; without the fleet itself. */
-	block: { architecture: Architecture; slug: string }[];
+	block: ({ architecture: Architecture; slug: string } & Neighbour)[];
 	/** The fleet without an architecture in its name, where one was named with it. */
 	plain: string | undefined;
 	/** What works instead of `<owner>/<org>/<fleet>...`: the same without its first part. */
 	withoutOwner: string | undefined;
+}
+
+export interface Neighbour {
+	latest: ReleaseRow | undefined;
+	services: string[];
 }
 
 const MAX_SERVICES = 50;
@@ -67,12 +72,17 @@ export function parseNeighbourhood(rows: unknown, reference: ReleaseReference): 
 	);
 	const { slug, service } = reference;
 	const { block, owned } = slugsAround(reference);
-	const own = fleets.get(slug);
+	const neighbour = (of: string): Neighbour | undefined => {
+		const row = fleets.get(of);
+		return row && { latest: row.owns__release[0], services: row.service.map(({ service_name }) => service_name) };
+	};
 	return {
-		fleet: own && { latest: own.owns__release[0], services: own.service.map((row) => row.service_name) },
-		block: ARCHITECTURES.map((architecture) => ({ architecture, slug: `${block}-${architecture.name}` })).filter(
-			(one) => one.slug !== slug && fleets.has(one.slug),
-		),
+		fleet: neighbour(slug),
+		block: ARCHITECTURES.flatMap((architecture) => {
+			const one = `${block}-${architecture.name}`;
+			const found = one === slug ? undefined : neighbour(one);
+			return found === undefined ? [] : [{ architecture, slug: one, ...found }];
+		}),
 		plain: block !== slug && fleets.has(block) ? block : undefined,
 		withoutOwner: owned !== undefined && fleets.has(owned) ? [owned, ...(service === undefined ? [] : [service])].join('/') : undefined,
 	};

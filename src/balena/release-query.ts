@@ -56,17 +56,41 @@ const IMAGES = {
  *
  * @returns options for the resource `release`; `matchRelease` picks from the rows. Undefined where the release's text has none of the forms, so that nothing can match.
  */
-export function releaseQuery({ slug, release }: Pick<ReleaseReference, 'slug' | 'release'>): Filter | undefined {
-	const which =
-		release === undefined
-			? { should_be_running_on__application: withSlug(slug) }
-			: anyOf(formsOf(release).map(({ filter, isFinalOnly }) => ({ ...(isFinalOnly ? { is_final: true } : {}), ...filter })));
+export function releaseQuery({ slug, release }: { slug: Slugs; release: string | undefined }): Filter | undefined {
+	return release === undefined
+		? candidates({ should_be_running_on__application: withSlug(slug) })
+		: candidates(namedBy(release), { belongs_to__application: withSlug(slug) });
+}
+
+/**
+ * The same in several fleets at once, each with rows of its own.
+ *
+ * @returns options for the resource `application`; `parseCandidates` reads the rows. Undefined likewise.
+ */
+export function releasesQuery(slugs: readonly string[], release: string | undefined): Filter | undefined {
+	const of = candidates(release === undefined ? {} : namedBy(release));
+	return (
+		of && {
+			$top: slugs.length,
+			$select: ['id', 'slug'],
+			$filter: { slug: { $in: slugs } },
+			$expand: release === undefined ? { should_be_running__release: of } : { owns__release: of },
+		}
+	);
+}
+
+/** @returns what a release's text can name; undefined where it has none of the forms */
+function namedBy(release: string): Filter | undefined {
+	return anyOf(formsOf(release).map(({ filter, isFinalOnly }) => ({ ...(isFinalOnly ? { is_final: true } : {}), ...filter })));
+}
+
+function candidates(which: Filter | undefined, where: Filter = {}): Filter | undefined {
 	return (
 		which && {
 			$top: MAX_MATCHES,
 			$select: RELEASE_FIELDS,
 			$expand: IMAGES,
-			$filter: { ...SUCCESSFUL, ...(release === undefined ? {} : { belongs_to__application: withSlug(slug) }), ...which },
+			$filter: { ...SUCCESSFUL, ...where, ...which },
 			$orderby: HIGHEST_FIRST,
 		}
 	);
@@ -79,9 +103,9 @@ export function releaseQuery({ slug, release }: Pick<ReleaseReference, 'slug' | 
  */
 export function prereleasesQuery(
 	{ slug, release }: Pick<ReleaseReference, 'slug' | 'release'>,
-	candidates: readonly { version: Version | undefined }[],
+	rows: readonly { version: Version | undefined }[],
 ): Filter | undefined {
-	const [first, last] = [candidates[0]?.version, candidates[MAX_MATCHES - 1]?.version];
+	const [first, last] = [rows[0]?.version, rows[MAX_MATCHES - 1]?.version];
 	const isCut =
 		release !== undefined &&
 		parseSeries(release) !== undefined &&
@@ -113,7 +137,7 @@ export function prereleasesQuery(
  *
  * @returns options for the resource `release`: what has the name and cannot be pulled by it, with the closest version below; and the closest one above. Rows are `parseRows`'.
  */
-export function explanationQueries({ slug, release }: Pick<ReleaseReference, 'slug' | 'release'>): Filter[] {
+export function explanationQueries({ slug, release }: { slug: Slugs; release: string | undefined }): Filter[] {
 	const [major, minor, patch] = (release === undefined ? undefined : numbersIn(release)) ?? [];
 	const inMinor = patch === undefined ? undefined : { semver_minor: minor };
 	const among = (filters: Filter[], $orderby: unknown, $top: number): Filter[] =>
@@ -138,8 +162,11 @@ export function explanationQueries({ slug, release }: Pick<ReleaseReference, 'sl
 	return [...among([...named, ...side('$lt', '$le')], HIGHEST_FIRST, MAX_MATCHES), ...among(side('$gt', '$gt'), LOWEST_FIRST, 1)];
 }
 
-function withSlug(slug: string): Filter {
-	return { $any: { $alias: 'a', $expr: { a: { slug } } } };
+/** One fleet, or several. */
+type Slugs = string | readonly string[];
+
+function withSlug(slugs: Slugs): Filter {
+	return { $any: { $alias: 'a', $expr: { a: { slug: typeof slugs === 'string' ? slugs : { $in: slugs } } } } };
 }
 
 function anyOf(filters: Filter[]): Filter | undefined {
@@ -176,16 +203,16 @@ export function versionsQuery(slug: string, page = 0): Filter {
 const MAX_SEARCHED = 20;
 
 /** @returns options for the resource `release`: a fleet's highest final releases with their images. `parseReleases` reads the rows. */
-export function highestReleasesQuery(slug: string): Filter {
+export function highestReleasesQuery(slug: Slugs): Filter {
 	return { ...searched({ is_final: true }, slug), $orderby: HIGHEST_FIRST };
 }
 
 /** @returns options for the resource `release`: the drafts of a fleet that were made last, with their images. `parseReleases` reads the rows. */
-export function newestDraftsQuery(slug: string): Filter {
+export function newestDraftsQuery(slug: Slugs): Filter {
 	return { ...searched({ is_final: false }, slug), $orderby: [{ id: 'desc' }] };
 }
 
-function searched(filter: Filter, slug: string): Filter {
+function searched(filter: Filter, slug: Slugs): Filter {
 	return {
 		$top: MAX_SEARCHED,
 		$select: RELEASE_FIELDS,
@@ -195,7 +222,7 @@ function searched(filter: Filter, slug: string): Filter {
 }
 
 /** @returns options for the resource `release`: the releases of a fleet that have an image with a manifest digest. `parseReleases` reads the rows. */
-export function releaseOfDigestQuery(slug: string, digest: string): Filter {
+export function releaseOfDigestQuery(slug: Slugs, digest: string): Filter {
 	const hasDigest = { $any: { $alias: 'ri', $expr: { ri: { image: { $any: { $alias: 'i', $expr: { i: { content_hash: digest } } } } } } } };
 	return {
 		$top: 1,

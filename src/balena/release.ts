@@ -97,7 +97,8 @@ const imageRow = z
 		digest: row.content_hash != null && isDigest(row.content_hash) ? row.content_hash : undefined,
 	}));
 
-const matchedRow = releaseRow.and(
+/** A release with its images. */
+export const matchedRow = releaseRow.and(
 	z.object({ release_image: z.array(z.object({ image: z.array(imageRow) })) }).transform((row) => ({
 		images: row.release_image.flatMap(({ image }) => image).filter(({ repository }) => isRepository(repository)),
 	})),

@@ -1,3 +1,4 @@
+import type { BlockImage } from '../balena/block.ts';
 import { html, type Html } from './html.ts';
 import { copyBlock, layout, sentence } from './layout.ts';
 
@@ -6,7 +7,10 @@ export interface Trial {
 	/** As it was typed, and without what stands around it in a command: host, "docker pull", and whatever else means nothing here. */
 	typed: string;
 	reference: string;
-	outcome: { kind: 'image'; version: string; digest: string | undefined; repository?: string } | { kind: 'failure'; message: string };
+	outcome:
+		| { kind: 'image'; version: string; digest: string | undefined; repository?: string }
+		| { kind: 'block'; images: readonly BlockImage[] }
+		| { kind: 'failure'; message: string };
 	/** What names this release and no later one, as far as is known: for the line with a digest, which a name that moves on would outlive. */
 	exact?: string | undefined;
 	/** The page that shows more, as what stands behind `/`; undefined where there is none. */
@@ -55,6 +59,7 @@ const NAMES = [
 	['org/fleet/2', 'The highest of the versions 2.x'],
 	['org/fleet/04f7c3a', 'A commit, or at least its first 7 digits'],
 	['org/fleet/2.4.0/service', 'One service of a release that has several'],
+	['org/block', 'Of a block whose fleets are org/block-amd64, org/block-aarch64 and so on: for every machine its own'],
 ] as const;
 
 function answer(host: string, { reference, outcome, exact = reference, page, notes = [] }: Trial): Html {
@@ -62,8 +67,16 @@ function answer(host: string, { reference, outcome, exact = reference, page, not
 	if (outcome.kind === 'failure') {
 		return html`<div class="answer bad" role="status"><p>${sentence(outcome.message)}</p>${more}${page === undefined ? undefined : html`<p><a href="/${page}">What there is to pull of this fleet</a></p>`}</div>`;
 	}
-	const { version, digest, repository } = outcome;
 	const pull = `docker pull ${host}/${reference}`;
+	if (outcome.kind === 'block') {
+		return html`<div class="answer" role="status">
+<p><code>${reference}</code> is an image for several architectures: ${outcome.images.map(({ architecture, version }) => `${architecture} (release ${version})`).join(', ')}. Every machine pulls its own.</p>
+${more}
+${copyBlock({ heading: 'Pull it', lines: [pull] })}
+<p><a href="/${page ?? reference}">Lines for Compose, Dockerfile and Kubernetes</a></p>
+</div>`;
+	}
+	const { version, digest, repository } = outcome;
 	return html`<div class="answer" role="status">
 <p><code>${reference}</code> is <strong>release ${version}</strong>.</p>
 ${more}

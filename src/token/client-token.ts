@@ -2,7 +2,9 @@ import { STATUS_OF_CODE, type ErrorCode } from '../errors.ts';
 import { isDigest } from '../registry/digest.ts';
 import { isName, isRepository } from '../registry/name.ts';
 import { parseReference } from '../balena/reference.ts';
-import { resolvedGrant, type FailureGrant, type Grant, type ImageGrant } from './grant.ts';
+import { ARCHITECTURES } from '../balena/architectures.ts';
+import type { BlockImage } from '../balena/block.ts';
+import { blockGrant, resolvedGrant, type FailureGrant, type Grant, type ImageGrant } from './grant.ts';
 
 /** The token handed to clients: `<upstream token>~<base64url JSON>`. All of it are legal bearer characters (RFC 6750 section 2.1). */
 export interface ClientToken {
@@ -24,7 +26,8 @@ const BASE64URL = /^[A-Za-z0-9_-]+$/;
 const VERSION = /^[0-9A-Za-z][0-9A-Za-z.+_-]{0,127}$/;
 
 type ImageOrFailureEntry = [repository: string, version: string] | { code: ErrorCode; message: string };
-type GrantEntry = ImageOrFailureEntry | { fleet: ImageOrFailureEntry; digest?: string };
+type BlockImageEntry = [repository: string, version: string, digest?: string];
+type GrantEntry = ImageOrFailureEntry | { fleet: ImageOrFailureEntry; digest?: string } | { block: Record<string, BlockImageEntry> };
 
 /** @returns the text for the client. `parseToken` gives the same token back. */
 export function formatToken(token: ClientToken): string {
@@ -98,6 +101,9 @@ function aliasGrants(jwt: string): Map<string, Grant> {
 }
 
 function toEntry(grant: Grant): GrantEntry {
+	if (grant.kind === 'block') {
+		return { block: Object.fromEntries(grant.images.map((image) => [image.architecture, toBlockImage(image)])) };
+	}
 	if (grant.kind !== 'fleet') {
 		return toImageOrFailure(grant);
 	}
@@ -107,21 +113,55 @@ function toEntry(grant: Grant): GrantEntry {
 
 function toImageOrFailure(grant: ImageGrant | FailureGrant): ImageOrFailureEntry {
 	return grant.kind === 'image'
-		? // The version is for the log alone; one that cannot be read back would make the whole token illegible.
-			[grant.repository, VERSION.test(grant.version) ? grant.version : '']
+		? [grant.repository, legible(grant.version)]
 		: { code: grant.code, message: grant.message.slice(0, MAX_MESSAGE_LENGTH) };
 }
 
+function toBlockImage({ repository, version, digest }: BlockImage): BlockImageEntry {
+	return digest === undefined ? [repository, legible(version)] : [repository, legible(version), digest];
+}
+
+/** The version is for logs and sentences alone; one that cannot be read back would make the whole token illegible. */
+function legible(version: string): string {
+	return VERSION.test(version) ? version : '';
+}
+
 function fromEntry(name: string, entry: unknown): Grant | undefined {
-	if (!isRecord(entry) || entry['fleet'] === undefined) {
+	if (!isRecord(entry) || (entry['fleet'] === undefined && entry['block'] === undefined)) {
 		return imageOrFailure(entry);
 	}
-	const { fleet, digest } = entry;
-	const current = imageOrFailure(fleet);
+	const { fleet, block, digest } = entry;
 	const reference = parseReference(name);
-	return current === undefined || reference.kind !== 'fleet' || !(digest === undefined || (typeof digest === 'string' && isDigest(digest)))
+	if (reference.kind === 'fleet' && block !== undefined) {
+		const images = blockImages(block);
+		return images && blockGrant(reference, images);
+	}
+	const current = imageOrFailure(fleet);
+	return current === undefined || reference.kind !== 'fleet' || !(digest === undefined || isDigestText(digest))
 		? undefined
 		: { kind: 'fleet', slug: reference.slug, isBare: reference.isBare, current, digest };
+}
+
+function blockImages(entry: unknown): BlockImage[] | undefined {
+	if (!isRecord(entry)) {
+		return undefined;
+	}
+	const images: BlockImage[] = [];
+	for (const { name: architecture } of ARCHITECTURES) {
+		if (Object.hasOwn(entry, architecture)) {
+			const image = imageOrFailure(entry[architecture]);
+			const digest: unknown = (entry[architecture] as unknown[])[2];
+			if (image?.kind !== 'image' || !(digest === undefined || isDigestText(digest))) {
+				return undefined;
+			}
+			images.push({ architecture, repository: image.repository, version: image.version, digest });
+		}
+	}
+	return images.length > 0 && images.length === Object.keys(entry).length ? images : undefined;
+}
+
+function isDigestText(value: unknown): value is string {
+	return typeof value === 'string' && isDigest(value);
 }
 
 function imageOrFailure(entry: unknown): ImageGrant | FailureGrant | undefined {

@@ -1,3 +1,4 @@
+import { memberSlug, type BlockImage } from '../balena/block.ts';
 import type { FleetReference, Reference } from '../balena/reference.ts';
 import type { ErrorCode } from '../errors.ts';
 
@@ -30,8 +31,20 @@ export interface FleetGrant {
 	digest: string | undefined;
 }
 
+/** A name that stands for images of several fleets, one for each architecture: docs/architectures.md. */
+export interface BlockGrant {
+	kind: 'block';
+	slug: string;
+	/** As of a fleet. */
+	isBare: boolean;
+	/** Whether the name can come to mean another release, so that a digest may be of any other. */
+	canMove: boolean;
+	/** In the order of `ARCHITECTURES`, at most one of each, at least one. */
+	images: readonly BlockImage[];
+}
+
 /** What a friendly name means to the holder of a token. */
-export type Grant = ImageGrant | FailureGrant | FleetGrant;
+export type Grant = ImageGrant | FailureGrant | FleetGrant | BlockGrant;
 
 /** @returns what a reference means that needs no resolution: the upstream's own names mean themselves, and what is no reference means nothing to anybody. */
 export function fixedGrant(reference: Exclude<Reference, FleetReference>): ImageGrant | FailureGrant {
@@ -40,8 +53,20 @@ export function fixedGrant(reference: Exclude<Reference, FleetReference>): Image
 		: { kind: 'failure', code: 'NAME_INVALID', message: reference.message };
 }
 
+/** @returns what a reference means to a block's images */
+export function blockGrant(reference: FleetReference, images: readonly BlockImage[]): BlockGrant {
+	const { slug, isBare } = reference;
+	return { kind: 'block', slug, isBare, canMove: images.some((image) => canMove(reference, { ...image, kind: 'image' })), images };
+}
+
 /** @returns what a reference to a fleet means, now that it has been resolved */
-export function resolvedGrant(reference: FleetReference, resolved: (ImageGrant & { digest?: string | undefined }) | FailureGrant): Grant {
+export function resolvedGrant(
+	reference: FleetReference,
+	resolved: (ImageGrant & { digest?: string | undefined }) | FailureGrant | Pick<BlockGrant, 'kind' | 'images'>,
+): Grant {
+	if (resolved.kind === 'block') {
+		return blockGrant(reference, resolved.images);
+	}
 	if (!canMove(reference, resolved)) {
 		return resolved;
 	}
@@ -56,6 +81,8 @@ export function repositoriesOf(grant: Grant): string[] {
 			return [grant.repository];
 		case 'fleet':
 			return repositoriesOf(grant.current);
+		case 'block':
+			return grant.images.map(({ repository }) => repository);
 		case 'failure':
 			return [];
 	}
@@ -63,7 +90,12 @@ export function repositoriesOf(grant: Grant): string[] {
 
 /** @returns the fleets for which this proxy may have to act on behalf of a token's holder */
 export function slugsOf(grant: Grant): string[] {
-	return grant.kind === 'fleet' ? [grant.slug] : [];
+	return grant.kind === 'fleet' || (grant.kind === 'block' && grant.canMove) ? [grant.slug] : [];
+}
+
+/** @returns the fleets in whose other releases a digest behind a name may be */
+export function fleetsOf(grant: FleetGrant | BlockGrant): string[] {
+	return grant.kind === 'fleet' ? [grant.slug] : grant.images.map(({ architecture }) => memberSlug(grant.slug, architecture));
 }
 
 const COMMIT = /^[0-9a-f]{7,64}$/;

@@ -1,10 +1,13 @@
-import type { FailureGrant, Grant, ImageGrant } from '../../src/token/grant.ts';
+import { ARCHITECTURES } from '../../src/balena/architectures.ts';
+import type { BlockImage } from '../../src/balena/block.ts';
+import { blockGrant, repositoriesOf, type FailureGrant, type Grant, type ImageGrant } from '../../src/token/grant.ts';
 import fc, { type Arbitrary } from 'fast-check';
 import assert from 'node:assert/strict';
 import { describe } from 'node:test';
 import { RegistryError, STATUS_OF_CODE, type ErrorCode } from '../../src/errors.ts';
 import { errorResponse } from '../../src/registry/error-response.ts';
 import { parseReference } from '../../src/balena/reference.ts';
+import { isDigest } from '../../src/registry/digest.ts';
 import { isRepository } from '../../src/registry/name.ts';
 import { mayUse, seal, sealingKey, unseal, type Sealed } from '../../src/token/seal.ts';
 import { formatToken, MAX_GRANTS, MAX_TOKEN_LENGTH, parseToken, readJwt, type ClientToken } from '../../src/token/client-token.ts';
@@ -25,11 +28,29 @@ const imageOrFailure: Arbitrary<ImageGrant | FailureGrant> = fc.oneof(
 		message: fc.string({ unit: 'binary', maxLength: 60 }),
 	} as never),
 );
-/** A name with what it means; only a fleet's name can come to mean another release. */
+const blockImages: Arbitrary<BlockImage[]> = fc
+	.tuple(
+		...ARCHITECTURES.map(({ name: architecture }) =>
+			fc.option(
+				record<BlockImage>({
+					architecture: fc.constant(architecture),
+					repository,
+					version: fc.oneof(version, fc.constant('')),
+					digest: fc.option(digest, { nil: undefined }),
+				}),
+				{ nil: undefined },
+			),
+		),
+	)
+	.map((images) => images.filter((image) => image !== undefined));
+/** A name with what it means; only a fleet's name can come to mean another release, or those of several fleets. */
 const granted: Arbitrary<[string, Grant]> = fc
-	.tuple(name, imageOrFailure, fc.boolean(), fc.option(digest, { nil: undefined }))
-	.map(([text, current, canMove, of]) => {
+	.tuple(name, imageOrFailure, fc.boolean(), fc.option(digest, { nil: undefined }), fc.option(blockImages, { nil: [] }))
+	.map(([text, current, canMove, of, images]) => {
 		const reference = parseReference(text);
+		if (reference.kind === 'fleet' && images.length > 0) {
+			return [text, blockGrant(reference, images)];
+		}
 		return [
 			text,
 			canMove && reference.kind === 'fleet'
@@ -55,11 +76,26 @@ function assertValid({ upstream, grants, sealed }: ClientToken): void {
 	assert.ok(grants.size <= MAX_GRANTS);
 	for (const [key, grant] of grants) {
 		assert.ok(isNameByHand(key), key);
-		if (grant.kind === 'fleet') {
+		if (grant.kind === 'fleet' || grant.kind === 'block') {
 			assert.ok(key === grant.slug ? grant.isBare : key.startsWith(`${grant.slug}/`) && !grant.isBare);
 		}
 		const granted = grant.kind === 'fleet' ? grant.current : grant;
+		assert.ok(repositoriesOf(grant).every(isRepository));
 		switch (granted.kind) {
+			case 'block': {
+				const names = ARCHITECTURES.map(({ name: architecture }) => architecture);
+				const own = granted.images.map(({ architecture }) => architecture);
+				assert.ok(own.length > 0);
+				assert.deepEqual(
+					own,
+					names.filter((each) => own.includes(each)),
+				);
+				for (const image of granted.images) {
+					assert.match(image.version, /^[0-9A-Za-z.+_-]{0,128}$/);
+					assert.ok(image.digest === undefined || isDigest(image.digest));
+				}
+				break;
+			}
 			case 'image':
 				assert.ok(isRepository(granted.repository));
 				assert.match(granted.version, /^[0-9A-Za-z.+_-]{0,128}$/);

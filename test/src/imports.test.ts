@@ -13,6 +13,7 @@ const FLOORS = [
 	'counters',
 	'setting-kinds',
 	'fair-queue',
+	'first-that',
 	'on-close',
 	'cache',
 	'http',

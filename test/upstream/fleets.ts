@@ -9,6 +9,9 @@ import { versionFields } from './version.ts';
 /** How a service's image is packaged. `index-*` are multi-arch, linux/amd64 and linux/arm64. */
 export type Packaging = 'docker' | 'oci' | 'index-docker' | 'index-oci' | 'with-referrer' | 'large';
 
+/** What an image is for, as a platform says it after `linux/`. */
+export type Architecture = 'amd64' | 'arm64' | 'arm/v7' | 'arm/v6' | '386';
+
 export interface SampleRelease {
 	/** What it was made with: the API's `semver`. */
 	version: string;
@@ -25,6 +28,8 @@ export interface SampleRelease {
 	isInvalidated: boolean;
 	services: string[];
 	packaging: Packaging;
+	/** What its images are for, where that is not linux/amd64; those that are an index have a platform for each. */
+	architecture?: Architecture;
 	/** Fields of its row that are not as every sample release has them. */
 	row?: Record<string, unknown>;
 	/** Those of its images' rows, in the order of the services. */
@@ -109,10 +114,39 @@ export function sampleFleets({ withLarge = false } = {}): SampleFleet[] {
 			],
 		}),
 		// A block: a fleet for each architecture, of which one is private; and one that has moved to another organisation.
-		fleet('acme/display-aarch64', 'public', { deviceType: 'raspberrypi4-64', target: '1.1.0', releases: [final('1.0.0'), final('1.1.0')] }),
+		fleet('acme/display-aarch64', 'public', {
+			deviceType: 'raspberrypi4-64',
+			target: '1.1.0',
+			releases: [final('1.0.0', { architecture: 'arm64' }), final('1.1.0', { architecture: 'arm64' })],
+		}),
 		fleet('acme/display-amd64', 'public', { target: '1.1.0', releases: [final('1.0.0'), final('1.1.0')] }),
-		fleet('acme/display-armv7hf', 'public', { deviceType: 'raspberrypi3', target: '1.0.0', releases: [final('1.0.0')] }),
-		fleet('acme/display-rpi', 'private', { deviceType: 'raspberry-pi', target: '1.0.0', releases: [final('1.0.0')] }),
+		fleet('acme/display-armv7hf', 'public', {
+			deviceType: 'raspberrypi3',
+			target: '1.0.0',
+			releases: [final('1.0.0', { architecture: 'arm/v7' })],
+		}),
+		fleet('acme/display-rpi', 'private', {
+			deviceType: 'raspberry-pi',
+			target: '1.0.0',
+			releases: [final('1.0.0', { architecture: 'arm/v6' })],
+		}),
+		// One of whose releases one is an index itself, and to one of which something refers; and one with several services.
+		fleet('acme/gauge-amd64', 'public', { target: '1.0.0', releases: [final('1.0.0', { packaging: 'index-oci' })] }),
+		fleet('acme/gauge-armv7hf', 'public', {
+			deviceType: 'raspberrypi3',
+			target: '1.0.0',
+			releases: [final('1.0.0', { packaging: 'with-referrer', architecture: 'arm/v7' })],
+		}),
+		...(['amd64', 'aarch64'] as const).map((name) =>
+			fleet(`acme/several-parts-${name}`, 'public', { target: '1.0.0', releases: [final('1.0.0', { services: ['main', 'db'] })] }),
+		),
+		// One of which nobody sees any but its owners.
+		fleet('acme/veiled-amd64', 'private', { target: '1.0.0', releases: [final('1.0.0')] }),
+		fleet('acme/veiled-aarch64', 'private', {
+			deviceType: 'generic-aarch64',
+			target: '1.0.0',
+			releases: [final('1.0.0', { architecture: 'arm64' })],
+		}),
 		fleet('balenalabs/display-aarch64', 'public', { deviceType: 'raspberrypi4-64', target: '1.1.0', releases: [final('1.1.0')] }),
 		...(withLarge ? [fleet('acme/large', 'public', { target: '1.0.0', releases: [final('1.0.0', { packaging: 'large' })] })] : []),
 	];

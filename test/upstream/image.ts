@@ -1,7 +1,7 @@
 import { createCipheriv, createHash } from 'node:crypto';
 import { gzipSync } from 'node:zlib';
-import type { Packaging } from './fleets.ts';
-import { program, type Architecture } from './program.ts';
+import type { Architecture, Packaging } from './fleets.ts';
+import { program } from './program.ts';
 import { tar } from './tar.ts';
 
 /** A manifest or index as it lies in a registry. */
@@ -53,8 +53,9 @@ const FILLER_SIZE = 96 * 1024;
  *
  * @param name what is in the image, for example `acme/several 1.0.0 db`
  * @param largeMegabytes size of the layer of a `large` image
+ * @param only what it is for, where it is no index; its program runs on amd64 and arm64 alone
  */
-export function buildImage(name: string, packaging: Packaging, largeMegabytes = 100): RepositoryContent {
+export function buildImage(name: string, packaging: Packaging, largeMegabytes = 100, only: Architecture = 'amd64'): RepositoryContent {
 	const blobs = new Map<string, Buffer>();
 	const manifests: Manifest[] = [];
 	const types = packaging === 'docker' || packaging === 'index-docker' ? DOCKER : OCI;
@@ -73,9 +74,9 @@ export function buildImage(name: string, packaging: Packaging, largeMegabytes = 
 		return { mediaType, size: bytes.length, digest };
 	};
 
-	const platforms = (isIndex ? (['amd64', 'arm64'] as const) : (['amd64'] as const)).map((architecture) => {
+	const platforms = (isIndex ? (['amd64', 'arm64'] as const) : [only]).map((architecture) => {
 		const archive = tar([
-			{ path: 'hello', content: program(architecture, `${name}\n`), mode: 0o755 },
+			{ path: 'hello', content: program(architecture === 'arm64' ? 'arm64' : 'amd64', `${name}\n`), mode: 0o755 },
 			{ path: 'etc/image-name', content: Buffer.from(`${name}\n`) },
 			{ path: 'usr/share/filler', content: filler(`${name} ${architecture}`, fillerSize) },
 		]);
@@ -126,9 +127,11 @@ interface Descriptor {
 }
 
 function configOf(name: string, architecture: Architecture, diffId: string): object {
+	const [cpu, variant] = architecture.split('/');
 	return {
 		created: CREATED,
-		architecture,
+		architecture: cpu,
+		...(variant === undefined ? {} : { variant }),
 		os: 'linux',
 		config: { Entrypoint: ['/hello'], WorkingDir: '/', Labels: { 'org.opencontainers.image.title': name } },
 		rootfs: { type: 'layers', diff_ids: [diffId] },

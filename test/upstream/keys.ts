@@ -11,7 +11,7 @@ export interface KeyHolder {
 	fleets: string[];
 }
 
-const OWNED = ['acme/secret', 'acme/secret-several', 'acme/display-rpi'];
+const OWNED = ['acme/secret', 'acme/secret-several', 'acme/display-rpi', 'acme/veiled-amd64', 'acme/veiled-aarch64'];
 
 /** The keys that are there from the start. API keys of the real API have 32 letters and digits. */
 export const SAMPLE_KEYS = {

@@ -92,9 +92,10 @@ async function start({
 function buildImages(fleets: SampleFleet[], largeMegabytes: number | undefined): Map<string, RepositoryContent> {
 	const images = new Map<string, RepositoryContent>();
 	for (const { slug, releases } of fleets) {
-		for (const { rawVersion, services, packaging } of releases.filter(({ status }) => status !== 'running')) {
+		for (const { rawVersion, services, packaging, architecture } of releases.filter(({ status }) => status !== 'running')) {
 			for (const service of services) {
-				images.set(repositoryOf(slug, rawVersion, service), buildImage(`${slug} ${rawVersion} ${service}`, packaging, largeMegabytes));
+				const name = `${slug} ${rawVersion} ${service}`;
+				images.set(repositoryOf(slug, rawVersion, service), buildImage(name, packaging, largeMegabytes, architecture));
 			}
 		}
 	}

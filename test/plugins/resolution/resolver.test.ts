@@ -248,9 +248,7 @@ const SENTENCES: Sentence[] = [
 	// What was meant.
 	['acme/several/db', 'acme/several has no release db, but a service of that name; pull it as acme/several/latest/db', ASKED.nothing],
 	['acme/display-amd64/arm64', 'acme/display-amd64 has no release arm64; there is acme/display-aarch64', ASKED.nothing],
-	...[...['', '/latest', '/latest/main'].map((rest) => [rest, ASKED.absent] as const), ['/aarch64', ASKED.absentWord] as const].map(
-		([rest, asked]): Sentence => [`acme/display${rest}`, `there is no public fleet acme/display; ${DISPLAY}`, asked],
-	),
+	['acme/display/aarch64', `there is no public fleet acme/display; ${DISPLAY}`, ASKED.absentWord],
 	...['-arm64', '-arm32', '-armv7hl', '_aarch64', '-x86'].map((end): Sentence => [
 		`acme/display${end}`,
 		`there is no public fleet acme/display${end}; ${DISPLAY}`,
@@ -295,11 +293,6 @@ test('references that mean none, and what is said, with no more questions to the
 				...SENTENCES.slice(0, 3),
 				['acme/nowhere', noFleet('acme/nowhere'), ASKED.absent],
 				['acme/secret/1.0.1', 'acme/secret has no release 1.0.1; its latest is 1.1.0, and 1.0.0 exists', ASKED.version],
-				[
-					'acme/display',
-					'there is no fleet acme/display that this login may pull from; there are acme/display-aarch64, acme/display-amd64, acme/display-armv7hf and acme/display-rpi',
-					ASKED.absent,
-				],
 				[
 					'acme/secret/1.2.0',
 					'release 1.2.0 of acme/secret is a draft; pull it by its whole version, as in acme/secret/1.2.0-1700000000000',

@@ -38,6 +38,8 @@ const blockOf = (...names: string[]): Neighbourhood['block'] =>
 	ARCHITECTURES.filter(({ name }) => names.includes(name)).map((architecture) => ({
 		architecture,
 		slug: `acme/display-${architecture.name}`,
+		latest: undefined,
+		services: [],
 	}));
 const LOG_IN = 'if it is private, log in first, with any user name and a balena API key as the password';
 const CHECK = "check the name, and whether the API key's user has access to it";
