@@ -236,10 +236,12 @@ describe('the service in front of it', () => {
 			const parsed = parseReference(reference);
 			assert.ok(parsed.kind === 'fleet');
 			const resolution = await app.resolver.resolve(parsed, who === undefined ? ANONYMOUS : callerWithSecret(KEY_OF_ALICE)!);
+			assert.ok(resolution.kind !== 'block');
+			const said = resolution.kind === 'image' ? resolution.version : resolution.message;
 			if (typeof expected === 'string') {
-				assert.equal(resolution.kind === 'image' ? resolution.version : resolution.message, expected);
+				assert.equal(said, expected);
 			} else {
-				assert.match(resolution.kind === 'image' ? resolution.version : resolution.message, expected);
+				assert.match(said, expected);
 			}
 		});
 	}
