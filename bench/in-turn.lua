@@ -1,13 +1,13 @@
--- For wrk: sends in turn the requests that follow the URL as arguments, each a path, and after a space an Authorization if it has its own.
+-- For wrk: sends in turn the requests in a file that follows the URL as argument, a line each: a path, and after a space an Authorization if it has its own.
 local requests = {}
 local at = 0
 
 function init(arguments)
 	local own = wrk.headers['authorization']
-	for i, argument in ipairs(arguments) do
-		local path, authorization = argument:match('^(%S+) ?(.*)$')
+	for line in io.lines(arguments[1]) do
+		local path, authorization = line:match('^(%S+) ?(.*)$')
 		wrk.headers['authorization'] = authorization ~= '' and authorization or own
-		requests[i] = wrk.format('GET', path)
+		requests[#requests + 1] = wrk.format('GET', path)
 	end
 end
 

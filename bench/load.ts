@@ -1,6 +1,8 @@
 import { execFile } from 'node:child_process';
 import { once } from 'node:events';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { cpuSeconds } from './processes.ts';
@@ -16,6 +18,7 @@ export interface Burst {
 	cpu: number;
 	/** Milliseconds; undefined where it was not measured. */
 	p99: number | undefined;
+	requests: number;
 }
 
 export interface Request {
@@ -28,12 +31,12 @@ export interface Request {
 	status: number;
 }
 
-/** Sends one request again and again over 32 connections. @throws Error for answers with another status than the expected */
-export async function load(target: Target, request: Request, seconds: number): Promise<Burst> {
+/** Sends one request again and again over 32 connections, or as many as are asked for. @throws Error for answers with another status than the expected */
+export async function load(target: Target, request: Request, seconds: number, connections = CONNECTIONS): Promise<Burst> {
 	await expectStatus(target, request);
 	const before = cpuSeconds(target.pid);
-	const { requests, elapsed, p99 } = await (request.method === 'HEAD' ? loadHead : loadGet)(target.url, request, seconds);
-	return { rate: requests / elapsed, cpu: ((cpuSeconds(target.pid) - before) / requests) * 1e6, p99 };
+	const { requests, elapsed, p99 } = await (request.method === 'HEAD' ? loadHead : loadGet)(target.url, request, seconds, connections);
+	return { rate: requests / elapsed, cpu: ((cpuSeconds(target.pid) - before) / requests) * 1e6, p99, requests };
 }
 
 async function expectStatus({ name, url }: Target, { method, path, headers, status }: Request): Promise<void> {
@@ -50,19 +53,29 @@ interface Counted {
 	p99: number | undefined;
 }
 
-async function loadGet(url: string, { path, headers, inTurn = [], status }: Request, seconds: number): Promise<Counted> {
+async function loadGet(
+	url: string,
+	{ path, headers, inTurn = [], status }: Request,
+	seconds: number,
+	connections: number,
+): Promise<Counted> {
 	const fields = Object.entries(headers).flatMap(([name, value]) => ['-H', `${name}: ${value}`]);
+	const directory = mkdtempSync(join(tmpdir(), 'bench-load-'));
+	const file = join(directory, 'requests');
+	writeFileSync(file, inTurn.map((one) => `${one.path} ${one.authorization ?? ''}\n`).join(''));
 	const script = inTurn.length === 0 ? [] : ['-s', join(import.meta.dirname, 'in-turn.lua')];
 	const { stdout } = await promisify(execFile)('wrk', [
 		'-t1',
-		`-c${CONNECTIONS}`,
+		`-c${connections}`,
 		`-d${seconds}s`,
+		'--timeout=10s',
 		'--latency',
 		...fields,
 		...script,
 		url + path,
-		...inTurn.map((one) => (one.authorization === undefined ? one.path : `${one.path} ${one.authorization}`)),
+		...(inTurn.length === 0 ? [] : [file]),
 	]);
+	rmSync(directory, { recursive: true });
 	const failed = /Non-2xx or 3xx responses: (\d+)|Socket errors: (.+)/.exec(stdout);
 	if (failed !== null) {
 		throw new Error(`${url}${path}, expecting ${status}: ${failed[0]}`);
@@ -77,7 +90,12 @@ async function loadGet(url: string, { path, headers, inTurn = [], status }: Requ
 }
 
 /** wrk waits for the body that an answer to HEAD announces but does not have. So the load for HEAD is made here. */
-async function loadHead(url: string, { path, headers, inTurn = [{ path }] }: Request, seconds: number): Promise<Counted> {
+async function loadHead(
+	url: string,
+	{ path, headers, inTurn = [{ path }] }: Request,
+	seconds: number,
+	connections: number,
+): Promise<Counted> {
 	const { hostname, port, host } = new URL(url);
 	const requests = inTurn.map((one) =>
 		Buffer.from(
@@ -91,7 +109,7 @@ async function loadHead(url: string, { path, headers, inTurn = [{ path }] }: Req
 	const next = (): Buffer => requests[at++ % requests.length]!;
 	const start = performance.now();
 	const end = start + seconds * 1000;
-	const counts = await Promise.all(Array.from({ length: CONNECTIONS }, () => loadHeadOnce(hostname, Number(port), next, end)));
+	const counts = await Promise.all(Array.from({ length: connections }, () => loadHeadOnce(hostname, Number(port), next, end)));
 	return { requests: counts.reduce((sum, count) => sum + count, 0), elapsed: (performance.now() - start) / 1000, p99: undefined };
 }
 

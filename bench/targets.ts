@@ -45,8 +45,8 @@ export function spawnExpress(upstream: Upstream, port: number): Running {
 	});
 }
 
-export async function startService(upstream: Upstream): Promise<Target> {
-	return serviceTarget(SERVICE, upstream, {});
+export async function startService(upstream: Upstream, env: Record<string, string> = {}): Promise<Target> {
+	return serviceTarget(SERVICE, upstream, env);
 }
 
 /** The same with nothing remembered, so that each request is forwarded. */
