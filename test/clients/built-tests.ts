@@ -8,12 +8,11 @@ const TESTS: [client: string, binary: string, name: string, file: string][] = [
 	['Caddy, as a hop in front', 'caddy', 'all of its tests', 'test/hops/hops.test.ts'],
 ];
 
-/** @param notBuilt binaries that could not be built */
-export async function builtTests(notBuilt: ReadonlyMap<string, string>): Promise<Result[]> {
-	const results: Result[] = [];
-	for (const [client, binary, name, file] of TESTS.filter(([, binary]) => !notBuilt.has(binary))) {
+export const BUILT_TESTS: [name: string, run: () => Promise<Result[]>, needs: string[]][] = TESTS.map(([client, binary, name, file]) => [
+	client,
+	async () => {
 		const { code, printed } = await run(process.execPath, ['test/run.ts', '--no-upstream', file], { seconds: 600 });
-		results.push({ client, version: versionInSources(binary), name, passed: code === 0, printed, output: printed });
-	}
-	return results;
-}
+		return [{ client, version: versionInSources(binary), name, passed: code === 0, printed, output: printed }];
+	},
+	[binary],
+]);

@@ -31,6 +31,10 @@ export interface Client {
 	hasMirrors?: boolean;
 	/** Pulls one platform only where the machine is of it. */
 	noPlatform?: boolean;
+	/** Takes no index. */
+	noIndex?: boolean;
+	/** Speaks to no registry by plain HTTP: where the others do, it is sent to the service's own TLS. */
+	onlyTls?: boolean;
 	/** Asks for the rest of a layer that broke off. */
 	resumes?: boolean;
 	/** Cases in which it prints neither the body nor the reason of an answer, whatever they are. */

@@ -1,10 +1,10 @@
-import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { buildApp } from '../../src/app.ts';
 import { parseConfig } from '../../src/config.ts';
-import { run } from '../support/run.ts';
+import { run, type Outcome } from '../support/run.ts';
 import { mintToken } from '../upstream/control.ts';
 import { imageOf, startUpstream, type Upstream } from '../upstream/index.ts';
 import { built, versionInSources } from './install.ts';
@@ -13,36 +13,98 @@ import type { Result } from './report.ts';
 import type { Servers } from './servers.ts';
 
 const BROWSER = 'balenalabs/browser-aarch64';
+const SECRET = 'acme/secret';
 const SIGNED = 'acme/signed';
 
 /** What is not a pull: lists of tags, referrers, signatures. Each is one client's own command. */
-export async function extras({ plain, upstream }: Servers): Promise<Result[]> {
+export const EXTRAS: [name: string, run: (servers: Servers) => Promise<Result[]>, needs: string[]][] = [
+	[
+		'skopeo list-tags',
+		(servers) =>
+			lists(servers, 'skopeo list-tags', '', (name, key) =>
+				run('skopeo', [
+					...['list-tags', '--tls-verify=false', ...(key === undefined ? ['--no-creds'] : ['--creds', `anyone:${key}`])],
+					`docker://${name}`,
+				]),
+			),
+		[],
+	],
+	[
+		'crane ls',
+		(servers) =>
+			lists(servers, 'crane ls', versionInSources('crane'), (name, key) =>
+				withDockerConfig(name, key, (env) => run(built('crane'), ['ls', '--insecure', name], { env })),
+			),
+		['crane'],
+	],
+	[
+		'oras repo tags',
+		(servers) =>
+			lists(servers, 'oras repo tags', versionInSources('oras'), (name, key) =>
+				withDockerConfig(name, key, (env) => run(built('oras'), ['repo', 'tags', '--plain-http', name], { env })),
+			),
+		['oras'],
+	],
+	[
+		'regctl tag ls',
+		(servers) =>
+			lists(servers, 'regctl tag ls', versionInSources('regctl'), (name, key) => {
+				const login = key === undefined ? '' : `,user=anyone,pass=${key}`;
+				return run(built('regctl'), ['tag', 'ls', '--host', `reg=${servers.plain},tls=disabled${login}`, name]);
+			}),
+		['regctl'],
+	],
+	[
+		'referrers',
+		async ({ plain, upstream }) => [
+			...(await referrers('referrers by the fallback tag', plain, upstream)),
+			...(await withReferrersApi((host, own) => referrers('referrers by the API', host, own))),
+		],
+		['oras', 'regctl'],
+	],
+	['cosign verify', ({ plain, upstream }) => signatures(plain, upstream), ['cosign']],
+];
+
+/** A public fleet's versions, a private fleet's, and what whoever may not have those is told. */
+async function lists(
+	{ plain, upstream }: Servers,
+	client: string,
+	version: string,
+	list: (name: string, key?: string) => Promise<Outcome>,
+): Promise<Result[]> {
+	const publicly = await list(`${plain}/${BROWSER}`);
+	const privately = await list(`${plain}/${SECRET}`, upstream.keys.owner);
+	const refused = await list(`${plain}/${SECRET}`);
+	const isSaid = /no public fleet acme\/secret/.test(refused.printed);
 	return [
-		await list('skopeo list-tags', '', 'skopeo', ['list-tags', '--tls-verify=false', `docker://${plain}/${BROWSER}`]),
-		await list('crane ls', versionInSources('crane'), built('crane'), ['ls', '--insecure', `${plain}/${BROWSER}`]),
-		await list('oras repo tags', versionInSources('oras'), built('oras'), ['repo', 'tags', '--plain-http', `${plain}/${BROWSER}`]),
-		await list('regctl tag ls', versionInSources('regctl'), built('regctl'), [
-			'tag',
-			'ls',
-			'--host',
-			`reg=${plain},tls=disabled`,
-			`${plain}/${BROWSER}`,
-		]),
-		...(await referrers('referrers by the fallback tag', plain, upstream)),
-		...(await withReferrersApi((host, own) => referrers('referrers by the API', host, own))),
-		...(await signatures(plain, upstream)),
-	];
+		{
+			name: 'versions of a fleet',
+			passed: publicly.code === 0 && publicly.printed.includes('2.3.8') && !publicly.printed.includes('2.5.0'),
+			printed: publicly.printed,
+		},
+		{
+			name: 'versions of a private fleet',
+			passed: privately.code === 0 && privately.printed.includes('1.1.0'),
+			printed: privately.printed,
+		},
+		{ name: 'versions of a private fleet, anonymously', passed: refused.code !== 0 && isSaid, isSaid, printed: refused.printed },
+	].map((result) => ({ client, version, ...result }));
 }
 
-async function list(client: string, version: string, command: string, args: string[]): Promise<Result> {
-	const { code, printed } = await run(command, args);
-	return {
-		client,
-		version,
-		name: 'versions of a fleet',
-		passed: code === 0 && printed.includes('2.3.8') && !printed.includes('2.5.0'),
-		printed,
-	};
+/** A configuration as `docker login` writes it, for clients that read that. */
+async function withDockerConfig<T>(name: string, key: string | undefined, use: (env: { DOCKER_CONFIG: string }) => Promise<T>): Promise<T> {
+	const directory = await mkdtemp(join(tmpdir(), 'login-'));
+	try {
+		await writeFile(
+			join(directory, 'config.json'),
+			JSON.stringify({
+				auths: key === undefined ? {} : { [name.split('/')[0]!]: { auth: Buffer.from(`anyone:${key}`).toString('base64') } },
+			}),
+		);
+		return await use({ DOCKER_CONFIG: directory });
+	} finally {
+		await rm(directory, { recursive: true, force: true });
+	}
 }
 
 /** Whether the registry has the API for them, clients have to find out: nobody tells them. */

@@ -1,14 +1,13 @@
 import { existsSync } from 'node:fs';
 import { copyFile, cp, mkdir, mkdtemp, rm } from 'node:fs/promises';
-import { homedir, tmpdir } from 'node:os';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { run } from '../support/run.ts';
-
-/** Where clients that are built from source are kept between runs. */
-export const BIN = join(homedir(), '.cache', 'open-balena-registry-proxy', 'clients');
+import { BIN, GO, must } from './cache.ts';
+import { installPackage, PACKAGES, type PackageName } from './packages.ts';
 
 /** Debian's packages: the generation of clients that many people run. */
-const PACKAGES = {
+const DEBIAN = {
 	dockerd: 'docker.io',
 	containerd: 'containerd',
 	runc: 'runc',
@@ -30,8 +29,6 @@ interface Source {
 	/** Build tags. */
 	tags?: string;
 }
-
-const GO = { CGO_ENABLED: '0', GOTOOLCHAIN: 'local' };
 
 /** Today's generation, from the Go module proxy. */
 export const SOURCES: Source[] = [
@@ -82,12 +79,18 @@ export const NOT_RUN = [
 	{ client: 'kubelet', why: 'imagePullSecrets reach the registry through the CRI call, which is made directly' },
 ];
 
-/** Installs what is missing. @returns the binaries that could not be built, and why. @throws where Debian's packages cannot be had */
-export async function install(): Promise<Map<string, string>> {
+/**
+ * Installs what is missing.
+ *
+ * @param wanted binaries and packages, by their names here
+ * @returns those that could not be built or installed, and why
+ * @throws where Debian's packages cannot be had
+ */
+export async function install(wanted: Set<string>): Promise<Map<string, string>> {
 	const failed = new Map<string, string>();
 	const missing = (
 		await Promise.all(
-			Object.entries(PACKAGES).map(async ([command, name]) =>
+			Object.entries(DEBIAN).map(async ([command, name]) =>
 				(await run('/bin/sh', ['-c', `command -v ${command}`])).code === 0 ? [] : [name],
 			),
 		)
@@ -98,16 +101,23 @@ export async function install(): Promise<Map<string, string>> {
 		await must('apt-get', ['install', '-y', '-qq', '--no-install-recommends', ...missing], { DEBIAN_FRONTEND: 'noninteractive' });
 	}
 	await mkdir(BIN, { recursive: true });
-	for (const source of SOURCES) {
-		if (!existsSync(place(source))) {
-			console.log(`building ${source.binary} ${source.version}`);
-			await build(source).catch((error: Error) => {
-				console.log(error.message);
-				failed.set(source.binary, `${source.module} could not be built: ${error.message.trim().split('\n').at(-1)}`);
-			});
-		}
+	for (const name of wanted) {
+		await (isPackage(name) ? installPackage(name) : installBinary(name)).catch((error: Error) => {
+			console.log(error.message);
+			failed.set(name, `${name} could not be installed: ${error.message.trim().split('\n').at(-1)}`);
+		});
 	}
 	return failed;
+}
+
+const isPackage = (name: string): name is PackageName => name in PACKAGES;
+
+async function installBinary(binary: string): Promise<void> {
+	const source = SOURCES.find((one) => one.binary === binary)!;
+	if (!existsSync(place(source))) {
+		console.log(`building ${source.binary} ${source.version}`);
+		await build(source);
+	}
 }
 
 /** @returns the path of a client that `install` built */
@@ -160,12 +170,4 @@ async function copyModule({ module, version }: Source, directory: string): Promi
 	const { printed } = await must('go', ['mod', 'download', '-json', `${module}@${version}`]);
 	await cp((JSON.parse(printed.slice(printed.indexOf('{'))) as { Dir: string }).Dir, directory, { recursive: true });
 	await must('chmod', ['-R', 'u+w', directory]);
-}
-
-async function must(command: string, args: string[], env: Record<string, string> = {}): Promise<{ printed: string }> {
-	const outcome = await run(command, args, { env, seconds: 1200 });
-	if (outcome.code !== 0) {
-		throw new Error(`${command} ${args.join(' ')} failed:\n${outcome.printed.slice(-2000)}`);
-	}
-	return outcome;
 }

@@ -1,26 +1,27 @@
 import { writeFile } from 'node:fs/promises';
 import type { Outcome } from '../support/run.ts';
 import { imageOf } from '../upstream/index.ts';
-import { builtTests } from './built-tests.ts';
+import { balenaCli, balenaCompose, dockerProgress } from './balena-clients.ts';
+import { BUILT_TESTS } from './built-tests.ts';
 import { CASES, isImage, type Case } from './cases.ts';
 import { NotRun, type Client, type Pulled } from './client.ts';
 import { conformance, conformanceReport } from './conformance.ts';
 import { buildah, containersImage, crane, oras, podman, regctl, skopeo } from './command-clients.ts';
 import { buildkit, cri1, cri2, ctr1, ctr2, dockerClassic, dockerContainerd } from './daemon-clients.ts';
-import { extras } from './extras.ts';
+import { EXTRAS } from './extras.ts';
 import { crictl, nerdctl } from './found-clients.ts';
 import { install, NOT_RUN } from './install.ts';
+import { jib, ociClient, ociRegistryClient, orasOfPython, pythonDxf } from './libraries.ts';
 import { caseByCase, matrix, type Result } from './report.ts';
 import { startServers, type Servers } from './servers.ts';
 
 /*
- * `npm run test:clients [-- <part of a client's name>]`: real clients against the service in front of the real registry. Prints the matrix, and writes it to docs/clients.md
+ * `npm run test:clients [-- <parts of clients' names, with commas>]`: real clients against the service in front of the real registry. Prints the matrix, and writes it to docs/clients.md
  * and docs/reports/ where all clients were run.
  */
 
-const only = process.argv[2];
+const only = process.argv[2]?.split(',');
 
-const notBuilt = await install();
 const servers = await startServers();
 const registries = [
 	{ host: servers.plain },
@@ -46,42 +47,43 @@ const clients: [name: string, start: () => Promise<Client>, needs?: string[]][] 
 	['crane', crane, ['crane']],
 	['oras', oras, ['oras']],
 	['regctl', regctl, ['regctl']],
+	['oci-client', ociClient, ['oci-client']],
+	['python-dxf', pythonDxf, ['python-dxf']],
+	['oras of Python', orasOfPython, ['oras of Python']],
+	['oci-registry-client', ociRegistryClient, ['oci-registry-client']],
+	['Jib', jib, ['Jib']],
+	['docker-progress', dockerProgress, ['balena libraries']],
+	['@balena/compose', balenaCompose, ['balena libraries']],
+	['balena CLI, image:', () => balenaCli('image:, secrets as JSON'), ['balena CLI']],
+	['balena CLI, FROM', () => balenaCli('FROM, secrets as YAML'), ['balena CLI']],
 ];
+
+/** What is tried, and is no pull of the cases'. */
+const others: [name: string, run: (servers: Servers) => Promise<Result[]>, needs?: string[]][] = [
+	...EXTRAS,
+	['OCI conformance suite', conformanceWithReport, ['conformance']],
+	...BUILT_TESTS,
+];
+const isWanted = ([name]: [name: string, ...rest: unknown[]]): boolean => only?.some((part) => name.includes(part)) ?? true;
+const wanted = [...clients, ...others].filter(isWanted).flatMap(([, , needs = []]) => needs);
+const notInstalled = await install(new Set(wanted));
 
 const results: Result[] = [];
 const notRun = [...NOT_RUN];
-for (const [name, start, needs = []] of clients.filter(([name]) => only === undefined || name.includes(only))) {
-	const why = needs.map((binary) => notBuilt.get(binary)).find((reason) => reason !== undefined);
-	if (why !== undefined) {
-		notRun.push({ client: name, why });
-		continue;
-	}
-	try {
+for (const [name, start, needs] of clients.filter(isWanted)) {
+	await unlessNotRun(name, needs, async () => {
 		const client = await start();
 		try {
 			await runCases(client, servers);
 		} finally {
 			await client.stop?.();
 		}
-	} catch (error) {
-		if (!(error instanceof NotRun)) {
-			throw error;
-		}
-		notRun.push({ client: name, why: error.message });
-	}
+	});
 }
-if (notBuilt.size > 0) {
-	notRun.push({ client: 'tags, referrers, signatures and the conformance suite', why: [...notBuilt.values()].join('; ') });
-} else if (only === undefined || only === 'extras') {
-	(await extras(servers)).forEach(add);
-	const suite = await conformance();
-	add(suite);
-	await writeFile('docs/reports/conformance.txt', conformanceReport(suite));
+for (const [name, tryIt, needs] of others.filter(isWanted)) {
+	await unlessNotRun(name, needs, async () => (await tryIt(servers)).forEach(add));
 }
 await servers.stop();
-if (only === undefined || only === 'built') {
-	(await builtTests(notBuilt)).forEach(add);
-}
 
 if (only === undefined) {
 	await writeFile('docs/clients.md', matrix(results, notRun));
@@ -94,10 +96,32 @@ const failed = results.filter(({ passed }) => !passed);
 console.log(`${results.length - failed.length} passed, ${failed.length} failed`);
 process.exitCode = failed.length > 0 ? 1 : 0;
 
+/** Runs what can be run, and notes what cannot be, with its reason. */
+async function unlessNotRun(client: string, needs: string[] = [], tryIt: () => Promise<void>): Promise<void> {
+	const why = needs.map((name) => notInstalled.get(name)).find((reason) => reason !== undefined);
+	try {
+		if (why !== undefined) {
+			throw new NotRun(why);
+		}
+		await tryIt();
+	} catch (error) {
+		if (!(error instanceof NotRun)) {
+			throw error;
+		}
+		notRun.push({ client, why: error.message });
+	}
+}
+
+async function conformanceWithReport(): Promise<Result[]> {
+	const suite = await conformance();
+	await writeFile('docs/reports/conformance.txt', conformanceReport(suite));
+	return [suite];
+}
+
 async function runCases(client: Client, servers: Servers): Promise<void> {
 	for (const one of CASES.filter(({ suits }) => suits?.(client) ?? true)) {
 		Object.assign(servers.counts, { stored: 0, brokenOff: 0, ranges: 0 });
-		const pull = one.pull(servers);
+		const pull = client.onlyTls === true ? { ...one.pull({ ...servers, ...servers.withTls }), ca: servers.ca } : one.pull(servers);
 		const outcome = await client.pull(pull);
 		record(
 			client,

@@ -26,7 +26,9 @@ export interface Servers {
 	behindNginx: string;
 	/** TLS at the service itself. */
 	ownTls: string;
-	/** PEM file of the private CA of both. */
+	/** The first three again, with TLS at the service itself. */
+	withTls: Pick<Servers, 'plain' | 'redirecting' | 'breaking'>;
+	/** PEM file of the private CA of all of them. */
 	ca: string;
 	stop(): Promise<void>;
 }
@@ -64,6 +66,9 @@ export async function startServers(): Promise<Servers> {
 	const trusting = await proxy({ TRUST_PROXY: '127.0.0.1' });
 	const nginx = await startNginx(directory, trusting, cert, key);
 	children.push(nginx.child);
+	const own = async (env: Record<string, string>): Promise<string> =>
+		(await proxy({ TLS_CERT: cert, TLS_KEY: key, ...env })).replace('127.0.0.1', 'localhost');
+	const ownTls = await own({ LOGIN_FAILURES_MAX: '0' });
 	return {
 		upstream,
 		plain,
@@ -71,7 +76,12 @@ export async function startServers(): Promise<Servers> {
 		breaking: await proxy({ REGISTRY_URL: `http://${breaking.host}` }),
 		counts,
 		behindNginx: nginx.host,
-		ownTls: (await proxy({ TLS_CERT: cert, TLS_KEY: key })).replace('127.0.0.1', 'localhost'),
+		ownTls,
+		withTls: {
+			plain: ownTls,
+			redirecting: await own({ REGISTRY_URL: `http://${redirector.host}` }),
+			breaking: await own({ REGISTRY_URL: `http://${breaking.host}` }),
+		},
 		ca,
 		async stop() {
 			await Promise.all(
