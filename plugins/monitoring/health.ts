@@ -32,7 +32,7 @@ export default fp(
 	async (app: FastifyInstance, config: Config) => {
 		const checks = new LoadingCache<string>({ max: 2 });
 		const check = (dispatcher: Dispatcher, origin: string, path: string): Promise<string> =>
-			checks.get(origin, async () => ({ value: await reach(dispatcher, origin, path), freshMs: FRESH_MS }));
+			checks.get(origin, async ({ signal }) => ({ value: await reach(dispatcher, origin, path, signal), freshMs: FRESH_MS }));
 
 		app.decorate('health', {
 			async upstreams() {
@@ -73,14 +73,14 @@ export default fp(
 );
 
 /** Any answer below 500 will do: that the registry refuses an anonymous request is what it should do. */
-async function reach(dispatcher: Dispatcher, origin: string, path: string): Promise<string> {
+async function reach(dispatcher: Dispatcher, origin: string, path: string, signal: AbortSignal): Promise<string> {
 	try {
 		const { status } = await smallRequest(dispatcher, {
 			origin,
 			path,
 			headers: {},
 			maxBytes: MAX_BYTES,
-			signal: AbortSignal.timeout(TIMEOUT_MS),
+			signal: AbortSignal.any([signal, AbortSignal.timeout(TIMEOUT_MS)]),
 		});
 		return status < 500 ? OK : `answers with status ${status}`;
 	} catch (error) {

@@ -141,8 +141,9 @@ export default fp(
 			};
 			signal.addEventListener('abort', leave, { once: true });
 			try {
-				return await searches.get(key, async () => {
-					const value = await load(group.nobody.signal);
+				return await searches.get(key, async (loading) => {
+					// One that is overtaken ends as well.
+					const value = await load(AbortSignal.any([group.nobody.signal, loading.signal]));
 					return { value, freshMs: value === undefined ? NOT_FOUND_MS : FOUND_MS };
 				});
 			} finally {

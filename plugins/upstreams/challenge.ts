@@ -56,8 +56,8 @@ export default fp(
 		});
 
 		const service = (): Promise<string> =>
-			learned.get('', async () => ({
-				value: await askService(app.registry.dispatcher, config),
+			learned.get('', async ({ signal }) => ({
+				value: await askService(app.registry.dispatcher, config, signal),
 				freshMs: FRESH_MS,
 				staleMs: STALE_MS,
 			}));
@@ -87,15 +87,15 @@ export default fp(
 	{ name: 'challenge', dependencies: ['registry', 'incoming'] },
 );
 
-async function askService(dispatcher: Dispatcher, { REGISTRY_URL, LOGIN_TIMEOUT }: Config): Promise<string> {
+/** @param signal ends the question when another one was faster */
+async function askService(dispatcher: Dispatcher, { REGISTRY_URL, LOGIN_TIMEOUT }: Config, signal: AbortSignal): Promise<string> {
 	try {
-		const signal = AbortSignal.timeout(LOGIN_TIMEOUT);
 		const { status, headers, body } = await smallRequest(dispatcher, {
 			origin: REGISTRY_URL,
 			path: '/v2/',
 			headers: {},
 			maxBytes: MAX_PING_BYTES,
-			signal,
+			signal: AbortSignal.any([signal, AbortSignal.timeout(LOGIN_TIMEOUT)]),
 		});
 		if (status === 429 || status >= 500) {
 			throw upstreamStatusError(
