@@ -107,7 +107,7 @@ export default fp(
 			reply: FastifyReply,
 		): Promise<Fetched> {
 			return running.get(
-				JSON.stringify([token.fingerprint, upstreamRequest.path, accept]),
+				`${token.fingerprint} ${upstreamRequest.path} ${accept ?? ''}`,
 				async ({ signal }) => ({ value: await fetchManifest(upstreamRequest, repository, accept, request, signal), freshMs: 0 }),
 				reply.raw,
 			);

@@ -5,7 +5,7 @@ import { RegistryError } from '../../src/errors.ts';
 import { tagPage } from '../../src/registry/tag-page.ts';
 import { PRIVATE_HEADERS } from '../../src/registry/headers.ts';
 import { provesAccess } from '../../src/registry/proof-of-access.ts';
-import { parseRegistryRequest, type ContentRequest, type ManifestReference } from '../../src/registry/request.ts';
+import { parseRegistryRequest, type ContentRequest, type ManifestReference, type RegistryRequest } from '../../src/registry/request.ts';
 import type { KnownToken } from '../service/client-tokens.ts';
 import { sendJson } from '../service/send-json.ts';
 import type { FleetGrant } from '../../src/token/grant.ts';
@@ -50,20 +50,45 @@ async function pullRoutes(app: FastifyInstance, config: Config): Promise<void> {
 	app.route({ method: ['GET', 'HEAD'], url: '/v2/*', handler });
 	app.route({ method: ['POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'], url: '/v2/*', preParsing: refuseToWrite, handler: refuseToWrite });
 
-	async function handler(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
+	/** What is answered at once returns nothing: of a reply that is returned, Fastify waits for the end, which costs more than an answer from memory. */
+	function handler(request: FastifyRequest, reply: FastifyReply): Promise<unknown> | undefined {
 		const parsed = parseRegistryRequest(request.raw.url ?? '');
 		request.facts = { kind: parsed.kind, name: 'name' in parsed ? parsed.name : undefined };
-		const token = await readToken(request, request.facts.name, parsed.kind === 'catalog' ? CATALOG_SCOPE : undefined);
-		if (parsed.kind === 'ping') {
-			return sendPing(token, request, reply);
+		const token = request.knownToken ?? app.clientTokens.read(request.headers.authorization ?? '');
+		const answered =
+			token === undefined
+				? refuse(request, request.facts.name, parsed.kind === 'catalog' ? CATALOG_SCOPE : undefined)
+				: answerWith(token, parsed, request, reply);
+		return answered === reply ? undefined : (answered as Promise<unknown>);
+	}
+
+	function answerWith(
+		token: KnownToken,
+		parsed: RegistryRequest,
+		request: FastifyRequest,
+		reply: FastifyReply,
+	): FastifyReply | Promise<FastifyReply> {
+		switch (parsed.kind) {
+			case 'ping':
+				return sendPing(token, request, reply);
+			case 'catalog':
+				return sendJson(reply, { repositories: [] });
+			case 'tags':
+				return answerTags(token, parsed, request, reply);
+			default: {
+				const target = app.targetOf(parsed, token, request, reply);
+				return target instanceof Promise
+					? target.then((found) => answer(parsed, found, request, reply))
+					: answer(parsed, target, request, reply);
+			}
 		}
-		if (parsed.kind === 'catalog') {
-			return sendJson(reply, { repositories: [] });
-		}
-		const versions = parsed.kind === 'tags' ? await app.versionsOf(parsed.name, token, request, reply) : undefined;
-		return parsed.kind === 'tags' && versions !== undefined
-			? sendTags(parsed, versions, reply)
-			: answer(parsed, await app.targetOf(parsed, token, request, reply), request, reply);
+	}
+
+	async function answerTags(token: KnownToken, parsed: TagsRequest, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
+		const versions = await app.versionsOf(parsed.name, token, request, reply);
+		return versions === undefined
+			? answer(parsed, await app.targetOf(parsed, token, request, reply), request, reply)
+			: sendTags(parsed, versions, reply);
 	}
 
 	function answer(
@@ -124,14 +149,10 @@ async function pullRoutes(app: FastifyInstance, config: Config): Promise<void> {
 		return sendTags(parsed, await app.repositoryTags(upstreamRequest(parsed, target, 'tags', 'list'), request), reply);
 	}
 
-	/** @throws UNAUTHORIZED with a challenge where there is no usable token */
-	async function readToken(request: FastifyRequest, name: string | undefined, scope: string | undefined): Promise<KnownToken> {
+	/** @throws UNAUTHORIZED with a challenge, because there is no usable token */
+	async function refuse(request: FastifyRequest, name: string | undefined, scope: string | undefined): Promise<never> {
 		const { authorization = '' } = request.headers;
-		const token = request.knownToken ?? app.clientTokens.read(authorization);
-		if (token === undefined) {
-			throw await request.unauthorized(name, /^bearer /i.test(authorization) ? 'invalid_token' : undefined, scope);
-		}
-		return token;
+		throw await request.unauthorized(name, /^bearer /i.test(authorization) ? 'invalid_token' : undefined, scope);
 	}
 
 	/** Whether a token is valid, only the upstream registry can say. */

@@ -2,6 +2,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import fp from 'fastify-plugin';
 import type { Limit } from '../../src/errors.ts';
 import { plainAddress } from '../../src/http/client-address.ts';
+import { lineWriter } from '../../src/process/logger.ts';
 
 /** What became known of a request while it was answered: for its log line and its metrics. */
 export interface Facts {
@@ -49,7 +50,12 @@ declare module 'fastify' {
 /** One log line a request, when its answer is out or its client gone. Neither headers nor queries are in it: they carry credentials. */
 export default fp(
 	async (app: FastifyInstance) => {
-		const { onEnd } = app.decorate('requests', { inFlight: 0, onEnd: [log], onUnreadable: [] }).requests;
+		const write = lineWriter(app.log, 'request');
+		const { onEnd } = app.decorate('requests', {
+			inFlight: 0,
+			onEnd: [(request, reply) => write(line(request, reply))],
+			onUnreadable: [],
+		}).requests;
 		app.decorateRequest('facts');
 		app.decorateRequest('bytesBefore', 0);
 		// A hook with a callback, because it runs for every request, and a promise for each costs more than what it does.
@@ -59,7 +65,7 @@ export default fp(
 			reply.header('x-request-id', request.id);
 			// Not onResponse, which is not called where an answer broke off or its client went away.
 			app.requests.inFlight++;
-			reply.raw.once('close', () => {
+			reply.raw.on('close', () => {
 				app.requests.inFlight--;
 				for (const listener of onEnd) {
 					listener(request, reply);
@@ -71,22 +77,20 @@ export default fp(
 	{ name: 'request-log' },
 );
 
-function log(request: FastifyRequest, reply: FastifyReply): void {
+function line(request: FastifyRequest, reply: FastifyReply): Record<string, unknown> {
 	const { facts, raw } = request;
-	request.log.info(
-		{
-			client: plainAddress(request.ip),
-			method: request.method,
-			...facts,
-			...(facts.kind === 'other' ? { path: pathOf(raw.url) } : {}),
-			status: statusSent(reply),
-			bytes: bytesSent(request),
-			ms: Math.round(reply.elapsedTime * 10) / 10,
-			...(reply.raw.writableFinished ? {} : { aborted: true }),
-			agent: request.headers['user-agent']?.slice(0, MAX_TEXT_LENGTH),
-		},
-		'request',
-	);
+	return {
+		reqId: request.id,
+		client: plainAddress(request.ip),
+		method: request.method,
+		...facts,
+		path: facts.kind === 'other' ? pathOf(raw.url) : undefined,
+		status: statusSent(reply),
+		bytes: bytesSent(request),
+		ms: Math.round(reply.elapsedTime * 10) / 10,
+		aborted: reply.raw.writableFinished ? undefined : true,
+		agent: request.headers['user-agent']?.slice(0, MAX_TEXT_LENGTH),
+	};
 }
 
 /** @returns the status of the answer; 499, as nginx has it, where the client went away before there was one */

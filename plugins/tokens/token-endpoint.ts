@@ -58,20 +58,26 @@ async function tokenEndpoint(app: FastifyInstance, config: Config): Promise<void
 
 	app.upstreamTokens.onForget.push(() => answers?.clear());
 
-	app.get(TOKEN_PATH, options, async (request, reply) => {
+	// What is remembered is answered without a promise, as in plugins/pull/pull-routes.ts.
+	app.get(TOKEN_PATH, options, (request, reply) => {
+		const known = request.headers.authorization === undefined ? answers?.get(request.raw.url ?? '') : undefined;
+		if (known === undefined) {
+			return answerQuery(request, reply);
+		}
+		request.facts.name = known.name;
+		request.facts.cache = 'hit';
+		sendAnswer(known.bytes, reply);
+		return undefined;
+	});
+	async function answerQuery(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
 		const { authorization } = request.headers;
 		const url = request.raw.url ?? '';
-		const known = authorization === undefined ? answers?.get(url) : undefined;
-		if (known !== undefined) {
-			Object.assign(request.facts, { name: known.name, cache: 'hit' });
-			return sendAnswer(known.bytes, reply);
-		}
 		const answer = await inTime(issueToken(parseTokenQuery(queryOf(url), authorization), request, reply));
 		if (authorization === undefined && answer.isComplete) {
 			answers?.set(url, { name: request.facts.name, bytes: answer.bytes });
 		}
 		return sendAnswer(answer.bytes, reply);
-	});
+	}
 	const readableOnly = async (request: FastifyRequest, reply: FastifyReply): Promise<void> => {
 		try {
 			checkForm(request.headers);
