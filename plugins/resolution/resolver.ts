@@ -96,7 +96,7 @@ export default fp(
 		async function allVersions(slug: string, caller: Caller, loading: Loading): Promise<string[] | undefined> {
 			const all: ListedRelease[] = [];
 			for (let page = 0; page < MAX_VERSION_PAGES; page++) {
-				const read = parse(parseListed, await app.api.query('application', versionsQuery(slug, page), caller, loading));
+				const read = parse(parseListed, await app.api.query('application', versionsQuery(slug, all.at(-1)?.id), caller, loading));
 				if (read === undefined) {
 					return undefined;
 				}

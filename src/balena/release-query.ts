@@ -178,10 +178,13 @@ export const VERSIONS_PAGE = 2000;
 export const MAX_VERSION_PAGES = 10;
 
 /**
- * @param page counted from 0
- * @returns options for the resource `application`: the versions of a fleet's pullable releases, of all revisions, with the number of their images. `parseListed` reads the rows.
+ * The versions of a fleet's pullable releases, of all revisions, with the number of their images. In the order of ids, of which a page begins after the last one of the page before: with
+ * a number of releases to skip the API would work out and order all of them for each page.
+ *
+ * @param after the last id of the page before
+ * @returns options for the resource `application`; `parseListed` reads the rows
  */
-export function versionsQuery(slug: string, page = 0): Filter {
+export function versionsQuery(slug: string, after?: number): Filter {
 	return {
 		$top: 1,
 		$select: ['id'],
@@ -189,11 +192,10 @@ export function versionsQuery(slug: string, page = 0): Filter {
 		$expand: {
 			owns__release: {
 				$top: VERSIONS_PAGE,
-				...(page === 0 ? {} : { $skip: page * VERSIONS_PAGE }),
-				$select: ['semver_major', 'semver_minor', 'semver_patch', 'semver_prerelease', 'raw_version', 'revision'],
+				$select: ['id', 'semver_major', 'semver_minor', 'semver_patch', 'semver_prerelease', 'raw_version', 'revision'],
 				$expand: { release_image: { $count: {} } },
-				$filter: { ...SUCCESSFUL, is_final: true },
-				$orderby: HIGHEST_FIRST,
+				$filter: { ...PULLABLE, ...(after === undefined ? {} : { id: { $gt: after } }) },
+				$orderby: [{ id: 'asc' }],
 			},
 		},
 	};

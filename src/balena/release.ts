@@ -169,8 +169,9 @@ export function pickImage({ service }: Pick<ReleaseReference, 'service'>, { imag
 }
 
 const listedRow = versionFields
-	.extend({ raw_version: text.nullish(), revision: number.nullish(), release_image: number })
+	.extend({ id: number, raw_version: text.nullish(), revision: number.nullish(), release_image: number })
 	.transform((row) => ({
+		id: row.id,
 		version: versionIn(row),
 		rawVersion: row.raw_version ?? '',
 		revision: row.revision ?? undefined,
