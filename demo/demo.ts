@@ -13,6 +13,7 @@ import { pullImage } from './pull-image.ts';
 
 const PUBLIC = 'balenalabs/browser-aarch64/2.3.8';
 const PRIVATE = 'acme/secret';
+const BLOCK = 'acme/display';
 const MISSING = 'balenalabs/browser-aarch64/2.3.9';
 
 say('Starting a sample balena API and registry (a few seconds) …');
@@ -35,6 +36,11 @@ await pullImage(host, PUBLIC, undefined, say);
 heading(`A release of a private fleet, with a key: ${host}/${PRIVATE}`);
 await pullImage(host, PRIVATE, upstream.keys.owner, say);
 
+for (const platform of ['linux/amd64', 'linux/arm64']) {
+	heading(`A block, whose fleets are for one architecture each, for ${platform}: ${host}/${BLOCK}`);
+	await pullImage(host, BLOCK, undefined, say, platform);
+}
+
 heading(`A release that is not there: ${host}/${MISSING}`);
 await pullImage(host, MISSING, undefined, say).catch((error: Error) => say(`  What the terminal shows: ${error.message}`));
 
@@ -45,6 +51,7 @@ if (process.argv.includes('--once')) {
 	heading('Now you');
 	say(`  docker pull ${host}/balenalabs/browser-aarch64
   docker pull ${host}/${PUBLIC}
+  docker pull --platform linux/arm64 ${host}/${BLOCK}
   skopeo list-tags --tls-verify=false docker://${host}/balenalabs/browser-aarch64
   docker login -u anyone -p ${upstream.keys.owner} ${host} && docker pull ${host}/${PRIVATE}
   The page for people: http://${host}/

@@ -10,7 +10,16 @@ interface ImageManifest {
 	layers: Descriptor[];
 }
 
-const ACCEPT = ['application/vnd.oci.image.manifest.v1+json', 'application/vnd.docker.distribution.manifest.v2+json'].join(', ');
+interface Index {
+	manifests: (Descriptor & { platform: { os: string; architecture: string } })[];
+}
+
+const ACCEPT = [
+	'application/vnd.oci.image.index.v1+json',
+	'application/vnd.oci.image.manifest.v1+json',
+	'application/vnd.docker.distribution.manifest.list.v2+json',
+	'application/vnd.docker.distribution.manifest.v2+json',
+].join(', ');
 
 /**
  * Pulls an image as a container engine does, saying what it asks and what it is answered: the steps of distribution's "Token Authentication Specification".
@@ -18,9 +27,16 @@ const ACCEPT = ['application/vnd.oci.image.manifest.v1+json', 'application/vnd.d
  * @param host the registry's host and port
  * @param name what stands between the host and the tag
  * @param key an API key, for what is private
+ * @param platform which image of an index, as `<os>/<architecture>`
  * @throws Error with the registry's own sentence where something is refused
  */
-export async function pullImage(host: string, name: string, key: string | undefined, say: (line: string) => void): Promise<void> {
+export async function pullImage(
+	host: string,
+	name: string,
+	key: string | undefined,
+	say: (line: string) => void,
+	platform = 'linux/amd64',
+): Promise<void> {
 	const origin = `http://${host}`;
 	const ping = await fetch(`${origin}/v2/`);
 	const challenge = ping.headers.get('www-authenticate') ?? '';
@@ -40,15 +56,24 @@ export async function pullImage(host: string, name: string, key: string | undefi
 	);
 
 	const authorization = `Bearer ${token}`;
-	const manifestAnswer = await okOrThrow(
-		await fetch(`${origin}/v2/${name}/manifests/latest`, { headers: { authorization, accept: ACCEPT } }),
-	);
-	const bytes = Buffer.from(await manifestAnswer.arrayBuffer());
-	say(
-		`  3. GET /v2/${name}/manifests/latest  ->  ${manifestAnswer.status}, ${bytes.length} bytes, ${manifestAnswer.headers.get('docker-content-digest')}`,
-	);
+	const manifest = async (reference: string): Promise<ImageManifest | Index> => {
+		const answer = await okOrThrow(
+			await fetch(`${origin}/v2/${name}/manifests/${reference}`, { headers: { authorization, accept: ACCEPT } }),
+		);
+		const bytes = Buffer.from(await answer.arrayBuffer());
+		say(
+			`  3. GET /v2/${name}/manifests/${reference}  ->  ${answer.status}, ${bytes.length} bytes, ${answer.headers.get('docker-content-digest')}`,
+		);
+		return JSON.parse(bytes.toString()) as ImageManifest | Index;
+	};
+	let top = await manifest('latest');
+	if ('manifests' in top) {
+		const platforms = top.manifests.map((entry) => `${entry.platform.os}/${entry.platform.architecture}`);
+		say(`     an index for ${platforms.join(', ')}; this machine takes ${platform}`);
+		top = await manifest(top.manifests[platforms.indexOf(platform)]!.digest);
+	}
 
-	const { config, layers } = JSON.parse(bytes.toString()) as ImageManifest;
+	const { config, layers } = top as ImageManifest;
 	for (const { digest } of [config, ...layers]) {
 		const blob = Buffer.from(
 			await (await okOrThrow(await fetch(`${origin}/v2/${name}/blobs/${digest}`, { headers: { authorization } }))).arrayBuffer(),

@@ -1,4 +1,5 @@
 import type { FastifyInstance } from 'fastify';
+import { memberSlug } from '../../src/balena/block.ts';
 import type { Caller } from '../../src/balena/caller.ts';
 import type { Failure } from '../../src/balena/explain.ts';
 import {
@@ -22,6 +23,7 @@ import { parseAnswer } from '../../src/balena/parse-answer.ts';
 import { matchRelease, parseReleases } from '../../src/balena/release.ts';
 import { LoadingCache } from '../../src/cache.ts';
 import type { Config } from '../../src/config.ts';
+import type { BlockRow } from '../../src/page/block-page.ts';
 import type { Trial } from '../../src/page/home-page.ts';
 import { readTyped } from '../../src/page/read-typed.ts';
 
@@ -31,6 +33,8 @@ export interface PageData {
 	fleet(slug: string): Promise<FleetPageData | undefined>;
 	/** @returns the release whose lines are shown for a reference; where there is none, the sentence that says why, or undefined for a fleet that has none at all */
 	release(reference: FleetReference, fleet: FleetPageData): Promise<PageRelease | string | undefined>;
+	/** @returns the images of a block; undefined where the reference means none */
+	block(reference: Reference): Promise<BlockRow[] | undefined>;
 	/** @returns the sentence of a pull that fails; undefined where it would not */
 	failure(reference: Reference): Promise<string | undefined>;
 	/** @returns what a text means that somebody typed. `host` is this registry's own name. */
@@ -77,6 +81,22 @@ export function pageData(app: FastifyInstance, config: Config): (caller: Caller)
 				return found !== undefined && (service === undefined || found.images.some((image) => image.service.toLowerCase() === service))
 					? found
 					: ((await data.failure(reference)) ?? `${fleet.slug} has no such release`);
+			},
+
+			async block(reference) {
+				const outcome = await outcomeOf(reference);
+				if (reference.kind !== 'fleet' || outcome.kind !== 'block') {
+					return undefined;
+				}
+				return Promise.all(
+					outcome.images.map(async ({ architecture, version, digest }) => {
+						const slug = memberSlug(reference.slug, architecture);
+						const fleet = await data.fleet(slug);
+						const release = fleet && (await findRelease({ ...reference, slug }, fleet));
+						const size = release?.images.find((image) => image.digest === digest)?.size ?? 0;
+						return { architecture, slug, version, digest, size, path: release?.path };
+					}),
+				);
 			},
 
 			async failure(reference) {

@@ -6,6 +6,7 @@ import { ANONYMOUS } from '../../src/balena/caller.ts';
 import { parseReference } from '../../src/balena/reference.ts';
 import { clientKey } from '../../src/http/client-address.ts';
 import type { Config } from '../../src/config.ts';
+import { blockPage } from '../../src/page/block-page.ts';
 import { fleetPage } from '../../src/page/fleet-page.ts';
 import { homePage, messagePage } from '../../src/page/home-page.ts';
 import { CONTENT_SECURITY_POLICY } from '../../src/page/layout.ts';
@@ -76,7 +77,7 @@ async function pageRoutes(app: FastifyInstance, config: Config): Promise<void> {
 		const data = dataFor({ ...ANONYMOUS, client: clientOf(request, reply) });
 		const trial =
 			typeof reference === 'string' && reference.trim() !== '' ? await data.trial(reference.slice(0, MAX_TYPED), host) : undefined;
-		return sendPage(reply, homePage(host, trial));
+		return sendPage(reply, homePage(host, trial, config.PLATFORM_INDEX === 'on'));
 	});
 	get('/robots.txt', async (_request, reply) =>
 		reply.type('text/plain').send('User-agent: *\nDisallow: /v2/\nDisallow: /auth/\nDisallow: /?\n'),
@@ -96,6 +97,10 @@ async function pageRoutes(app: FastifyInstance, config: Config): Promise<void> {
 		const reference = parseReference(name);
 		request.facts.name = reference.kind === 'fleet' ? name : undefined;
 		const fleet = reference.kind === 'fleet' ? await data.fleet(reference.slug) : undefined;
+		const rows = fleet === undefined ? await data.block(reference) : undefined;
+		if (rows !== undefined) {
+			return sendPage(reply, blockPage(host, name, rows));
+		}
 		if (reference.kind !== 'fleet' || fleet === undefined) {
 			// The sentence of a pull, because it is the same question.
 			const message = (await data.failure(reference)) ?? `there is no page for ${name}`;

@@ -19,8 +19,11 @@ export interface Trial {
 	notes?: readonly string[];
 }
 
-/** @param host what stands before a name in `docker pull` */
-export function homePage(host: string, trial: Trial | undefined): string {
+/**
+ * @param host what stands before a name in `docker pull`
+ * @param hasBlocks whether a block's name stands for its fleets' images
+ */
+export function homePage(host: string, trial: Trial | undefined, hasBlocks = true): string {
 	return layout(
 		host,
 		`${host}: container images of balena fleets`,
@@ -39,7 +42,7 @@ ${trial === undefined ? undefined : answer(host, trial)}
 <table>
 <thead><tr><th scope="col">Name</th><th scope="col">Image</th></tr></thead>
 <tbody>
-${NAMES.map(
+${[...NAMES, ...(hasBlocks ? [BLOCK] : [])].map(
 	([name, image]) => html`<tr><td><code>${host}/${name}</code></td><td>${image}</td></tr>
 `,
 )}</tbody>
@@ -59,8 +62,8 @@ const NAMES = [
 	['org/fleet/2', 'The highest of the versions 2.x'],
 	['org/fleet/04f7c3a', 'A commit, or at least its first 7 digits'],
 	['org/fleet/2.4.0/service', 'One service of a release that has several'],
-	['org/block', 'Of a block whose fleets are org/block-amd64, org/block-aarch64 and so on: for every machine its own'],
 ] as const;
+const BLOCK = ['org/block', 'Where the fleets are org/block-amd64, org/block-aarch64 and so on: for every machine its own'] as const;
 
 function answer(host: string, { reference, outcome, exact = reference, page, notes = [] }: Trial): Html {
 	const more = notes.map((note) => html`<p>${note}</p>`);

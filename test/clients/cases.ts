@@ -1,4 +1,6 @@
 import { imageOf, releaseOf, type ImageSummary } from '../upstream/index.ts';
+import { ACCEPT, basic } from '../support/proxy.ts';
+import { ask, tokenFor } from '../support/setup.ts';
 import type { Client, Pull } from './client.ts';
 import type { Counts } from './registries.ts';
 import type { Servers } from './servers.ts';
@@ -6,9 +8,12 @@ import type { Servers } from './servers.ts';
 /** One row of the matrix. */
 export interface Case {
 	name: string;
-	pull(servers: Servers): Pull;
+	/** @param index the digest of `index`, where the case has one */
+	pull(servers: Servers, index?: string): Pull;
 	/** Where the pull must succeed: fleet, raw version and service of the image that has to come. */
 	image?: [fleet: string, rawVersion?: string, service?: string];
+	/** Of a block: what a client that keeps all platforms has instead of its own image. */
+	index?(servers: Servers): Promise<string>;
 	/** Where the pull must fail: what a person has to be told. */
 	sentence?: RegExp;
 	/** What must have happened on the way. */
@@ -19,10 +24,25 @@ export interface Case {
 
 const BROWSER = 'balenalabs/browser-aarch64';
 const SECRET = 'acme/secret';
+const BLOCK = 'acme/display';
+const VEILED = 'acme/veiled';
+const withIndex = ({ noIndex }: Client): boolean => noIndex !== true;
 const withPlatform = ({ noPlatform, noIndex }: Client): boolean => noPlatform !== true && noIndex !== true;
 const plain =
 	(reference: string, more: Partial<Pull> = {}) =>
 	({ plain: host }: Servers): Pull => ({ host, reference, ...more });
+
+/** Digest of what a name is, by the service's own answer. */
+const indexOf =
+	(name: string, key?: string) =>
+	async ({ plain: host }: Servers): Promise<string> => {
+		const proxy = { url: `http://${host}` };
+		const answer = await ask(proxy, `/v2/${name}/manifests/latest`, {
+			token: await tokenFor(proxy, name, key && basic(key)),
+			headers: { accept: ACCEPT },
+		});
+		return String(answer.headers['docker-content-digest']);
+	};
 
 /* What must fail has names of its own: BuildKit shares tokens between builds, whoever asks. */
 export const CASES: Case[] = [
@@ -54,6 +74,48 @@ export const CASES: Case[] = [
 		pull: plain('acme/multi-arch', { platform: 'linux/arm64' }),
 		suits: withPlatform,
 	},
+	{ name: 'a block', image: [`${BLOCK}-amd64`], index: indexOf(BLOCK), pull: plain(BLOCK), suits: withIndex },
+	{
+		name: 'a block, linux/arm64',
+		image: [`${BLOCK}-aarch64`],
+		pull: plain(BLOCK, { platform: 'linux/arm64' }),
+		suits: withPlatform,
+	},
+	{
+		name: 'a block, linux/arm/v7',
+		image: [`${BLOCK}-armv7hf`],
+		pull: plain(BLOCK, { platform: 'linux/arm/v7' }),
+		suits: withPlatform,
+	},
+	{
+		name: 'a block, a release of it',
+		image: [`${BLOCK}-amd64`, '1.0.0'],
+		index: indexOf(`${BLOCK}/1.0.0`),
+		pull: plain(`${BLOCK}/1.0.0`),
+		suits: withIndex,
+	},
+	{
+		name: 'a block, by tag',
+		image: [`${BLOCK}-amd64`, '1.0.0'],
+		index: indexOf(`${BLOCK}/1.0.0`),
+		pull: plain(`${BLOCK}:1.0.0`),
+		suits: withIndex,
+	},
+	{
+		name: 'a block, pinned by digest',
+		image: [`${BLOCK}-amd64`],
+		index: indexOf(`${BLOCK}/1.1.0`),
+		pull: ({ plain: host }, index) => ({ host, reference: `${BLOCK}/1.1.0@${index}` }),
+		suits: withIndex,
+	},
+	{
+		name: 'a block, private',
+		image: [`${VEILED}-amd64`],
+		index: (servers) => indexOf(VEILED, servers.upstream.keys.owner)(servers),
+		pull: (servers) => plain(VEILED, { key: servers.upstream.keys.owner })(servers),
+		suits: withIndex,
+	},
+	{ name: 'a block, private, anonymously', pull: plain(`${VEILED}/1.0.0`), sentence: /no public fleet acme\/veiled/ },
 	{ name: 'a layer of 100 MB', image: ['acme/large'], pull: plain('acme/large') },
 	{
 		name: 'a layer that breaks off is resumed',

@@ -41,9 +41,10 @@ export async function skopeo(): Promise<Client> {
 		version: await versionOf('skopeo', '--version'),
 		pull: (pull) =>
 			inDirectory(async (directory) => {
-				const [os, arch] = pull.platform?.split('/') ?? [];
+				const [os, arch, variant] = pull.platform?.split('/') ?? [];
 				const outcome = await run('skopeo', [
 					...(os === undefined ? [] : ['--override-os', os, '--override-arch', arch!]),
+					...(variant === undefined ? [] : ['--override-variant', variant]),
 					'copy',
 					...(pull.key === undefined ? ['--src-no-creds'] : ['--src-creds', creds(pull)]),
 					...(pull.ca === undefined ? ['--src-tls-verify=false'] : ['--src-cert-dir', await certDir(directory, pull.ca)]),

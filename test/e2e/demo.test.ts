@@ -9,10 +9,10 @@ import { until } from '../support/until.ts';
 
 const DEMO = 'demo/demo.ts';
 
-test('with --once it shows each step of three pulls, and ends', async () => {
+test('with --once it shows each step of five pulls, and ends', async () => {
 	const { code, printed } = await run(process.execPath, [DEMO, '--once'], { seconds: 240 });
 	assert.equal(code, 0, printed);
-	const [public_ = '', private_ = '', missing = ''] = printed.split(/\n\n/).slice(1);
+	const [public_ = '', private_ = '', amd64 = '', arm64 = '', missing = ''] = printed.split(/\n\n/).slice(1);
 	for (const [step, line] of [
 		['challenge', /1\. GET \/v2\/ {2}-> {2}401, ask for a token: Bearer realm="http:\/\/localhost:\d+\/auth\/v1\/token"/],
 		[
@@ -27,6 +27,12 @@ test('with --once it shows each step of three pulls, and ends', async () => {
 		assert.match(private_, line, `${step} of a private release`);
 	}
 	assert.match(private_, /\(as u, with the key\)/);
+	const childOf = (platform: string, pull: string): string => {
+		assert.match(pull, new RegExp(`an index for linux/amd64, linux/arm64, linux/arm; this machine takes ${platform}`));
+		assert.match(pull, /digest verified[^]*\n {2}Pulled\.$/);
+		return /manifests\/(sha256:\w{64})/.exec(pull)![1]!;
+	};
+	assert.notEqual(childOf('linux/amd64', amd64), childOf('linux/arm64', arm64));
 	assert.match(
 		missing,
 		/What the terminal shows: NAME_UNKNOWN: balenalabs\/browser-aarch64 has no release 2\.3\.9; its latest is 2\.4\.0, and 2\.3\.8 exists/,

@@ -62,6 +62,12 @@ describe('a reference that somebody tries', () => {
 		{ typed: repository, has: [/name that the registry itself gave/] },
 		{ typed: 'acme/several/1/db', has: [/docker pull [^ ]*acme\/several\/1\.1\.0\/db@sha256/] },
 		{ typed: 'acme/display-%%BALENA_ARCH%%', has: [/Replace the template variable %%BALENA_ARCH%% in the name/i] },
+		{
+			typed: 'docker pull bh.cr/acme/display:1.0.0',
+			has: [/is an image for several architectures: amd64 \(release 1\.0\.0\), aarch64/, /href="\/acme\/display\/1\.0\.0"/],
+			hasNot: [/rpi/],
+		},
+		{ typed: 'acme/veiled', has: [/There is no public fleet acme\/veiled/], hasNot: [/href="\/acme/] },
 		{ typed: 'fleet', has: [/is not a reference to a fleet/] },
 		{ typed: '"><script>x', has: [/value="&quot;&gt;&lt;script&gt;x"/], hasNot: [/<script>x/] },
 		{ typed: '   ', has: [/Try a reference/], hasNot: [/class="answer/] },

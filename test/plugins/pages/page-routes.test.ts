@@ -70,6 +70,23 @@ describe('pages', () => {
 		{ path: '/acme/not-there', status: 404, has: [/There is no public fleet acme\/not-there/] },
 		{ path: '/acme/%3Cscript%3Ex', status: 404, has: [/Replace the template variable &lt;script&gt; in the name/], hasNot: [/<script>x/] },
 		{ path: '/acme/display-%%BALENA_ARCH%%', status: 404, has: [/Replace the template variable %%BALENA_ARCH%% in the name/i] },
+		{
+			path: '/acme/display',
+			has: [
+				/<h1>display</,
+				/docker pull [^ ]*\/acme\/display\n/,
+				/<td>amd64<\/td>\s*<td><a href="\/acme\/display-amd64\/1\.1\.0">acme\/display-amd64<\/a><\/td>\s*<td>1\.1\.0<\/td>\s*<td>[\d.]+ kB<\/td>/,
+				new RegExp(imageOf(upstream, 'acme/display-armv7hf').digest),
+			],
+			hasNot: [/rpi/, /<arch>/],
+		},
+		{ path: '/acme/display/1.1.0', has: [/docker pull [^ ]*\/acme\/display\/1\.1\.0\n/], hasNot: [/armv7hf/] },
+		{
+			path: '/acme/several-parts/1.0.0/db',
+			has: [/docker pull [^ ]*\/acme\/several-parts\/1\.0\.0\/db\n/, /href="\/acme\/several-parts-amd64\/1\.0\.0\/db"/],
+		},
+		{ path: '/acme/display/9.9.9', status: 404, has: [/acme\/display has no release 9\.9\.9; its latest is 1\.1\.0/] },
+		{ path: '/acme/veiled', status: 404, has: [/There is no public fleet acme\/veiled; if it is private/], hasNot: [/veiled-/] },
 		{ path: `/v2.x/${'a'.repeat(32)}`, status: 404, has: [/no public fleet/] },
 	];
 	test('by their addresses', async (t) => {

@@ -32,6 +32,19 @@ describe('the home page', () => {
 			hasNot: ['undefined', '@', 'stores'],
 		},
 		{
+			name: 'says what a block has',
+			trial: trial({
+				kind: 'block',
+				images: ['amd64', 'aarch64'].map((architecture) => ({ architecture, repository: 'v2/0123', version: '1.0.0', digest: DIGEST })),
+			}),
+			has: [
+				'for several architectures: amd64 (release 1.0.0), aarch64 (release 1.0.0).',
+				'docker pull bh.cr/acme/fleet\n',
+				'bh.cr/org/block',
+			],
+			hasNot: ['v2/0123'],
+		},
+		{
 			name: 'says why there is nothing, and where to look',
 			trial: trial({ kind: 'failure', message: 'acme/fleet has no release 3' }, { page: 'acme/fleet' }),
 			has: ['acme/fleet has no release 3.', 'What there is to pull'],
@@ -54,6 +67,7 @@ describe('the home page', () => {
 			}
 		});
 	}
+	test('names no blocks where there are none', () => assert.ok(!shown(homePage('bh.cr', undefined, false)).includes('org/block')));
 	test('escapes what was typed', () => {
 		const evil = '"><script>x';
 		const page =
