@@ -3,7 +3,7 @@
 //	containers-image pull <host>/<reference> <directory>
 //	containers-image login <host>
 //
-// Environment: KEY (API key), CERT_DIR (directory with a private CA; without it the registry speaks plain HTTP), PLATFORM (os/architecture).
+// Environment: KEY (API key), CERT_DIR (directory with a private CA; without it the registry speaks plain HTTP), PLATFORM (os/architecture[/variant]).
 package main
 
 import (
@@ -29,7 +29,9 @@ func main() {
 	} else {
 		system.DockerAuthConfig = &types.DockerAuthConfig{}
 	}
-	system.OSChoice, system.ArchitectureChoice, _ = strings.Cut(os.Getenv("PLATFORM"), "/")
+	var platform string
+	system.OSChoice, platform, _ = strings.Cut(os.Getenv("PLATFORM"), "/")
+	system.ArchitectureChoice, system.VariantChoice, _ = strings.Cut(platform, "/")
 	if err := run(context.Background(), system, os.Args[1:]); err != nil {
 		fmt.Fprintln(os.Stderr, "Error:", err)
 		os.Exit(1)
