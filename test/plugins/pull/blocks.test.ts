@@ -6,6 +6,7 @@ import {
 	ask,
 	assertError,
 	CACHE_MODES,
+	CACHES_OFF,
 	faultAt,
 	forgetRequests,
 	seen,
@@ -427,6 +428,47 @@ test('PLATFORM_INDEX=off: only the sentence', async (t) => {
 		const answer = await get({ proxy }, name, 'manifests/latest', await tokenFor(proxy, name, authorization));
 		assert.equal(assertError(answer, 404, 'NAME_UNKNOWN'), sentence);
 	}
+});
+
+test('a fleet of the plain name that is made while the index is in use wins at the next resolution; what was issued goes on', async (t) => {
+	const setup = await setUp(t, CACHES_OFF);
+	const old = await tokenFor(setup.proxy, 'acme/display');
+	const index = await get(setup, 'acme/display', 'manifests/latest', old);
+	const made = imageOf(upstream, 'acme/pinned');
+	const row = {
+		id: 1,
+		commit: 'c0ffee'.padEnd(32, '0'),
+		raw_version: '1.0.0',
+		status: 'success',
+		release_image: [
+			{
+				image: [
+					{
+						is_stored_at__image_location: `registry/${made.repository}`,
+						content_hash: made.digest,
+						is_a_build_of__service: [{ service_name: 'main' }],
+					},
+				],
+			},
+		],
+	};
+	setup.api.fault = ({ url }) =>
+		/^\/v7\/release/.test(url) && decodeURIComponent(url).includes("'acme/display'")
+			? { status: 200, headers: { 'content-type': 'application/json' }, body: JSON.stringify({ d: [row] }) }
+			: undefined;
+	const token = await tokenFor(setup.proxy, 'acme/display');
+	const image = await get(setup, 'acme/display', 'manifests/latest', token);
+	assert.deepEqual([image.status, image.headers['docker-content-digest']], [200, made.digest]);
+	assert.equal((await get(setup, 'acme/display', 'manifests/latest', old)).text, index.text);
+	assert.equal((await get(setup, 'acme/display', `manifests/${IN_1_1[0]![1].digest}`, old)).status, 200);
+});
+
+test('a private sibling is in no query', async (t) => {
+	const setup = await setUp(t, CACHES_OFF);
+	await get(setup, 'acme/display/1.0.0', 'manifests/latest', await tokenFor(setup.proxy, 'acme/display/1.0.0'));
+	const queries = seen(setup.api, ({ url }) => url.startsWith('/v7/')).map((line) => decodeURIComponent(line));
+	assert.equal(queries.length, 3);
+	assert.ok(queries[2]!.includes('display-armv7hf') && !queries[2]!.includes('display-rpi'), queries[2]);
 });
 
 /** What a pull by tag and digests costs the upstreams. */

@@ -27,6 +27,10 @@ const PAIRS: [forbidden: string, absent: string][] = [
 	['acme/secret/1.0.0/main', 'acme/absent/1.0.0/main'],
 	['acme/secret-several', 'acme/absent-several'],
 	['acme/secret-several/1.0.0/worker', 'acme/absent-several/1.0.0/worker'],
+	// Of a block, every fleet is private.
+	['acme/veiled', 'acme/vanish'],
+	['acme/veiled/1.0.0', 'acme/vanish/1.0.0'],
+	['acme/veiled-amd64', 'acme/vanish-amd64'],
 	[secret.repository, `v2/${hexOf('an image that nobody has')}`],
 ];
 const PATHS = [
