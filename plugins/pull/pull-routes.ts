@@ -137,6 +137,8 @@ async function pullRoutes(app: FastifyInstance, config: Config): Promise<void> {
 		request: FastifyRequest,
 		reply: FastifyReply,
 	): Promise<FastifyReply> {
+		// Each way of answering listens for the end of the one answer; eleven listeners are a leak to Node, which would warn.
+		reply.raw.setMaxListeners(0);
 		return answer(parsed, await app.otherReleases.byDigest({ grant, token, request, reply }, kind, digest), request, reply);
 	}
 

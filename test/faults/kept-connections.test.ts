@@ -9,6 +9,7 @@ import { ask, CACHE_MODES, faultAt, setUp, tokenFor } from '../support/setup.ts'
 import { imageOf } from '../upstream/index.ts';
 import { sharedUpstream } from '../upstream/shared.ts';
 import { until } from '../support/until.ts';
+import { collectWarnings } from '../support/warnings.ts';
 
 /* Connections of clients that are kept: for how long, and what many requests on one leave behind. */
 
@@ -48,10 +49,7 @@ for (const [mode, env] of Object.entries(CACHE_MODES)) {
 		`many requests on one connection leave no listener behind, nor anything else that Node warns of; ${mode}`,
 		{ timeout: 60_000 },
 		async (t) => {
-			const warnings: string[] = [];
-			const warn = ({ name, message }: Error): void => void warnings.push(`${name}: ${message}`);
-			process.on('warning', warn);
-			t.after(() => process.off('warning', warn));
+			const warnings = collectWarnings(t);
 			const { proxy, registry } = await setUp(t, { ...env, RATE_LIMIT_MAX: '0', REGISTRY_CONNECTIONS: '2' });
 			const token = await tokenFor(proxy, NAME);
 			const absent = IMAGE.digest.replace(/.{8}$/, '00000000');

@@ -3,6 +3,7 @@ import { test, type TestContext } from 'node:test';
 import { ACCEPT } from '../../support/proxy.ts';
 import { ask, assertError, faultAt, seen, setUp, tokenFor, type Setup } from '../../support/setup.ts';
 import { until } from '../../support/until.ts';
+import { collectWarnings } from '../../support/warnings.ts';
 import type { Fault, RecordedRequest } from '../../upstream/relay.ts';
 
 /* In which of a fleet's repositories a digest is looked for, with TAGS=release. What is found is in tags-release.test.ts and tokens/sealed-credentials.test.ts. */
@@ -83,11 +84,14 @@ async function searching(t: TestContext, fault: (url: string) => Fault): Promise
 }
 
 test('the first hit ends a search, whatever the other repositories do', async (t) => {
+	const warnings = collectWarnings(t);
 	const { proxy, token, registry, questions } = await searching(t, (url) => (url === FIRST ? { status: 200, body: 'found' } : 'hang'));
 	const found = await ask(proxy, PATH, { token });
 	assert.deepEqual([found.status, found.text], [200, 'found']);
 	await until(() => registry.underWay === 0);
 	assert.ok(questions() <= AT_ONCE, `${questions()} questions`);
+	// One answer that so much waits for has many listeners, and none of them is a leak.
+	assert.deepEqual(warnings, []);
 });
 
 for (const status of [429, 503]) {
