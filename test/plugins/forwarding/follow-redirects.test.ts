@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { describe, test, type TestContext } from 'node:test';
 import { startProxy, type Proxy } from '../../support/proxy.ts';
-import { ask, tokenFor, type Answer, type Question } from '../../support/setup.ts';
+import { ask, assertError, tokenFor, type Answer, type Question } from '../../support/setup.ts';
 import { imageOf } from '../../upstream/index.ts';
 import { startRelay } from '../../upstream/relay.ts';
 import { sharedUpstream } from '../../upstream/shared.ts';
@@ -12,6 +12,8 @@ import { sharedUpstream } from '../../upstream/shared.ts';
 const NAME = 'balenalabs/browser-aarch64';
 const upstream = await sharedUpstream();
 const blob = `blobs/${imageOf(upstream, NAME).platforms[0]!.layers[0]!.digest}`;
+
+const XML = '<?xml version="1.0"?><Error><Code>SampleCode</Code><Resource>/bucket/secret</Resource></Error>';
 
 /** An object storage that serves ranges of ten bytes and, as S3 does, refuses requests with an Authorization header. */
 async function startStorage(t: TestContext): Promise<{ url: string; requests: IncomingMessage[] }> {
@@ -24,6 +26,16 @@ async function startStorage(t: TestContext): Promise<{ url: string; requests: In
 			response.writeHead(302, { location: '/loop' }).end();
 		} else if (request.url!.startsWith('/to/')) {
 			response.writeHead(302, { location: decodeURIComponent(request.url!.slice('/to/'.length)) }).end();
+		} else if (request.url!.startsWith('/status/')) {
+			const status = Number(request.url!.slice('/status/'.length));
+			response.writeHead(status, {
+				'content-type': 'application/xml',
+				'x-amz-request-id': 'STORAGE',
+				...(status === 204 ? {} : { 'content-length': XML.length }),
+				...(status === 429 || status === 503 ? { 'retry-after': '7' } : {}),
+				...(status === 416 ? { 'content-range': 'bytes */10' } : {}),
+			});
+			response.end(status === 204 ? undefined : XML);
 		} else if (request.url === '/gone') {
 			response.writeHead(403).end('<Error>SignatureDoesNotMatch</Error>');
 		} else if (request.headers.range === 'bytes=4-') {
@@ -93,6 +105,38 @@ describe('redirects of blobs', () => {
 			if (status === 307) {
 				assert.equal(answer.headers.location, storage.url + path);
 			}
+		});
+	}
+
+	// About the blob, or about when to come again: the client's. All else is about a request that the client knows nothing of.
+	const answers: [storage: number, status: number, code: string, retryAfter?: string][] = [
+		[204, 502, 'UNAVAILABLE'],
+		[301, 502, 'UNAVAILABLE'],
+		[400, 502, 'UNAVAILABLE'],
+		[401, 502, 'UNAVAILABLE'],
+		[403, 502, 'UNAVAILABLE'],
+		[404, 404, 'BLOB_UNKNOWN'],
+		[405, 502, 'UNAVAILABLE'],
+		[412, 502, 'UNAVAILABLE'],
+		[416, 416, 'UNSUPPORTED'],
+		[429, 429, 'TOOMANYREQUESTS', '7'],
+		[500, 502, 'UNAVAILABLE'],
+		[503, 503, 'UNAVAILABLE', '7'],
+	];
+	for (const [stored, status, code, retryAfter] of answers) {
+		test(`whose storage answers ${stored}: ${status}, and its cause is in the log alone`, async (t) => {
+			const storage = await startStorage(t);
+			const answer = await pullRedirected(t, `${storage.url}/status/${stored}`, { FOLLOW_REDIRECTS: 'http', ...LOOPBACK });
+			assertError(answer, status, code);
+			assert.deepEqual([answer.headers['retry-after'], answer.headers['x-amz-request-id']], [retryAfter, undefined]);
+			assert.doesNotMatch(answer.text, /SampleCode|bucket|storage/i);
+			if (status >= 500) {
+				assert.match(
+					answer.log.join(''),
+					new RegExp(`the object storage answered with status ${stored}${stored === 204 ? '' : ': SampleCode'}`),
+				);
+			}
+			assert.doesNotMatch(answer.log.join(''), /bucket\/secret/);
 		});
 	}
 

@@ -6,7 +6,7 @@ import { imageOf } from '../../upstream/index.ts';
 import { sharedUpstream } from '../../upstream/shared.ts';
 import type { Fault } from '../../upstream/relay.ts';
 import { closedPort, unresponsivePort } from '../../support/broken-server.ts';
-import { assertTold, LONG, type Told } from '../../support/expect.ts';
+import { assertTold, logged, LONG, type Told } from '../../support/expect.ts';
 
 /* The registry fails before its answer begins: what a client is told, for each kind of request, and within which setting's time. */
 
@@ -98,6 +98,24 @@ for (const [fault, { fault: happens, told, toldOfWhole = told, env = {} }] of Ob
 		}
 	});
 }
+
+test('what the registry says of its failure is in the log, and bounded', async (t) => {
+	const { proxy, registry } = await setUp(t, LONG);
+	const token = await tokenFor(proxy, [NAME, `${NAME}/1.1.0`], LOGIN);
+	const errors = [{ code: 'UNKNOWN', message: 'unknown error', detail: 'x'.repeat(1000) }, { code: 'SECOND' }];
+	registry.fault = faultAt(/./, { status: 500, body: JSON.stringify({ errors }) });
+	const said = `the registry answered with status 500: ${JSON.stringify(errors[0]).slice(0, 300)}`;
+	for (const [kind, { path, question }] of Object.entries(KINDS)) {
+		await t.test(kind, async () => {
+			proxy.log.length = 0;
+			const answer = await ask(proxy, path, { ...question, token });
+			assert.doesNotMatch(answer.text, /xxx|SECOND/);
+			// A head has no words.
+			const cause = question?.method === 'HEAD' ? 'the registry answered with status 500' : said;
+			assert.equal(logged(proxy, ({ level }) => level >= 50)?.['cause'].message, cause);
+		});
+	}
+});
 
 const GONE: Record<string, { url: (t: TestContext) => Promise<string>; told: Told; env?: Record<string, string> }> = {
 	'does not listen': { url: closedPort, told: UNREACHABLE },
