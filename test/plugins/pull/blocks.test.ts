@@ -468,7 +468,7 @@ test('a private sibling is in no query', async (t) => {
 	await get(setup, 'acme/display/1.0.0', 'manifests/latest', await tokenFor(setup.proxy, 'acme/display/1.0.0'));
 	const queries = seen(setup.api, ({ url }) => url.startsWith('/v7/')).map((line) => decodeURIComponent(line));
 	assert.equal(queries.length, 3);
-	assert.ok(queries[2]!.includes('display-armv7hf') && !queries[2]!.includes('display-rpi'), queries[2]);
+	assert.ok(queries[2]!.includes('display-armv7hf') && !queries[2]!.includes('display-rpi'), queries[2]!);
 });
 
 /** What a pull by tag and digests costs the upstreams. */
