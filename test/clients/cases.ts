@@ -129,19 +129,21 @@ export const CASES: Case[] = [
 		pull: ({ breaking }) => ({ host: breaking, reference: 'acme/large' }),
 		// In each language's words.
 		sentence: /unexpected EOF|premature|incomplete|closed|terminated/i,
-		suits: ({ resumes }) => resumes !== true,
+		suits: ({ resumes, noBlobs }) => resumes !== true && noBlobs !== true,
 	},
 	{
 		name: 'blobs behind a 307',
 		image: [BROWSER],
 		pull: ({ redirecting }) => ({ host: redirecting, reference: BROWSER }),
 		needs: ['stored'],
+		suits: ({ noBlobs }) => noBlobs !== true,
 	},
 	{
 		name: 'private behind a 307',
 		image: [SECRET],
 		pull: ({ redirecting, upstream }) => ({ host: redirecting, reference: SECRET, key: upstream.keys.owner }),
 		needs: ['stored'],
+		suits: ({ noBlobs }) => noBlobs !== true,
 	},
 	{ name: 'private, with a key', image: [SECRET], pull: (servers) => plain(SECRET, { key: servers.upstream.keys.owner })(servers) },
 	{

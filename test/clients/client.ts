@@ -33,6 +33,10 @@ export interface Client {
 	noPlatform?: boolean;
 	/** Takes no index. */
 	noIndex?: boolean;
+	/** Asks for manifests only. */
+	noBlobs?: boolean;
+	/** The cases that can be tried with it, by their names, where they are few. */
+	tries?(name: string): boolean;
 	/** Speaks to no registry by plain HTTP: where the others do, it is sent to the service's own TLS. */
 	onlyTls?: boolean;
 	/** Asks for the rest of a layer that broke off. */
@@ -50,7 +54,7 @@ export async function withImage(outcome: Outcome, read: () => Promise<string>): 
 /** @returns what a command says of its version: its number, or whatever stands there */
 export async function versionOf(command: string, ...args: string[]): Promise<string> {
 	const { printed } = await run(command, args);
-	return /v?\d+\.\d+\.\d+\S*/.exec(printed)?.[0] ?? /version (\S+)/.exec(printed)?.[1] ?? printed.trim();
+	return /v?\d+\.\d+\.\d+[^\s,]*/.exec(printed)?.[0] ?? /version (\S+)/.exec(printed)?.[1] ?? printed.trim();
 }
 
 /** A client that cannot be started here, with the reason. */

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startEngine, type Engine } from '../support/engine.ts';
 import { run, type Outcome } from '../support/run.ts';
-import { withImage, type Client, type Pull, type Pulled } from './client.ts';
+import { NotRun, withImage, type Client, type Pull, type Pulled } from './client.ts';
 import { CONTAINERD_1, CONTAINERD_2, startContainerd, tagged, type Generation } from './containerd.ts';
 import { startDaemon } from './daemon.ts';
 import { built, versionInSources } from './install.ts';
@@ -18,6 +18,19 @@ export async function dockerClassic(): Promise<Client> {
 	const engine = await startEngine();
 	const { printed } = await engine.docker('version', '--format', '{{.Server.Version}}, docker {{.Client.Version}}');
 	return dockerClient('Docker Engine', printed.trim(), engine, false);
+}
+
+/** Docker's engine of 2020, as balenaOS has it. No package registry has it: it is run where it is on the machine's PATH. */
+export async function balenaEngine(): Promise<Client> {
+	const command = 'balena-engine-daemon';
+	if ((await run('/bin/sh', ['-c', `command -v ${command}`])).code !== 0) {
+		throw new NotRun(
+			`no package registry has it, and there is no ${command} on this machine; Docker Engine 20.10, which it was made from, is run`,
+		);
+	}
+	const engine = await startEngine({ command });
+	const { printed } = await engine.docker('version', '--format', '{{.Server.Version}}');
+	return dockerClient('balena-engine', printed.trim(), engine, false);
 }
 
 /** Docker 29's engine with containerd's image store, its default now. It says of itself only that it was built from a module. */

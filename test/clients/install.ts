@@ -16,6 +16,7 @@ const DEBIAN = {
 	skopeo: 'skopeo',
 	nginx: 'nginx-light',
 	'docker-registry': 'docker-registry',
+	'docker-compose': 'docker-compose',
 };
 
 interface Source {
@@ -71,7 +72,6 @@ export const NOT_RUN = [
 		client: "Docker's command line 29",
 		why: 'the Go module proxy does not serve a module that it is built from; Docker Engine 29 is run with the one that is on the machine',
 	},
-	{ client: 'balena-engine', why: 'no package registry has it; Docker Engine 20.10, which it was made from, is run' },
 	{
 		client: 'Docker Engine, whether it takes a private CA',
 		why: 'it does not verify certificates of loopback addresses; TLS itself was tried',
@@ -88,9 +88,25 @@ export const NOT_RUN = [
  */
 export async function install(wanted: Set<string>): Promise<Map<string, string>> {
 	const failed = new Map<string, string>();
+	await installDebian(DEBIAN);
+	await mkdir(BIN, { recursive: true });
+	for (const name of wanted) {
+		await (isPackage(name) ? installPackage(name) : installBinary(name)).catch((error: Error) => {
+			console.log(error.message);
+			failed.set(name, `${name} could not be installed: ${error.message.trim().split('\n').at(-1)}`);
+		});
+	}
+	return failed;
+}
+
+/**
+ * @param packages commands, each with the package that has it
+ * @throws where they cannot be had
+ */
+async function installDebian(packages: Record<string, string>): Promise<void> {
 	const missing = (
 		await Promise.all(
-			Object.entries(DEBIAN).map(async ([command, name]) =>
+			Object.entries(packages).map(async ([command, name]) =>
 				(await run('/bin/sh', ['-c', `command -v ${command}`])).code === 0 ? [] : [name],
 			),
 		)
@@ -100,14 +116,6 @@ export async function install(wanted: Set<string>): Promise<Map<string, string>>
 		await must('apt-get', ['update', '-qq']);
 		await must('apt-get', ['install', '-y', '-qq', '--no-install-recommends', ...missing], { DEBIAN_FRONTEND: 'noninteractive' });
 	}
-	await mkdir(BIN, { recursive: true });
-	for (const name of wanted) {
-		await (isPackage(name) ? installPackage(name) : installBinary(name)).catch((error: Error) => {
-			console.log(error.message);
-			failed.set(name, `${name} could not be installed: ${error.message.trim().split('\n').at(-1)}`);
-		});
-	}
-	return failed;
 }
 
 const isPackage = (name: string): name is PackageName => name in PACKAGES;

@@ -97,6 +97,7 @@ export const PACKAGES = {
 		install: npm(() => Object.entries(BALENA_LIBRARIES).map((spec) => spec.join('@'))),
 	},
 	'balena CLI': { version: '25.2.6', install: balenaCli },
+	Renovate: { version: '44.121.2', install: npm((version) => [`renovate@${version}`, NODE_24]) },
 	Jib: { version: '0.28.1', install: maven, source: 'jib/Pull.java' },
 } satisfies Record<string, Package>;
 

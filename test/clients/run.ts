@@ -1,16 +1,19 @@
 import { writeFile } from 'node:fs/promises';
 import type { Outcome } from '../support/run.ts';
 import { imageOf } from '../upstream/index.ts';
+import { renovate, secretsAtHome, skopeoSync } from './automation.ts';
 import { balenaCli, balenaCompose, dockerProgress } from './balena-clients.ts';
 import { BUILT_TESTS } from './built-tests.ts';
 import { CASES, isImage, type Case } from './cases.ts';
-import { NotRun, type Client, type Pulled } from './client.ts';
+import { throughCache } from './caches.ts';
+import { NotRun, versionOf, type Client, type Pulled } from './client.ts';
 import { conformance, conformanceReport } from './conformance.ts';
 import { buildah, containersImage, crane, oras, podman, regctl, skopeo } from './command-clients.ts';
-import { buildkit, cri1, cri2, ctr1, ctr2, dockerClassic, dockerContainerd } from './daemon-clients.ts';
+import { buildkit, cri1, cri2, ctr1, ctr2, balenaEngine, dockerClassic, dockerContainerd } from './daemon-clients.ts';
+import { compose, manifestInspect, resolvedDigests } from './docker-commands.ts';
 import { EXTRAS } from './extras.ts';
 import { crictl, nerdctl } from './found-clients.ts';
-import { install, NOT_RUN } from './install.ts';
+import { built, install, NOT_RUN, versionInSources } from './install.ts';
 import { jib, ociClient, ociRegistryClient, orasOfPython, pythonDxf } from './libraries.ts';
 import { caseByCase, matrix, type Result } from './report.ts';
 import { startServers, type Servers } from './servers.ts';
@@ -30,6 +33,7 @@ const registries = [
 	{ host: servers.behindNginx, ca: servers.ca },
 	{ host: servers.ownTls, ca: servers.ca },
 ];
+const key = servers.upstream.keys.owner;
 const clients: [name: string, start: () => Promise<Client>, needs?: string[]][] = [
 	['Docker Engine', dockerClassic],
 	['Docker Engine, containerd store', dockerContainerd, ['dockerd', 'containerd']],
@@ -56,11 +60,27 @@ const clients: [name: string, start: () => Promise<Client>, needs?: string[]][] 
 	['@balena/compose', balenaCompose, ['balena libraries']],
 	['balena CLI, image:', () => balenaCli('image:, secrets as JSON'), ['balena CLI']],
 	['balena CLI, FROM', () => balenaCli('FROM, secrets as YAML'), ['balena CLI']],
+	['balena-engine', balenaEngine],
+	['docker manifest inspect', manifestInspect],
+	['docker-compose', compose],
+	[
+		'docker-registry as a cache',
+		async () => throughCache('docker-registry as a cache', 'docker-registry', await versionOf('docker-registry', '--version'), key),
+	],
+	[
+		'distribution 3 as a cache',
+		() => throughCache('distribution 3 as a cache', built('distribution'), versionInSources('distribution'), key),
+		['distribution'],
+	],
 ];
 
 /** What is tried, and is no pull of the cases'. */
 const others: [name: string, run: (servers: Servers) => Promise<Result[]>, needs?: string[]][] = [
 	...EXTRAS,
+	['skopeo sync', skopeoSync],
+	['docker-compose config --resolve-image-digests', resolvedDigests],
+	['Renovate', renovate, ['Renovate']],
+	['balena CLI, home directory', secretsAtHome, ['balena CLI']],
 	['OCI conformance suite', conformanceWithReport, ['conformance']],
 	...BUILT_TESTS,
 ];
@@ -119,7 +139,7 @@ async function conformanceWithReport(): Promise<Result[]> {
 }
 
 async function runCases(client: Client, servers: Servers): Promise<void> {
-	for (const one of CASES.filter(({ suits }) => suits?.(client) ?? true)) {
+	for (const one of CASES.filter(({ name, suits }) => (suits?.(client) ?? true) && (client.tries?.(name) ?? true))) {
 		Object.assign(servers.counts, { stored: 0, brokenOff: 0, ranges: 0 });
 		const index = await one.index?.(servers);
 		const pull =

@@ -61,7 +61,8 @@ async function run({ program, configFile, ca, env = {} }: RegistryProgram, port:
 		await exited;
 	};
 	for (let waited = 0; waited < 10_000; waited += 20) {
-		if ((await statusOf(`${url}/v2/`, ca)) === 401) {
+		// A cache asks nobody for a token.
+		if ([200, 401].includes((await statusOf(`${url}/v2/`, ca)) ?? 0)) {
 			return { url, port, close };
 		}
 		if (/level=fatal|panic:/.test(output)) {
