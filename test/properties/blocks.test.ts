@@ -219,7 +219,14 @@ describe('the index', () => {
 	const children = fc.uniqueArray(child, { maxLength: 5, selector: ({ platform }) => platform.architecture + platform.variant });
 	check(
 		'two different sets of images have two digests, and the same ones one',
-		fc.property(children, children, (a, b) => {
+		// Of two that are made apart few are alike: the second is the first with one image changed, or left out.
+		fc.property(children, fc.nat(4), fc.constantFrom('a', 'b', 'c', undefined), (a, at, text) => {
+			const b = a.flatMap((one, i) => {
+				if (i !== at || text === undefined) {
+					return i === at ? [] : [one];
+				}
+				return [{ ...one, manifest: { ...one.manifest, bytes: Buffer.from(text), digest: digestOf(text) } }];
+			});
 			const of = (set: Child[]): unknown => set.map(({ platform, manifest }) => [platform, manifest.digest]);
 			const isSame = JSON.stringify(of(a)) === JSON.stringify(of(b));
 			assert.equal(makeIndex(a, OCI).digest === makeIndex(b, OCI).digest, isSame);
