@@ -56,9 +56,19 @@ const hasToken = ({ text }: Answer): boolean =>
 const { commit: COMMIT } = upstream.fleets['acme/pinned']!.releases['1.0.0']!;
 const SHORTEST = 7;
 
+/** More than is read whole. */
+const LARGE = `sha256:${'f'.repeat(64)}`;
+const LARGE_BODY = 'x'.repeat(200_000);
+const LARGE_ANSWER = httpAnswer('200 OK', { 'Docker-Content-Digest': LARGE }, LARGE_BODY);
+
 /** What is asked, and of whom. */
 const KINDS: Record<string, Kind> = {
 	'GET of a blob': { cut: /\/blobs\//, path: () => `/v2/${NAME}/blobs/${LAYER}`, isRight: hasDigest(LAYER) },
+	'GET of a blob that is streamed': {
+		cut: /\/blobs\//,
+		path: () => `/v2/${NAME}/blobs/${LARGE}`,
+		isRight: ({ text }) => text === LARGE_BODY,
+	},
 	'HEAD of a blob': { cut: /\/blobs\//, method: 'HEAD', path: () => `/v2/${NAME}/blobs/${LAYER}`, isRight: hasDigest(LAYER) },
 	'GET of a tag': { cut: /\/manifests\//, path: () => `/v2/${NAME}/manifests/latest`, isRight: hasDigest(IMAGE.digest) },
 	'HEAD of a tag': { cut: /\/manifests\//, method: 'HEAD', path: () => `/v2/${NAME}/manifests/latest`, isRight: hasDigest(IMAGE.digest) },
@@ -99,7 +109,7 @@ async function startCutter(t: TestContext, env: Record<string, string>): Promise
 		(target: string) =>
 		async (socket: Socket, head: string): Promise<void> => {
 			const key = head.replace(/^x-request-id:.*$/im, '');
-			const whole = answers.get(key) ?? (await answerOf(target, head));
+			const whole = head.includes(LARGE) ? LARGE_ANSWER : (answers.get(key) ?? (await answerOf(target, head)));
 			answers.set(key, whole);
 			if (plan === undefined || !plan.cut.test(head)) {
 				socket.write(whole);
