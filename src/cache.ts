@@ -11,7 +11,7 @@ export interface Loaded<V> {
 
 /** What a load is told. */
 export interface Loading {
-	/** Whether there was a value for the key before, which may be old. */
+	/** Whether there was a value for the key before, which may be old, of those that may stand in: that something is not there is no knowledge that helps anybody. */
 	readonly isKnown: boolean;
 	/** Aborted when nobody waits for the value any more, or another load was faster. */
 	readonly signal: AbortSignal;
@@ -169,7 +169,7 @@ export class LoadingCache<V> {
 	#store(key: string, entry: Entry<V>): void {
 		const isUsed = this.#newcomers.has(key) || this.#established.has(key);
 		this.#delete(key);
-		const part = entry.usableUntil <= entry.freshUntil ? this.#passing : isUsed ? this.#established : this.#newcomers;
+		const part = mayStandIn(entry) ? (isUsed ? this.#established : this.#newcomers) : this.#passing;
 		part.set(key, entry);
 	}
 
@@ -213,7 +213,7 @@ export class LoadingCache<V> {
 		race.loads.add(controller);
 		race.startedAt = this.#now();
 		try {
-			const { value, freshMs, staleMs = 0 } = await load({ isKnown: old !== undefined, signal: controller.signal });
+			const { value, freshMs, staleMs = 0 } = await load({ isKnown: old !== undefined && mayStandIn(old), signal: controller.signal });
 			// Of several loads, the first that has an answer.
 			if (race.loads.delete(controller)) {
 				this.#end(key, race);
@@ -241,6 +241,10 @@ export class LoadingCache<V> {
 			race.reject(error);
 		}
 	}
+}
+
+function mayStandIn({ freshUntil, usableUntil }: Entry<unknown>): boolean {
+	return usableUntil > freshUntil;
 }
 
 /** A refusal is an answer, and the last word; that there are too many requests is not. */

@@ -122,8 +122,12 @@ export default fp(
 				});
 			},
 
-			token: (service, repositories, caller, settings = {}) =>
-				call(caller, settings, async (signal) => {
+			token: async (service, repositories, caller, settings = {}) => {
+				// The registry's own names need no query, but the API looks up each of them. A login has a limit of its own.
+				if (settings.isKnown !== true && caller.kind === 'anonymous' && repositories.length > 0 && caller.client !== undefined) {
+					app.charge('cold name', caller.client.address);
+				}
+				return call(caller, settings, async (signal) => {
 					const query = new URLSearchParams({ service });
 					for (const repository of repositories) {
 						query.append('scope', pullScope(repository));
@@ -147,7 +151,8 @@ export default fp(
 						throw new Error('the answer of the token endpoint has no token');
 					}
 					return answer.token;
-				}),
+				});
+			},
 		});
 	},
 	{ name: 'api', dependencies: ['rate-limit'] },

@@ -117,34 +117,6 @@ test('what a request costs is not how it looks:', { timeout: 60_000 }, async (t)
 	});
 });
 
-test('junk evicts nothing that an outage of the API will need', { timeout: 60_000 }, async (t) => {
-	const { proxy, api } = await setUp(t, { RESOLUTION_CACHE_SIZE: '10', TOKEN_CACHE_SIZE: '10', RESOLUTION_TTL: '0.1', TOKEN_TTL: '0.1' });
-	// Twice: then it is known to be used.
-	await tokenFor(proxy, NAME);
-	await new Promise((resolve) => setTimeout(resolve, 150));
-	await tokenFor(proxy, NAME);
-	for (let i = 0; i < 100; i++) {
-		await ask(proxy, tokenPath(i % 2 === 0 ? `acme/nonsense-${i}` : `v2/${String(i).padStart(32, '0')}`));
-	}
-	api.fault = () => 'reset';
-	await tokenFor(proxy, NAME);
-});
-
-test('texts around one upstream token make no other’s acceptance forgotten', { timeout: 60_000 }, async (t) => {
-	const { proxy, registry } = await setUp(t);
-	const { clientTokens } = proxy.app;
-	const token = await tokenFor(proxy, NAME);
-	assert.equal((await ask(proxy, '/v2/', { token })).status, 200);
-	const [other] = (await tokenFor(proxy, 'acme/multi-arch')).split('~');
-	for (let i = 0; i < 3000; i++) {
-		const padding = Buffer.from(JSON.stringify({ n: {}, s: `${i}`.padEnd(9000, 'x') })).toString('base64url');
-		clientTokens.read(`Bearer ${other}~${padding}`)!.accept('');
-	}
-	registry.requests = [];
-	assert.equal((await ask(proxy, '/v2/', { token })).status, 200);
-	assert.deepEqual(registry.requests, []);
-});
-
 test('guesses at once are no more than guesses in a row', { timeout: 60_000 }, async (t) => {
 	const guess = async (proxy: { url: string }, key: string): Promise<number> =>
 		(await ask(proxy, '/auth/v1/token', { headers: { authorization: basic(key) } })).status;

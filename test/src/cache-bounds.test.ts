@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { EventEmitter } from 'node:events';
 import { describe, test } from 'node:test';
 import { LoadingCache, type Loaded } from '../../src/cache.ts';
+import { CONSTANTS } from '../../src/constants.ts';
 import { overloadedError, RegistryError, upstreamError } from '../../src/errors.ts';
 import { table } from '../support/table.ts';
 
@@ -109,6 +110,18 @@ describe('a load ends', () => {
 	});
 });
 
+test('a load is told of what was there before only where that may stand in: what was not found is as new as ever', async () => {
+	const told: boolean[] = [];
+	for (const staleMs of [0, 1000]) {
+		const { cache, at } = clocked();
+		for (const ms of [0, 200, 5000]) {
+			at(ms);
+			await cache.get('k', async ({ isKnown }) => (told.push(isKnown), { value: 'v', freshMs: 100, staleMs }));
+		}
+	}
+	assert.deepEqual(told, [false, false, false, false, true, true]);
+});
+
 describe('an old value stands in for', () => {
 	table<unknown>(
 		[
@@ -159,6 +172,16 @@ describe('what others ask for evicts', () => {
 			assert.equal(cache.peek('used'), 'used');
 			assert.ok(cache.size <= 20, `${cache.size}`);
 		}
+	});
+	test('nothing of those at the default size, where 10,200 others come', async () => {
+		const { cache, put } = clocked(CONSTANTS.RESOLUTION_CACHE_SIZE);
+		await put('used');
+		await put('used');
+		await put('new');
+		for (let i = 0; i < 10_200; i++) {
+			await put(`nonsense ${i}`, 0);
+		}
+		assert.deepEqual([cache.peek('used'), cache.peek('new')], ['used', 'new']);
 	});
 	test('nothing that may stand in, where it may not itself', async () => {
 		const { cache, put } = clocked();
