@@ -1,7 +1,8 @@
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import fp from 'fastify-plugin';
 import { hash } from 'node:crypto';
-import type { RegistryError } from '../../src/errors.ts';
+import { RegistryError } from '../../src/errors.ts';
+import { FairQueue } from '../../src/fair-queue.ts';
 import { ANONYMOUS } from '../../src/balena/caller.ts';
 import { parseReference } from '../../src/balena/reference.ts';
 import { clientKey } from '../../src/http/client-address.ts';
@@ -28,6 +29,10 @@ const HEADERS = {
 };
 /** What the name of this service comes from; X-Forwarded-Proto, too, makes a request valid or not. */
 const HOST_HEADERS = 'Host, X-Forwarded-Host, X-Forwarded-Proto';
+/** Of pages that clients have not taken yet, shared between them; beyond it there is none. Most pages have 10 KB, a few hundred where a fleet's owner wants it so. */
+const MAX_UNSENT_BYTES = 16 * 1024 * 1024;
+/** What the kernel takes at once, read or not: nothing of it stays here. */
+const SMALL_BYTES = 16 * 1024;
 /** In seconds, by status; anything else is not to be kept. */
 const MAX_AGE: Record<number, number> = { 200: 60, 404: 10 };
 
@@ -43,7 +48,17 @@ async function pageRoutes(app: FastifyInstance, config: Config): Promise<void> {
 		return;
 	}
 	const dataFor = pageData(app, config);
-	const sendPage = (reply: FastifyReply, page: string): FastifyReply => sendPageTo(reply, page, config.PUBLIC_URL !== undefined);
+	const unsent = new FairQueue({ capacity: MAX_UNSENT_BYTES, queue: 0, refusal: () => new Error('never') });
+	const sendPage = (reply: FastifyReply, page: string): FastifyReply => {
+		if (page.length > SMALL_BYTES) {
+			const client = app.shareOf(reply.request.ip);
+			if (!unsent.take(client, page.length)) {
+				throw new RegistryError('UNAVAILABLE', 'too many pages are being sent; try again in a moment', { headers: { 'retry-after': '1' } });
+			}
+			reply.raw.once('close', () => unsent.release(client, page.length));
+		}
+		return sendPageTo(reply, page, config.PUBLIC_URL !== undefined);
+	};
 
 	app.setErrorHandler((error: FastifyError | RegistryError, request, reply) => {
 		const { statusCode, message, headers, cause, overloaded, limit } = asRegistryError(error);

@@ -40,7 +40,7 @@ test(
 		const service = await startProcess(
 			t,
 			{ apiUrl: upstream.apiUrl, registryUrl: registry.url },
-			{ NODE_OPTIONS: '--max-old-space-size=128' },
+			{ NODE_OPTIONS: `${process.env.NODE_OPTIONS ?? ''} --max-old-space-size=128` },
 		);
 		assert.equal((await ask(service, '/ping')).text, 'pong');
 		const before = rssOf(service.child.pid!);
