@@ -19,9 +19,11 @@ import {
 	startForwardingService,
 	startNginxProxy,
 	startService,
+	startUnboundedService,
 	STATIC,
 	staticTarget,
 	tokenPath,
+	UNBOUNDED,
 	type Target,
 } from './targets.ts';
 import { BIG_BLOB_BYTES, MIDDLE_BLOB_BYTES, startUpstream } from './upstream.ts';
@@ -39,6 +41,9 @@ const SECONDS = quick ? 1 : 2;
 const WARM_UP_SECONDS = 2 * SECONDS;
 const ACCEPT =
 	'application/vnd.docker.distribution.manifest.v2+json, application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json';
+
+const BOUNDS_FROM_MEMORY = 'what counts and shares cost: manifest from memory';
+const BOUNDS_FORWARDED = 'what counts and shares cost: manifest forwarded';
 
 const missing = ['wrk', 'nginx', 'skopeo', 'curl'].filter((command) => !isInstalled(command));
 if (missing.length > 0) {
@@ -98,6 +103,9 @@ async function measureAll(): Promise<void> {
 	await measureLoad('blob answered by a 307, forwarded', forwarded, redirected);
 	await measureLoad('anonymous token, from memory', [service, staticTarget(upstream), express], token);
 	await measureLoad('token with credentials', [service, nginx, express], tokens);
+	const [unbounded, unboundedForwarding] = [await startUnboundedService(upstream, false), await startUnboundedService(upstream, true)];
+	await measureLoad(BOUNDS_FROM_MEMORY, [service, unbounded], manifest('GET'));
+	await measureLoad(BOUNDS_FORWARDED, [forwarding, unboundedForwarding], manifests('GET'));
 	await measureStream('blob, 1 x 1 GB', [service, nginx, express], content.bigBlob, BIG_BLOB_BYTES, 1);
 	await measureStream('blobs, 8 x 100 MB', [service, nginx, express], content.middleBlob, MIDDLE_BLOB_BYTES, 8);
 	await measure('whole pull with skopeo, warm', 'ms', false, fromMemory, async (target) => ({ value: await pull(target) }));
@@ -178,6 +186,16 @@ function aims(): Aim[] {
 		{ what: 'forwarded manifest, of Express', reached: ratio('manifest GET, forwarded', FORWARDING, EXPRESS), atLeast: 2.5 },
 		{ what: 'streamed blob of 1 GB, of nginx', reached: ratio('blob, 1 x 1 GB', SERVICE, NGINX), atLeast: 0.85 },
 		{ what: 'streamed blobs of 100 MB, of nginx', reached: ratio('blobs, 8 x 100 MB', SERVICE, NGINX), atLeast: 0.85 },
+		{
+			what: 'processor time of a manifest from memory, of the same without counts and shares',
+			reached: pairedRatio(extra(BOUNDS_FROM_MEMORY, SERVICE, 'CPU, µs'), extra(BOUNDS_FROM_MEMORY, UNBOUNDED, 'CPU, µs')),
+			atMost: 1.1,
+		},
+		{
+			what: 'processor time of a forwarded manifest, likewise',
+			reached: pairedRatio(extra(BOUNDS_FORWARDED, FORWARDING, 'CPU, µs'), extra(BOUNDS_FORWARDED, UNBOUNDED, 'CPU, µs')),
+			atMost: 1.1,
+		},
 		{
 			what: 'start to the first pong, ms',
 			reached: pairedRatio(

@@ -16,6 +16,7 @@ export interface Target extends Running {
 
 export const SERVICE = 'this service';
 export const FORWARDING = 'this service, caches off';
+export const UNBOUNDED = 'without bounds';
 export const NGINX = 'nginx, reverse proxy';
 export const STATIC = 'nginx, static file';
 export const EXPRESS = 'Express proxy';
@@ -52,6 +53,16 @@ export async function startService(upstream: Upstream, env: Record<string, strin
 /** The same with nothing remembered, so that each request is forwarded. */
 export async function startForwardingService(upstream: Upstream): Promise<Target> {
 	return serviceTarget(FORWARDING, upstream, CACHES_OFF);
+}
+
+/** This service without counts and shares, remembering or not. */
+export async function startUnboundedService(upstream: Upstream, isForwarding: boolean): Promise<Target> {
+	const preload = `--import ${join(import.meta.dirname, 'without-bounds.ts')}`;
+	return serviceTarget(UNBOUNDED, upstream, {
+		RATE_LIMIT_MAX: '0',
+		NODE_OPTIONS: `${process.env['NODE_OPTIONS'] ?? ''} ${preload}`.trim(),
+		...(isForwarding ? CACHES_OFF : {}),
+	});
 }
 
 async function serviceTarget(name: string, upstream: Upstream, env: Record<string, string>): Promise<Target> {
