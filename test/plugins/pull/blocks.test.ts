@@ -318,6 +318,24 @@ test('a digest of an older release, behind a name that moves on, and not behind 
 	assertError(fixed, 404, 'MANIFEST_UNKNOWN');
 });
 
+test('made-up digests are searches, of which an address has so many; what is known, and one that was looked for just now, is none', async (t) => {
+	// The least that a low limit leaves.
+	const SEARCHES = 5;
+	const setup = await setUp(t, { RATE_LIMIT_MAX: '200' });
+	const name = 'acme/display/1.1.0';
+	const token = await tokenFor(setup.proxy, name);
+	const madeUp = (i: number): string => `blobs/sha256:${String(i).repeat(64)}`;
+	for (let i = 0; i < SEARCHES; i++) {
+		forgetRequests(setup);
+		assertError(await get(setup, name, madeUp(i), token), 404, 'BLOB_UNKNOWN');
+		assertError(await get(setup, name, madeUp(i), token), 404, 'BLOB_UNKNOWN');
+		assert.equal(seen(setup.registry, ({ method }) => method === 'HEAD').length, IN_1_1.length);
+	}
+	assertError(await get(setup, name, madeUp(SEARCHES), token), 429, 'TOOMANYREQUESTS');
+	const { configDigest } = display('aarch64', '1.1.0').platforms[0]!;
+	assert.equal((await get(setup, name, `blobs/${configDigest}`, token)).status, 200);
+});
+
 test('nothing outside the block by digest', async (t) => {
 	const setup = await setUp(t);
 	for (const name of ['acme/display', 'acme/display/1.0.0']) {
