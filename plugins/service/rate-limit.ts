@@ -58,7 +58,8 @@ export default fp(
 				return;
 			}
 			const { requests, least, limit, what } = COSTS[cost];
-			const max = Math.max(config.RATE_LIMIT_MAX / requests, Math.min(least, config.RATE_LIMIT_MAX));
+			// A request for one new name is two questions: what it means, and a token for that.
+			const max = Math.max(config.RATE_LIMIT_MAX / requests, Math.min(least, 2 * config.RATE_LIMIT_MAX));
 			const { current, ttl } = counts.takeHere(`${cost} ${clientKey(address)}`, config.RATE_LIMIT_WINDOW, max);
 			if (current > max) {
 				throw tooMany(`too many ${what} from this address; try again in a moment`, ttl, limit);
