@@ -13,6 +13,7 @@ import type { KnownToken } from '../service/client-tokens.ts';
 import { sendJson } from '../service/send-json.ts';
 import type { LoadedChildren } from './block-children.ts';
 import type { DigestKind } from './digest-search.ts';
+import { indexWithDigest } from './index-search.ts';
 import type { FleetRequest } from './other-releases.ts';
 import type { Target } from './target.ts';
 
@@ -113,10 +114,24 @@ export default fp(
 			const found = await app.digestSearch.among(repositories, kind, digest, token, request.ip, request.signal);
 			const image = images.find(({ repository }) => repository === found);
 			if (image === undefined) {
-				return app.otherReleases.byDigest(of, kind, digest);
+				return ofOtherReleases(of, kind, digest);
 			}
 			notes.add(slug, image.repository, digest, () => [], token.fingerprint);
 			return targetAt(image, of);
+		}
+
+		/** @throws RegistryError *_UNKNOWN where it is in none, likewise */
+		async function ofOtherReleases(of: FleetRequest<BlockGrant>, kind: DigestKind, digest: string): Promise<Target | BlockTarget> {
+			try {
+				return await app.otherReleases.byDigest(of, kind, digest);
+			} catch (error) {
+				const mayBeIndex = of.grant.canMove && error instanceof RegistryError && error.code === 'MANIFEST_UNKNOWN';
+				const index = mayBeIndex ? await app.indexSearch.find(of, digest) : undefined;
+				if (index === undefined) {
+					throw error;
+				}
+				return index;
+			}
 		}
 
 		async function sendIndex(
@@ -179,16 +194,9 @@ export default fp(
 	},
 	{
 		name: 'blocks',
-		dependencies: ['request-log', 'block-children', 'digest-search', 'manifests', 'other-releases'],
+		dependencies: ['request-log', 'block-children', 'digest-search', 'index-search', 'manifests', 'other-releases'],
 	},
 );
-
-/** @returns the index of one form or the other that has a digest */
-function indexWithDigest({ loaded, failure }: LoadedChildren, digest: string): Manifest | undefined {
-	return failure === undefined && loaded.length > 0
-		? INDEX_TYPES.map((mediaType) => makeIndex(loaded, mediaType)).find((index) => index.digest === digest)
-		: undefined;
-}
 
 /** What refers to an index that is made here: nothing, because nobody can push. OCI distribution-spec, "Listing Referrers". */
 function sendNoReferrers(query: string | undefined, reply: FastifyReply): FastifyReply {

@@ -5,6 +5,7 @@ import blobs from './blobs.ts';
 import blockChildren from './block-children.ts';
 import blocks from './blocks.ts';
 import digestSearch from './digest-search.ts';
+import indexSearch from './index-search.ts';
 import manifests from './manifests.ts';
 import otherReleases from './other-releases.ts';
 import pullRoutes from './pull-routes.ts';
@@ -19,6 +20,7 @@ export default fp(
 		await app.register(blobs, config);
 		await app.register(otherReleases, config);
 		await app.register(blockChildren, config);
+		await app.register(indexSearch);
 		await app.register(blocks, config);
 		await app.register(target, config);
 		await app.register(repositoryTags, config);

@@ -184,6 +184,23 @@ for (const [mode, env] of Object.entries(CACHE_MODES)) {
 			}
 		});
 
+		test('the index of a release that a tag names, by its digest from a replica that never saw it', async (t) => {
+			const secret = { TOKEN_SECRET: 'correct-horse-battery-staple-correct-horse' };
+			for (const [name, tag, authorization] of [
+				['acme/display', '1.0.0'],
+				['acme/veiled', '1.0.0', owner],
+			] as [string, string, string?][]) {
+				const proxies = [await startProxy(t, upstream, { ...env, ...secret }), await startProxy(t, upstream, { ...env, ...secret })];
+				const token = await tokenFor(proxies[0]!, name, authorization);
+				const index = await get({ proxy: proxies[0]! }, name, `manifests/${tag}`, token);
+				assert.equal(index.status, 200, index.text);
+				const again = await get({ proxy: proxies[1]! }, name, `manifests/${String(index.headers['docker-content-digest'])}`, token);
+				assert.deepEqual([again.status, again.text], [200, index.text]);
+				const nowhere = await get({ proxy: proxies[1]! }, name, `manifests/${NOWHERE}`, token);
+				assertError(nowhere, 404, 'MANIFEST_UNKNOWN');
+			}
+		});
+
 		test('what cannot be pulled, and why', async (t) => {
 			const setup = await setUp(t, env);
 			for (const [reference, code, sentence, authorization] of SENTENCES) {

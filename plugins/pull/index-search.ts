@@ -1,0 +1,76 @@
+import type { FastifyInstance } from 'fastify';
+import fp from 'fastify-plugin';
+import { RegistryError } from '../../src/errors.ts';
+import { compareVersions, parseVersion } from '../../src/balena/version.ts';
+import { INDEX_TYPES, makeIndex } from '../../src/registry/platform-index.ts';
+import type { Manifest } from '../../src/registry/manifest.ts';
+import type { BlockGrant } from '../../src/token/grant.ts';
+import type { LoadedChildren } from './block-children.ts';
+import type { BlockTarget } from './blocks.ts';
+import type { FleetRequest } from './other-releases.ts';
+
+declare module 'fastify' {
+	interface FastifyInstance {
+		indexSearch: {
+			/**
+			 * Which release of a block an index is of, for a replica that did not make it: the newest ones are made again, one after the other.
+			 *
+			 * @returns undefined where it is of none of them. @throws RegistryError what kept it from being found out
+			 */
+			find(of: FleetRequest<BlockGrant>, digest: string): Promise<BlockTarget | undefined>;
+		};
+	}
+}
+
+/** How many of the newest versions are made again: what a client has got by its tag a moment ago is hardly ever older. Each is up to five manifests. */
+const MAX_VERSIONS = 8;
+
+export default fp(
+	async (app: FastifyInstance) => {
+		async function childrenOf(of: FleetRequest<BlockGrant>, version: string): Promise<BlockTarget | undefined> {
+			const target = await app.otherReleases.byTag(of, version);
+			return 'images' in target ? { ...target, children: await app.blockChildren.load(target, of.request, of.reply) } : undefined;
+		}
+
+		app.decorate('indexSearch', {
+			find: async (of, digest) => {
+				app.charge('search', of.request.ip);
+				const versions = (await app.otherReleases.versions(of)) ?? [];
+				for (const version of newest(versions)) {
+					of.request.signal.throwIfAborted();
+					const target = await childrenOf(of, version).catch(unlessUpstreamFails);
+					if (target?.children !== undefined && indexWithDigest(target.children, digest) !== undefined) {
+						return target;
+					}
+				}
+				return undefined;
+			},
+		});
+	},
+	{ name: 'index-search', dependencies: ['rate-limit', 'other-releases', 'block-children'] },
+);
+
+function newest(versions: string[]): string[] {
+	return versions
+		.flatMap((text) => {
+			const version = parseVersion(text);
+			return version === undefined ? [] : [{ text, version }];
+		})
+		.sort((a, b) => compareVersions(b.version, a.version))
+		.slice(0, MAX_VERSIONS)
+		.map(({ text }) => text);
+}
+
+/** That one version cannot be pulled says nothing of the others. */
+function unlessUpstreamFails(error: unknown): undefined {
+	if (!(error instanceof RegistryError) || error.statusCode >= 500 || error.statusCode === 429 || error.statusCode === 401) {
+		throw error;
+	}
+}
+
+/** @returns the index of one form or the other that has a digest */
+export function indexWithDigest({ loaded, failure }: LoadedChildren, digest: string): Manifest | undefined {
+	return failure === undefined && loaded.length > 0
+		? INDEX_TYPES.map((mediaType) => makeIndex(loaded, mediaType)).find((index) => index.digest === digest)
+		: undefined;
+}
