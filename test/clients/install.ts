@@ -38,6 +38,12 @@ export const SOURCES: Source[] = [
 	{ binary: 'regctl', module: 'github.com/regclient/regclient', version: 'v0.11.7', path: './cmd/regctl' },
 	{ binary: 'containerd', module: 'github.com/containerd/containerd/v2', version: 'v2.4.2', path: './cmd/containerd' },
 	{ binary: 'ctr', module: 'github.com/containerd/containerd/v2', version: 'v2.4.2', path: './cmd/ctr' },
+	{
+		binary: 'containerd-shim-runc-v2',
+		module: 'github.com/containerd/containerd/v2',
+		version: 'v2.4.2',
+		path: './cmd/containerd-shim-runc-v2',
+	},
 	{ binary: 'buildctl', module: 'github.com/moby/buildkit', version: 'v0.34.2', path: './cmd/buildctl' },
 	{ binary: 'buildkitd', module: 'github.com/moby/buildkit', version: 'v0.34.2', path: './cmd/buildkitd' },
 	{ binary: 'dockerd', module: 'github.com/moby/moby/v2', version: 'v2.0.0-beta.24', path: './cmd/dockerd' },
@@ -76,7 +82,6 @@ export const NOT_RUN = [
 		client: 'Docker Engine, whether it takes a private CA',
 		why: 'it does not verify certificates of loopback addresses; TLS itself was tried',
 	},
-	{ client: 'kubelet', why: 'imagePullSecrets reach the registry through the CRI call, which is made directly' },
 ];
 
 /**
@@ -103,7 +108,7 @@ export async function install(wanted: Set<string>): Promise<Map<string, string>>
  * @param packages commands, each with the package that has it
  * @throws where they cannot be had
  */
-async function installDebian(packages: Record<string, string>): Promise<void> {
+export async function installDebian(packages: Record<string, string>): Promise<void> {
 	const missing = (
 		await Promise.all(
 			Object.entries(packages).map(async ([command, name]) =>

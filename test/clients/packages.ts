@@ -4,6 +4,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { BIN, GO, must } from './cache.ts';
+import { kubernetes } from './kubernetes.ts';
 
 /* Clients that are packages of npm, PyPI, crates.io or Maven Central. None is a dependency of the project: each has a directory of its own beside the clients that are built from Go. */
 
@@ -98,6 +99,8 @@ export const PACKAGES = {
 	},
 	'balena CLI': { version: '25.2.6', install: balenaCli },
 	Renovate: { version: '44.121.2', install: npm((version) => [`renovate@${version}`, NODE_24]) },
+	/** A job of its own: kubelet.ts. */
+	Kubernetes: { version: '1.37.2', install: kubernetes },
 	Jib: { version: '0.28.1', install: maven, source: 'jib/Pull.java' },
 } satisfies Record<string, Package>;
 

@@ -48,6 +48,26 @@ Written by \`npm run test:clients\`; [clients.md](../clients.md) sums it up and 
 ${sections.join('\n')}`;
 }
 
+const KUBELET_HEADING = '\n## The kubelet\n';
+
+/** @returns the end of docs/clients.md that the kubelet's own job wrote, or nothing */
+export function kubeletIn(page: string): string {
+	const start = page.indexOf(KUBELET_HEADING);
+	return start < 0 ? '' : page.slice(start);
+}
+
+/** @returns docs/clients.md with the kubelet's table at its end */
+export function withKubelet(page: string, results: Result[]): string {
+	const rest = page.slice(0, page.length - kubeletIn(page).length);
+	return `${rest}${KUBELET_HEADING}
+What \`npm run test:kubelet\` saw in its last run: a kubelet ${results[0]?.version} with its API server, Pods with imagePullSecrets. "Printed" is the Pod's event.
+
+| | Case | | Printed |
+| --- | --- | --- | --- |
+${results.map((result) => `| ${result.client} ${row(result)}`).join('\n')}
+`;
+}
+
 /** In the order in which the clients were run. */
 function byClient(results: Result[]): [client: string, results: Result[]][] {
 	return [...Map.groupBy(results, ({ client }) => client)];

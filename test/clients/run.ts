@@ -1,4 +1,4 @@
-import { writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import type { Outcome } from '../support/run.ts';
 import { imageOf } from '../upstream/index.ts';
 import { renovate, secretsAtHome, skopeoSync } from './automation.ts';
@@ -15,7 +15,8 @@ import { EXTRAS } from './extras.ts';
 import { crictl, nerdctl } from './found-clients.ts';
 import { built, install, NOT_RUN, versionInSources } from './install.ts';
 import { jib, ociClient, ociRegistryClient, orasOfPython, pythonDxf } from './libraries.ts';
-import { caseByCase, matrix, type Result } from './report.ts';
+import { kubelet, severalSecrets } from './kubelet.ts';
+import { caseByCase, kubeletIn, matrix, withKubelet, type Result } from './report.ts';
 import { startServers, type Servers } from './servers.ts';
 
 /*
@@ -74,6 +75,11 @@ const clients: [name: string, start: () => Promise<Client>, needs?: string[]][] 
 	],
 ];
 
+/** Takes minutes to build, and is run by its name only: `npm run test:kubelet`. */
+const KUBELET = 'kubelet';
+const KUBELET_NEEDS = ['Kubernetes', 'containerd', 'containerd-shim-runc-v2', 'ctr'];
+clients.push([KUBELET, kubelet, KUBELET_NEEDS]);
+
 /** What is tried, and is no pull of the cases'. */
 const others: [name: string, run: (servers: Servers) => Promise<Result[]>, needs?: string[]][] = [
 	...EXTRAS,
@@ -83,8 +89,10 @@ const others: [name: string, run: (servers: Servers) => Promise<Result[]>, needs
 	['balena CLI, home directory', secretsAtHome, ['balena CLI']],
 	['OCI conformance suite', conformanceWithReport, ['conformance']],
 	...BUILT_TESTS,
+	[`${KUBELET}, pull secrets`, severalSecrets, KUBELET_NEEDS],
 ];
-const isWanted = ([name]: [name: string, ...rest: unknown[]]): boolean => only?.some((part) => name.includes(part)) ?? true;
+const isWanted = ([name]: [name: string, ...rest: unknown[]]): boolean =>
+	only?.some((part) => name.includes(part)) ?? !name.startsWith(KUBELET);
 const wanted = [...clients, ...others].filter(isWanted).flatMap(([, , needs = []]) => needs);
 const notInstalled = await install(new Set(wanted));
 
@@ -105,8 +113,12 @@ for (const [name, tryIt, needs] of others.filter(isWanted)) {
 }
 await servers.stop();
 
+const page = await readFile('docs/clients.md', 'utf8');
+if (only?.join() === KUBELET) {
+	await writeFile('docs/clients.md', withKubelet(page, results));
+}
 if (only === undefined) {
-	await writeFile('docs/clients.md', matrix(results, notRun));
+	await writeFile('docs/clients.md', matrix(results, notRun) + kubeletIn(page));
 	await writeFile('docs/reports/clients.md', caseByCase(results));
 }
 for (const { client, why } of notRun) {
