@@ -1,6 +1,7 @@
 import { LRUCache } from 'lru-cache';
 import { RegistryError } from './errors.ts';
 import { onClose, type Closing } from './on-close.ts';
+import { PassingMap } from './passing-map.ts';
 
 /** What a load gives: the value, how long it is fresh, and for how much longer it may stand in when loading it again fails or takes too long. Milliseconds. */
 export interface Loaded<V> {
@@ -75,7 +76,7 @@ export class LoadingCache<V> {
 	readonly #passing: LRUCache<string, Entry<V>>;
 	readonly #newcomers: LRUCache<string, Entry<V>>;
 	readonly #established: LRUCache<string, Entry<V>>;
-	readonly #races = new Map<string, Race<V>>();
+	readonly #races = new PassingMap<Race<V>>();
 	readonly #now: () => number;
 	readonly #onStale: ((error: unknown) => void) | undefined;
 

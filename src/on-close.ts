@@ -1,21 +1,21 @@
 import type { EventEmitter } from 'node:events';
 
-/** Something that emits "close" once. */
-export type Closing = Pick<EventEmitter, 'once'>;
+/** What waits for a connection's end is kept with the connection itself. In a WeakMap, which is old, it would survive every collection of the young generation, with the whole request. */
+const ACTS = Symbol('acts on close');
 
-const actsOf = new WeakMap<Closing, (() => void)[]>();
+/** Something that emits "close" once. */
+export type Closing = Pick<EventEmitter, 'once'> & { [ACTS]?: (() => void)[] };
 
 /** Calls `act` when a connection closes; where there is none, never. One listener for all who wait with one connection: Node takes eleven for a leak, and warns. */
 export function onClose(connection: Closing | undefined, act: () => void): void {
 	if (connection === undefined) {
 		return;
 	}
-	const acts = actsOf.get(connection);
-	if (acts !== undefined) {
-		acts.push(act);
+	if (connection[ACTS] !== undefined) {
+		connection[ACTS].push(act);
 		return;
 	}
-	const first = [act];
-	actsOf.set(connection, first);
-	connection.once('close', () => first.forEach((each) => each()));
+	const acts = [act];
+	connection[ACTS] = acts;
+	connection.once('close', () => acts.forEach((each) => each()));
 }

@@ -1,6 +1,7 @@
 import type { FastifyReply } from 'fastify';
 import { Readable } from 'node:stream';
 import { FairQueue } from '../../src/fair-queue.ts';
+import { PassingMap } from '../../src/passing-map.ts';
 import type { Manifest } from '../../src/registry/manifest.ts';
 
 /** What fits into the kernel's buffers of a connection at once (tcp_wmem, tcp(7)): nothing of it stays in the process, whether it is read or not. */
@@ -13,7 +14,7 @@ const PIECE_BYTES = 64 * 1024;
 export class LargeManifests {
 	readonly #bytes = new FairQueue({ capacity: MAX_BYTES, queue: 0, refusal: () => new Error('never') });
 	/** Those that are on their way, by digest, and to how many: one buffer each, whoever asks. */
-	readonly #shared = new Map<string, { manifest: Manifest; owner: string; holders: number }>();
+	readonly #shared = new PassingMap<{ manifest: Manifest; owner: string; holders: number }>();
 
 	/**
 	 * Sends a manifest's bytes.

@@ -76,6 +76,8 @@ export function boundedDispatch({ concurrency, queue, waitMs }: Bounds): Dispatc
 						options,
 						watched(handler, own, () => {
 							running.delete(own);
+							// The set's old tables keep what they held, until the next full collection: src/passing-map.ts.
+							own.controller = undefined;
 							connections.release(client, 1);
 						}),
 					);
