@@ -40,6 +40,14 @@ export class ManifestMemory {
 		}
 	}
 
+	/** Notes which of the remembered manifests a tag is, as the registry said without sending it: clients of containerd ask for a tag by HEAD only, and then by digest. */
+	noteTag(repository: string, tag: string, accept: string | undefined, digest: string): void {
+		const manifest = this.recall(repository, digest, accept);
+		if (manifest !== undefined && this.#tagTtl > 0) {
+			this.#remembered?.set(tagKey(repository, tag, accept), manifest, { ttl: this.#tagTtl });
+		}
+	}
+
 	has(repository: string, digest: string): boolean {
 		return this.#remembered?.has(digestKey(repository, digest)) ?? false;
 	}

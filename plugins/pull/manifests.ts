@@ -182,7 +182,16 @@ export default fp(
 					counts.misses++;
 					request.facts.cache = 'miss';
 					// Its body is nobody's business. What it says of the digest helps the next request, which will be for that.
-					return reply.forward({ ...upstreamRequest, onAnswer: (status, headers) => noteDigest(upstreamRequest, status, headers) });
+					return reply.forward({
+						...upstreamRequest,
+						onAnswer: (status, headers) => {
+							const digest = headers['docker-content-digest'];
+							if (status === 200 && typeof digest === 'string' && isDigest(digest)) {
+								upstreamRequest.onManifest?.({ bytes: Buffer.alloc(0), mediaType: '', digest });
+								memory.noteTag(repository, upstreamRequest.item, acceptedTypes(request.headers.accept), digest);
+							}
+						},
+					});
 				}
 				if (manifest === undefined) {
 					return sendFetched(upstreamRequest, target, request, reply);
@@ -226,10 +235,3 @@ export default fp(
 	},
 	{ name: 'manifests', dependencies: ['request-log', 'registry', 'forward', 'rate-limit', 'refusal'] },
 );
-
-function noteDigest({ onManifest }: UpstreamRequest, status: number, headers: IncomingHttpHeaders): void {
-	const digest = headers['docker-content-digest'];
-	if (status === 200 && typeof digest === 'string' && isDigest(digest)) {
-		onManifest?.({ bytes: Buffer.alloc(0), mediaType: '', digest });
-	}
-}

@@ -175,6 +175,29 @@ test('one memory of a manifest serves GET, HEAD and conditional requests, but on
 	});
 });
 
+test('a tag that is asked for by HEAD only, as clients of containerd do, and then by its digest', async (t) => {
+	const { proxy, registry } = await setUp(t);
+	const token = await tokenFor(proxy, NAME);
+	const rows: [method: string, reference: string, asked: number][] = [
+		['HEAD', 'latest', 1],
+		['GET', IMAGE.digest, 1],
+		// Now it is known what the registry's answer says.
+		['HEAD', 'latest', 1],
+		['HEAD', 'latest', 0],
+		['GET', 'latest', 0],
+	];
+	for (const [method, reference, asked] of rows) {
+		registry.requests = [];
+		const answer = await ask(proxy, `/v2/${NAME}/manifests/${reference}`, { method, token, headers: { accept: ACCEPT } });
+		assert.deepEqual([answer.status, answer.headers['docker-content-digest'], registry.requests.length], [200, IMAGE.digest, asked]);
+	}
+	const forged = `${token.slice(0, 50)}${token[50] === 'A' ? 'B' : 'A'}${token.slice(51)}`;
+	assert.equal(
+		(await ask(proxy, `/v2/${NAME}/manifests/latest`, { method: 'HEAD', token: forged, headers: { accept: ACCEPT } })).status,
+		401,
+	);
+});
+
 test('failures are remembered for anonymous callers only', async (t) => {
 	const setup = await setUp(t);
 	const rows: [authorization: string | undefined, asked: number][] = [
