@@ -15,6 +15,7 @@ const FLOORS = [
 	'fair-queue',
 	'first-that',
 	'on-close',
+	'passing-map',
 	'cache',
 	'http',
 	'registry',

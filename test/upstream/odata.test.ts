@@ -101,13 +101,14 @@ describe('OData, through balena-sdk', () => {
 		});
 	});
 
+	const PRIVATE = ['acme/display-rpi', 'acme/secret', 'acme/secret-several', 'acme/veiled-aarch64', 'acme/veiled-amd64'];
 	const visible: [key: () => string | undefined, who: string, fleets: string[]][] = [
 		[() => undefined, 'anybody', []],
 		[() => 'nonsense', 'a bad key', []],
 		[() => upstream.keys.stranger, 'a stranger', []],
 		[() => upstream.keys.device, 'a device', ['acme/secret']],
-		[() => upstream.keys.owner, 'the owner', ['acme/display-rpi', 'acme/secret', 'acme/secret-several']],
-		[() => upstream.keys.session, 'the owner’s session', ['acme/display-rpi', 'acme/secret', 'acme/secret-several']],
+		[() => upstream.keys.owner, 'the owner', PRIVATE],
+		[() => upstream.keys.session, 'the owner’s session', PRIVATE],
 	];
 	for (const [key, who, fleets] of visible) {
 		test(`${who} sees ${fleets.join(' and ') || 'no private fleet'}`, async () => {
