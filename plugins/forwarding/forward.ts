@@ -4,7 +4,8 @@ import fp from 'fastify-plugin';
 import { EventEmitter } from 'node:events';
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Dispatcher } from 'undici';
-import { upstreamError } from '../../src/errors.ts';
+import { overloadedError, upstreamError } from '../../src/errors.ts';
+import { FairQueue } from '../../src/fair-queue.ts';
 import { forwardRequest, type ForwardedAnswer } from '../../src/http/forward-request.ts';
 import type { Config } from '../../src/config.ts';
 import { forwardedRequestHeaders } from '../../src/registry/headers.ts';
@@ -13,6 +14,10 @@ import type { ClientGone } from './ask-for.ts';
 import { sendAnswer } from './send-answer.ts';
 
 declare module 'fastify' {
+	interface FastifyInstance {
+		/** Bodies of which the beginning is being skipped. */
+		skips: FairQueue;
+	}
 	interface FastifyRequest {
 		/** This proxy's origin, as the client that is forwarded for sees it. */
 		ownOrigin: string;
@@ -22,6 +27,12 @@ declare module 'fastify' {
 		forward(upstreamRequest: UpstreamRequest): FastifyReply;
 	}
 }
+
+/**
+ * Bodies at once of which much is skipped, shared between clients: that passes at the registry's pace and not at the client's, who pays with nothing for gigabytes. It takes seconds, and an engine
+ * that goes on with a layer asks again after a 503.
+ */
+const MAX_SKIPS = 32;
 
 /** Carries what ends an upstream request past reply-from, which copies headers, symbols included, but knows no signal. */
 const CLIENT_GONE = Symbol('client gone');
@@ -51,6 +62,8 @@ export default fp(
 			disableRequestLogging: true,
 		});
 
+		app.decorate('skips', new FairQueue({ capacity: MAX_SKIPS, queue: 0, refusal: () => overloadedError('registry') }));
+
 		const options = {
 			queryString: (_search: unknown, _url: unknown, request: unknown) => (request as FastifyRequest).upstreamRequest!.query ?? '',
 			// Retrying is the client's business; reply-from would repeat a 503 ten times.
@@ -74,7 +87,13 @@ export default fp(
 			const clientGone: ClientGone = new EventEmitter();
 			clientGone.client = app.shareOf(this.request.ip);
 			clientGone.mayWait = upstreamRequest.kind === 'manifest';
-			this.raw.once('close', () => clientGone.emit('abort'));
+			const leave = (): void => void clientGone.emit('abort');
+			if (this.raw.destroyed) {
+				// It does not say so again. Not before anybody listens.
+				setImmediate(leave);
+			} else {
+				this.raw.once('close', leave);
+			}
 			this.request.clientGone = clientGone;
 			return this.from(upstreamRequest.path, options as never);
 		});

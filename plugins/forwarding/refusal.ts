@@ -9,6 +9,7 @@ import { upstreamStatusError } from '../../src/registry/error-response.ts';
 import { ANY_FORMAT, formatError, lacksFormats } from '../../src/registry/formats.ts';
 import { upstreamCause } from '../../src/registry/upstream-cause.ts';
 import type { UpstreamRequest } from '../../src/registry/upstream-request.ts';
+import { goneSignal } from '../service/gone-signal.ts';
 
 declare module 'fastify' {
 	interface FastifyRequest {
@@ -57,7 +58,7 @@ export default fp(
 				method: 'HEAD',
 				headers: { authorization: `Bearer ${token}`, accept: ANY_FORMAT, 'x-request-id': request.id },
 				maxBytes: 0,
-				signal: request.signal,
+				signal: goneSignal(request),
 				client: app.shareOf(request.ip),
 			}).catch(() => undefined);
 			return answer?.status === 200 ? formatError(name, answer.headers['content-type'], accept) : undefined;

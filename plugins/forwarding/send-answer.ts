@@ -2,9 +2,10 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Readable } from 'node:stream';
 import type { Socket } from 'node:net';
 import type { Config } from '../../src/config.ts';
-import { upstreamError } from '../../src/errors.ts';
+import { overloadedError, upstreamError } from '../../src/errors.ts';
 import type { ForwardedAnswer } from '../../src/http/forward-request.ts';
 import { askedPart, PartOfBody, type Part } from '../../src/http/range.ts';
+import { onClose } from '../../src/on-close.ts';
 import { isDigest } from '../../src/registry/digest.ts';
 import { upstreamStatusError } from '../../src/registry/error-response.ts';
 import { answerHeaders, forwardedRequestHeaders, PRIVATE_HEADERS } from '../../src/registry/headers.ts';
@@ -14,6 +15,8 @@ import { fromStorage } from './from-storage.ts';
 
 /** Most redirects within the registry that are fetched on a client's behalf. */
 const MAX_HOPS = 3;
+/** Bytes that anybody may skip: a moment's work. */
+const SMALL_SKIP = 1024 * 1024;
 
 /**
  * Sends an answer of the registry's to the client: a success, a redirect or "not modified" as it is.
@@ -91,13 +94,16 @@ async function askRegistry(request: FastifyRequest, path: string, isForToken: bo
 function send(reply: FastifyReply, answer: ForwardedAnswer, location?: string): void {
 	const { request } = reply;
 	const { statusCode, headers, body } = answer;
-	const isImmutable = isDigest(request.upstreamRequest!.item) && (statusCode < 300 || statusCode === 304);
+	const { item, kind } = request.upstreamRequest!;
+	// What refers to a digest may come to be more.
+	const isImmutable = isDigest(item) && kind !== 'referrers' && (statusCode < 300 || statusCode === 304);
 	const part = partAskedFor(request, answer);
+	const hasSkipped = part === undefined || 'whole' in body ? undefined : beginSkip(reply, body, part);
 	reply.code(statusCode).headers(answerHeaders(headers, isImmutable));
 	if (location !== undefined) {
 		reply.header('location', location);
 	}
-	if (headers.link !== undefined && request.upstreamRequest!.kind === 'referrers') {
+	if (headers.link !== undefined && kind === 'referrers') {
 		sendLink(reply, headers.link);
 	}
 	if (part !== undefined) {
@@ -110,7 +116,7 @@ function send(reply: FastifyReply, answer: ForwardedAnswer, location?: string): 
 		// Without bytes, Fastify adds no field that the registry did not send: RFC 9110 section 8.6.
 		reply.send(request.method === 'HEAD' || statusCode === 304 || (bytes.length === 0 && statusCode !== 204) ? undefined : bytes);
 	} else {
-		const stream = part === undefined ? body : cut(body, part);
+		const stream = part === undefined ? body : cut(body, part).once('begin', () => hasSkipped?.());
 		stream.once('error', (error) => onBreak(reply, error));
 		reply.send(stream);
 	}
@@ -158,7 +164,34 @@ function partAskedFor({ method, headers, upstreamRequest }: FastifyRequest, answ
 	return part;
 }
 
-/** What is behind the part is not read. What is before it passes at the registry's pace, with nothing for the client to wait with: the waits for the two still bound it. */
+/**
+ * Takes one of the places for bodies of which much is skipped.
+ *
+ * @returns a function that gives it back, which the end of the answer does too
+ * @throws RegistryError 503 where there is none for the client
+ */
+function beginSkip(reply: FastifyReply, body: Readable, { first }: Part): (() => void) | undefined {
+	if (first <= SMALL_SKIP) {
+		return undefined;
+	}
+	const { skips } = reply.server;
+	const client = reply.server.shareOf(reply.request.ip);
+	if (!skips.take(client, 1)) {
+		body.destroy();
+		throw overloadedError('registry');
+	}
+	let isHeld = true;
+	const giveBack = (): void => {
+		if (isHeld) {
+			isHeld = false;
+			skips.release(client, 1);
+		}
+	};
+	onClose(reply.raw, giveBack);
+	return giveBack;
+}
+
+/** What is behind the part is not read. What is before it passes at the registry's pace, with nothing for the client to wait with. */
 function cut(body: Readable, part: Part): Readable {
 	const passed = new PartOfBody(part);
 	// Not a pipeline, to which a body that is not read to its end has broken off.

@@ -6,6 +6,7 @@ import { FairQueue } from '../../src/fair-queue.ts';
 import { ANONYMOUS } from '../../src/balena/caller.ts';
 import { parseReference } from '../../src/balena/reference.ts';
 import { clientKey } from '../../src/http/client-address.ts';
+import { onClose } from '../../src/on-close.ts';
 import type { Config } from '../../src/config.ts';
 import { blockPage } from '../../src/page/block-page.ts';
 import { fleetPage } from '../../src/page/fleet-page.ts';
@@ -55,7 +56,7 @@ async function pageRoutes(app: FastifyInstance, config: Config): Promise<void> {
 			if (!unsent.take(client, page.length)) {
 				throw new RegistryError('UNAVAILABLE', 'too many pages are being sent; try again in a moment', { headers: { 'retry-after': '1' } });
 			}
-			reply.raw.once('close', () => unsent.release(client, page.length));
+			onClose(reply.raw, () => unsent.release(client, page.length));
 		}
 		return sendPageTo(reply, page, config.PUBLIC_URL !== undefined);
 	};

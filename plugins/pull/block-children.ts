@@ -3,17 +3,19 @@ import fp from 'fastify-plugin';
 import type { IncomingHttpHeaders } from 'node:http';
 import { ARCHITECTURES } from '../../src/balena/architectures.ts';
 import type { BlockImage } from '../../src/balena/block.ts';
-import { upstreamError } from '../../src/errors.ts';
+import { overloadedError, RegistryError, upstreamError } from '../../src/errors.ts';
 import type { Child } from '../../src/registry/platform-index.ts';
 import type { KnownToken } from '../service/client-tokens.ts';
 import type { Fetched } from './manifests.ts';
+
+type Asked = ReturnType<typeof requestFor>;
 
 /** What became of a block's images, each asked for with the same token. */
 export interface LoadedChildren {
 	/** In their order: what the registry gave for this token. */
 	loaded: (Child & { image: BlockImage })[];
 	/** What it refused, or does not have: 401, 403 and 404. */
-	refused: { status: number; headers: IncomingHttpHeaders; body: Buffer }[];
+	refused: { asked: Asked; status: number; headers: IncomingHttpHeaders; body: Buffer }[];
 	/** Why nobody knows what the others are; half an index would look like a whole one. */
 	failure: Error | undefined;
 }
@@ -52,7 +54,7 @@ export default fp(
 					} else if (outcome.value.kind === 'manifest' && outcome.value.isVerified) {
 						children.loaded.push({ image, platform: PLATFORMS.get(image.architecture)!, manifest: outcome.value.manifest });
 					} else if (outcome.value.kind === 'refused' && LEFT_OUT.includes(outcome.value.status)) {
-						children.refused.push(outcome.value);
+						children.refused.push({ ...outcome.value, asked: requestFor(image.repository, token, request) });
 					} else {
 						children.failure ??= await failureOf(outcome.value, requestFor(image.repository, token, request), request);
 					}
@@ -61,19 +63,29 @@ export default fp(
 			},
 			refusal: async ({ refused, failure }, request) => {
 				const [first] = [...refused].sort((a, b) => LEFT_OUT.indexOf(a.status) - LEFT_OUT.indexOf(b.status));
-				return failure ?? (await request.refusal(requestFor('', undefined, request), first!.status, first!.headers, first!.body));
+				return failure ?? (await request.refusal(first!.asked, first!.status, first!.headers, first!.body));
 			},
 		});
 	},
 	{ name: 'block-children', dependencies: ['request-log', 'refusal', 'manifests'] },
 );
 
-function requestFor(repository: string, token: KnownToken | undefined, { facts }: FastifyRequest) {
-	return { kind: 'manifest', name: facts.name, item: 'latest', path: `/v2/${repository}/manifests/latest`, token: token?.upstream ?? '' };
+function requestFor(repository: string, token: KnownToken, { facts }: FastifyRequest) {
+	return { kind: 'manifest', name: facts.name, item: 'latest', path: `/v2/${repository}/manifests/latest`, token: token.upstream };
 }
 
-async function failureOf(fetched: Fetched, asked: ReturnType<typeof requestFor>, request: FastifyRequest): Promise<Error> {
-	return fetched.kind === 'refused'
-		? request.refusal(asked, fetched.status, fetched.headers, fetched.body)
-		: upstreamError('registry', new Error(`the manifest of an image of a block cannot be used: ${fetched.kind}`));
+async function failureOf(fetched: Fetched, asked: Asked, request: FastifyRequest): Promise<Error> {
+	switch (fetched.kind) {
+		case 'refused':
+			return request.refusal(asked, fetched.status, fetched.headers, fetched.body);
+		case 'full':
+			return overloadedError('registry');
+		case 'large':
+			// Its maker's doing, and no fault of anybody's here. One request would load up to five of them, and read them all.
+			return new RegistryError('MANIFEST_INVALID', `an image of ${asked.name ?? 'a block'} has a manifest that is too large for an index`, {
+				forPeople: true,
+			});
+		default:
+			return upstreamError('registry', new Error('the manifest of an image of a block cannot be used'));
+	}
 }

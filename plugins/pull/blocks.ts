@@ -16,6 +16,7 @@ import type { DigestKind } from './digest-search.ts';
 import { indexWithDigest } from './index-search.ts';
 import type { FleetRequest } from './other-releases.ts';
 import type { Target } from './target.ts';
+import { goneSignal } from '../service/gone-signal.ts';
 
 /** A block's images, of which an index is made. */
 export interface BlockTarget {
@@ -46,9 +47,10 @@ declare module 'fastify' {
 	}
 }
 
-/** From where the parts of images were served, and of what indexes were made: both by token, and both only spare looking for it again. */
+/** From where the parts of images were served, by token: it only spares looking for it again. */
 const MAX_NOTES = 100_000;
-const MAX_INDEXES = 1000;
+/** Of what indexes of other releases were made, likewise, of some 1 KB each. Between a client's HEAD of a tag and its GET of the digest nobody can have so many others made. */
+const MAX_INDEXES = 10_000;
 const NOTED_MS = 10 * 60_000;
 
 /** Names that stand for images of several fleets: docs/architectures.md. The index is made for each request, of manifests that are remembered as any are. */
@@ -100,9 +102,10 @@ export default fp(
 			for (const { image, manifest } of children.loaded) {
 				note(slug, image.repository, manifest, token);
 			}
-			const loaded = known(of, digest);
+			// Not by the notes: of a digest that many have, such as a common layer, there are only the newest.
+			const loaded = children.loaded.find(({ manifest }) => digestsIn(manifest).includes(digest));
 			if (loaded !== undefined) {
-				return loaded;
+				return targetAt(loaded.image, of);
 			}
 			if (kind === 'manifests' && indexWithDigest(children, digest) !== undefined) {
 				return { ...own, children };
@@ -111,7 +114,7 @@ export default fp(
 				throw await app.blockChildren.refusal(children, request);
 			}
 			const repositories = images.map(({ repository }) => repository);
-			const found = await app.digestSearch.among(repositories, kind, digest, token, request.ip, request.signal);
+			const found = await app.digestSearch.among(repositories, kind, digest, token, request.ip, goneSignal(request));
 			const image = images.find(({ repository }) => repository === found);
 			if (image === undefined) {
 				return ofOtherReleases(of, kind, digest);
@@ -159,7 +162,10 @@ export default fp(
 				throw refused;
 			}
 			const index = asked ?? makeIndex(loaded, mediaType);
-			indexes.set(indexKey(holder, slug, index.digest), target.images);
+			if (target.token !== holder) {
+				// Only what the token itself does not lead to: its map can have any names and images, without end.
+				indexes.set(indexKey(holder, slug, index.digest), target.images);
+			}
 			for (const { image, manifest } of loaded) {
 				(onChild ?? noteFor(target))(image.repository, manifest);
 			}

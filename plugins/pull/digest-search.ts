@@ -128,6 +128,8 @@ export default fp(
 			signal: AbortSignal,
 			load: (signal: AbortSignal) => Promise<string | undefined>,
 		): Promise<string | undefined> {
+			// It would never say again that it has gone.
+			signal.throwIfAborted();
 			const group = waiting.get(key) ?? { clients: 0, nobody: new AbortController() };
 			waiting.set(key, group);
 			group.clients++;
@@ -186,12 +188,13 @@ export default fp(
 			isIn,
 			notes,
 			find: async (wanted) => {
-				const { slug, digest, kind, caller, except, signal } = wanted;
+				const { slug, fleets, digest, kind, caller, except, signal } = wanted;
 				const noted = notes.find(slug, digest, caller.fingerprint);
 				if (noted !== undefined && !except.includes(noted)) {
 					return noted;
 				}
-				const key = [caller.fingerprint, kind, slug, digest, ...except].join(' ');
+				// All that the outcome depends on: which fleets a block has is in the token, and so anybody's word.
+				const key = [caller.fingerprint, kind, slug, digest, ...fleets, ...except].join(' ');
 				return shared(key, signal, (nobody) => search(wanted, nobody));
 			},
 			among: (repositories, kind, digest, token, address, signal) =>

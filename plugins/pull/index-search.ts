@@ -1,13 +1,15 @@
 import type { FastifyInstance } from 'fastify';
 import fp from 'fastify-plugin';
+import { LRUCache } from 'lru-cache';
 import { RegistryError } from '../../src/errors.ts';
 import { compareVersions, parseVersion } from '../../src/balena/version.ts';
 import { INDEX_TYPES, makeIndex } from '../../src/registry/platform-index.ts';
 import type { Manifest } from '../../src/registry/manifest.ts';
-import type { BlockGrant } from '../../src/token/grant.ts';
+import { fleetsOf, type BlockGrant } from '../../src/token/grant.ts';
 import type { LoadedChildren } from './block-children.ts';
 import type { BlockTarget } from './blocks.ts';
 import type { FleetRequest } from './other-releases.ts';
+import { goneSignal } from '../service/gone-signal.ts';
 
 declare module 'fastify' {
 	interface FastifyInstance {
@@ -24,6 +26,9 @@ declare module 'fastify' {
 
 /** How many of the newest versions are made again: what a client has got by its tag a moment ago is hardly ever older. Each is up to five manifests. */
 const MAX_VERSIONS = 8;
+/** That an index is of none of them is remembered as for any digest: many clients have the same old pin. */
+const MAX_NOWHERE = 1000;
+const NOWHERE_MS = 10_000;
 
 export default fp(
 	async (app: FastifyInstance) => {
@@ -32,17 +37,25 @@ export default fp(
 			return 'images' in target ? { ...target, children: await app.blockChildren.load(target, of.request, of.reply) } : undefined;
 		}
 
+		const nowhere = new LRUCache<string, true>({ max: MAX_NOWHERE, ttl: NOWHERE_MS });
+
 		app.decorate('indexSearch', {
 			find: async (of, digest) => {
+				const { token, grant } = of;
+				const key = [token.fingerprint, token.sealed ?? '', ...fleetsOf(grant), digest].join(' ');
+				if (nowhere.has(key)) {
+					return undefined;
+				}
 				app.charge('search', of.request.ip);
 				const versions = (await app.otherReleases.versions(of)) ?? [];
 				for (const version of newest(versions)) {
-					of.request.signal.throwIfAborted();
+					goneSignal(of.request).throwIfAborted();
 					const target = await childrenOf(of, version).catch(unlessUpstreamFails);
 					if (target?.children !== undefined && indexWithDigest(target.children, digest) !== undefined) {
 						return target;
 					}
 				}
+				nowhere.set(key, true);
 				return undefined;
 			},
 		});

@@ -1,6 +1,7 @@
 import type { FastifyReply } from 'fastify';
 import { Readable } from 'node:stream';
 import { FairQueue } from '../../src/fair-queue.ts';
+import { onClose } from '../../src/on-close.ts';
 import { PassingMap } from '../../src/passing-map.ts';
 import type { Manifest } from '../../src/registry/manifest.ts';
 
@@ -38,7 +39,7 @@ export class LargeManifests {
 		}
 		const own = shared;
 		own.holders++;
-		reply.raw.once('close', () => {
+		onClose(reply.raw, () => {
 			if (--own.holders === 0) {
 				this.#shared.delete(digest);
 				this.give(own.owner, size);

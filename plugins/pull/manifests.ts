@@ -7,7 +7,7 @@ import type { Config } from '../../src/config.ts';
 import { acceptedTypes } from '../../src/registry/accept.ts';
 import { isDigest } from '../../src/registry/digest.ts';
 import { ANY_FORMAT } from '../../src/registry/formats.ts';
-import { matchesEtag, MAX_MANIFEST_BYTES, readManifest, type Manifest } from '../../src/registry/manifest.ts';
+import { matchesEtag, MAX_MANIFEST_BYTES, MAX_READ_BYTES, readManifest, type Manifest } from '../../src/registry/manifest.ts';
 import { provesAccess } from '../../src/registry/proof-of-access.ts';
 import { smallRequest } from '../../src/http/small-request.ts';
 import { LargeManifests } from './large-manifests.ts';
@@ -25,7 +25,7 @@ declare module 'fastify' {
 				request: FastifyRequest,
 				reply: FastifyReply,
 			): FastifyReply | Promise<FastifyReply>;
-			/** @returns what the tag `latest` of a repository is, in whichever format: from memory or the registry, as for `send`. @throws RegistryError where the registry does not answer */
+			/** @returns what the tag `latest` of a repository is, in whichever format: from memory or the registry, as for `send`, up to `MAX_READ_BYTES`. @throws RegistryError where the registry does not answer */
 			load(upstreamRequest: UpstreamRequest, target: Target, request: FastifyRequest, reply: FastifyReply): Promise<Fetched>;
 			/** Answers with a manifest that was made here, and so can be made again. */
 			sendMade(manifest: Manifest, request: FastifyRequest, reply: FastifyReply): FastifyReply;
@@ -40,7 +40,8 @@ declare module 'fastify' {
 export type Fetched =
 	| { kind: 'manifest'; manifest: Manifest; isVerified: boolean }
 	| { kind: 'refused'; status: number; headers: IncomingHttpHeaders; body: Buffer }
-	| { kind: 'unfit' };
+	/** Longer than is wanted, more than there is room for at the moment, or no manifest: what is not kept, and can be streamed. */
+	| { kind: 'large' | 'full' | 'unfit' };
 
 /** Manifests, which are content-addressed and small: remembered by digest, and for a short time by tag. */
 export default fp(
@@ -54,11 +55,13 @@ export default fp(
 			upstreamRequest: UpstreamRequest,
 			repository: string,
 			accept: string | undefined,
+			maxBytes: number,
 			request: FastifyRequest,
 			signal: AbortSignal,
 		): Promise<Fetched> {
 			const client = app.shareOf(request.ip);
 			let taken = 0;
+			let isFull = false;
 			try {
 				const { status, headers, body, isCut } = await smallRequest(app.registry.dispatcher, {
 					origin: config.REGISTRY_URL,
@@ -68,11 +71,11 @@ export default fp(
 						'x-request-id': request.id,
 						...(accept === undefined ? {} : { accept }),
 					},
-					maxBytes: MAX_MANIFEST_BYTES,
+					maxBytes,
 					hasRoomFor: (length) => {
-						const isRoom = large.take(client, length);
-						taken += isRoom ? length : 0;
-						return isRoom;
+						isFull = !large.take(client, length);
+						taken += isFull ? 0 : length;
+						return !isFull;
 					},
 					signal,
 					client,
@@ -82,7 +85,7 @@ export default fp(
 					return { kind: 'refused', status, headers, body };
 				}
 				if (status !== 200 || isCut) {
-					return { kind: 'unfit' };
+					return { kind: isFull ? 'full' : isCut ? 'large' : 'unfit' };
 				}
 				const { manifest: read, isVerified } = readManifest(upstreamRequest.item, headers, body);
 				// One buffer for one digest, whoever asked for it, and in whichever words.
@@ -103,12 +106,13 @@ export default fp(
 			upstreamRequest: UpstreamRequest,
 			{ repository, token }: Pick<Target, 'repository' | 'token'>,
 			accept: string | undefined,
+			maxBytes: number,
 			request: FastifyRequest,
 			reply: FastifyReply,
 		): Promise<Fetched> {
 			return running.get(
-				`${token.fingerprint} ${upstreamRequest.path} ${accept ?? ''}`,
-				async ({ signal }) => ({ value: await fetchManifest(upstreamRequest, repository, accept, request, signal), freshMs: 0 }),
+				`${token.fingerprint} ${upstreamRequest.path} ${maxBytes} ${accept ?? ''}`,
+				async ({ signal }) => ({ value: await fetchManifest(upstreamRequest, repository, accept, maxBytes, request, signal), freshMs: 0 }),
 				reply.raw,
 			);
 		}
@@ -122,7 +126,7 @@ export default fp(
 			counts.misses++;
 			request.facts.cache = 'miss';
 			const accept = acceptedTypes(request.headers.accept);
-			const fetched = await fetchOnce(upstreamRequest, { repository, token }, accept, request, reply);
+			const fetched = await fetchOnce(upstreamRequest, { repository, token }, accept, MAX_MANIFEST_BYTES, request, reply);
 			switch (fetched.kind) {
 				case 'manifest':
 					if (provesAccess({ kind: 'manifest', status: 200, isVerified: fetched.isVerified })) {
@@ -136,7 +140,7 @@ export default fp(
 						return reply;
 					}
 					throw await request.refusal(upstreamRequest, fetched.status, fetched.headers, fetched.body);
-				case 'unfit':
+				default:
 					return reply.forward(upstreamRequest);
 			}
 		}
@@ -207,11 +211,12 @@ export default fp(
 				const manifest = token.isAccepted(repository) ? memory.recall(repository, upstreamRequest.item, accept) : undefined;
 				if (manifest !== undefined) {
 					counts.hits++;
-					return { kind: 'manifest', manifest, isVerified: true };
+					return manifest.bytes.length > MAX_READ_BYTES ? { kind: 'large' } : { kind: 'manifest', manifest, isVerified: true };
 				}
 				counts.misses++;
 				request.facts.cache = 'miss';
-				const fetched = await fetchOnce(upstreamRequest, target, accept, request, reply);
+				app.charge('cold image', request.ip);
+				const fetched = await fetchOnce(upstreamRequest, target, accept, MAX_READ_BYTES, request, reply);
 				if (fetched.kind === 'manifest' && provesAccess({ kind: 'manifest', status: 200, isVerified: fetched.isVerified })) {
 					token.accept(repository);
 				}

@@ -5,13 +5,14 @@ import { RegistryError } from '../../src/errors.ts';
 import type { Caller } from '../../src/balena/caller.ts';
 import { parseReleaseText } from '../../src/balena/reference.ts';
 import { pins, type BlockImage } from '../../src/balena/block.ts';
-import { fleetsOf, repositoriesOf, type BlockGrant, type FleetGrant } from '../../src/token/grant.ts';
+import { fleetsOf, repositoriesOf, sealedFor, type BlockGrant, type FleetGrant } from '../../src/token/grant.ts';
 import { clientOf } from '../service/client-of.ts';
 import type { KnownToken } from '../service/client-tokens.ts';
 import type { UpstreamToken } from '../tokens/upstream-tokens.ts';
 import type { DigestKind } from './digest-search.ts';
 import type { BlockTarget } from './blocks.ts';
 import type { Target } from './target.ts';
+import { goneSignal } from '../service/gone-signal.ts';
 
 /** A request in a fleet, or in a block of several, and whose. */
 export interface FleetRequest<G extends FleetGrant | BlockGrant = FleetGrant | BlockGrant> {
@@ -48,7 +49,7 @@ export default fp(
 	async (app: FastifyInstance) => {
 		/** @throws a challenge where the token carries credentials that cannot be used */
 		async function callerOf({ grant, token, request, reply }: FleetRequest): Promise<Caller> {
-			const caller = app.sealedCredentials.callerOf(token, grant.slug);
+			const caller = app.sealedCredentials.callerOf(token, sealedFor(grant));
 			if (caller === undefined) {
 				throw await request.unauthorized(request.facts.name, 'invalid_token');
 			}
@@ -114,7 +115,7 @@ export default fp(
 				caller,
 				fleets: fleetsOf(grant),
 				except: repositoriesOf(grant),
-				signal: request.signal,
+				signal: goneSignal(request),
 			});
 			return repository !== undefined && isOwn(grant, repository) ? undefined : repository;
 		}
@@ -125,7 +126,7 @@ export default fp(
 				own !== undefined &&
 				(grant.digest === digest ||
 					(token.isAccepted(own) && app.manifests.isRemembered(own, digest)) ||
-					(await app.digestSearch.isIn(own, 'manifests', digest, token.upstream, request.ip, request.signal)))
+					(await app.digestSearch.isIn(own, 'manifests', digest, token.upstream, request.ip, goneSignal(request))))
 			);
 		}
 
@@ -176,7 +177,7 @@ export default fp(
 				if (!app.digestSearch.notes.has(grant.slug, digest)) {
 					return undefined;
 				}
-				const caller = app.sealedCredentials.callerOf(token, grant.slug);
+				const caller = app.sealedCredentials.callerOf(token, sealedFor(grant));
 				const repository = caller && app.digestSearch.notes.find(grant.slug, digest, caller.fingerprint);
 				if (caller === undefined || repository === undefined || isOwn(grant, repository)) {
 					return undefined;

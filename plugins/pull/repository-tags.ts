@@ -6,6 +6,7 @@ import { smallRequest } from '../../src/http/small-request.ts';
 import { upstreamStatusError } from '../../src/registry/error-response.ts';
 import { nextQuery } from '../../src/registry/link.ts';
 import type { UpstreamRequest } from '../../src/registry/upstream-request.ts';
+import { goneSignal } from '../service/gone-signal.ts';
 
 declare module 'fastify' {
 	interface FastifyInstance {
@@ -49,7 +50,7 @@ export default fp(
 				path: query === undefined ? upstreamRequest.path : `${upstreamRequest.path}?${query}`,
 				headers: { authorization: `Bearer ${upstreamRequest.token}`, 'x-request-id': request.id },
 				maxBytes: MAX_BYTES,
-				signal: request.signal,
+				signal: goneSignal(request),
 				client: app.shareOf(request.ip),
 			}).catch((error: unknown) => {
 				throw upstreamError('registry', error);

@@ -32,12 +32,16 @@ declare module 'fastify' {
 const CONTENT_SHARE = 20;
 const CONTENT = /^\/v2\/([^?]+)\/(?:manifests|blobs)\/[^/?]+(?:\?|$)/;
 
-/** A name that is in no memory is one or two queries to the API's database; a digest that has to be looked for is some 50 requests to the registry. */
-export type Cost = 'cold name' | 'search';
+/**
+ * A name that is in no memory is one or two queries to the API's database; a digest that has to be looked for is some 50 requests to the registry; and of the images of a block, which
+ * are up to five where a request looks like one, each that is in no memory is one.
+ */
+export type Cost = 'cold name' | 'search' | 'cold image';
 /** How many of them count as a request. Of a low limit, at least so many a minute are left. */
 const COSTS: Record<Cost, { requests: number; least: number; limit: Limit; what: string }> = {
 	'cold name': { requests: 20, least: 10, limit: 'name', what: 'new names' },
 	search: { requests: 100, least: 5, limit: 'search', what: 'digests of other releases' },
+	'cold image': { requests: 1, least: 10, limit: 'address', what: 'images of blocks' },
 };
 
 /** Clients read Retry-After only; on every other answer the counts would be noise. */

@@ -1,7 +1,7 @@
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import fp from 'fastify-plugin';
 import { LRUCache } from 'lru-cache';
-import { fixedGrant, repositoriesOf, resolvedGrant, slugsOf, type Grant } from '../../src/token/grant.ts';
+import { allSealedFor, fixedGrant, repositoriesOf, resolvedGrant, type Grant } from '../../src/token/grant.ts';
 import { RegistryError } from '../../src/errors.ts';
 import { within } from '../../src/within.ts';
 import { asRegistryError, sendError } from '../service/errors.ts';
@@ -131,7 +131,7 @@ async function tokenEndpoint(app: FastifyInstance, config: Config): Promise<void
 		const grants = new Map(await Promise.all(names.map(async (name) => [name, await grantFor(name, caller)] as const)));
 		const repositories = [...grants.values()].flatMap(repositoriesOf);
 		const upstream = await app.upstreamTokens.get(repositories, caller);
-		const sealed = app.sealedCredentials.seal(caller, [...new Set([...grants.values()].flatMap(slugsOf))]);
+		const sealed = app.sealedCredentials.seal(caller, [...new Set([...grants.values()].flatMap(allSealedFor))]);
 		const token = formatToken({ upstream: upstream.text, grants, sealed });
 		const now = Date.now();
 		const expiresAt = Math.min(upstream.expiresAt ?? now, sealed === undefined ? Infinity : now + SEALED_LIFE_MS);

@@ -29,7 +29,7 @@ export interface AskLater {
 
 type Handler = Dispatcher.DispatchHandler;
 
-/** For how long nobody waits any more once a second answer was a refusal too: it is an outage then, and whoever waits would only be one more request to it. */
+/** For how long nobody waits any more once a second answer of the upstream was a refusal too, or did not come: it is an outage then, and whoever waits would only be one more request to it. */
 const OUTAGE_MS = 10_000;
 
 /**
@@ -202,7 +202,8 @@ class Patient implements Handler {
 			onResponseData: (controller, chunk) => inner.onResponseData?.(controller, chunk),
 			onResponseEnd: (controller, trailers) => inner.onResponseEnd?.(controller, trailers),
 			onResponseError: (controller, error) => {
-				begin(isLate || (error instanceof RegistryError && isRefusal(error.statusCode)));
+				// Not where our own bound refused or did not let it out: that share is full, and the upstream has said nothing.
+				begin(isLate && controllerOfSecond !== undefined);
 				if (isLate) {
 					tell();
 				} else {

@@ -18,9 +18,12 @@ const LOCAL_NETWORKS: [address: string, bits: number, family: 'ipv4' | 'ipv6'][]
 	['fe80::', 10, 'ipv6'],
 	['fec0::', 10, 'ipv6'],
 	['ff00::', 8, 'ipv6'],
-	// Amazon's and Google's metadata.
+	// Metadata of Amazon, Google, Oracle, Akamai and Scaleway.
 	['fd00:ec2::', 32, 'ipv6'],
 	['fd20:ce::', 32, 'ipv6'],
+	['fd00:c1::a9fe:a9fe', 128, 'ipv6'],
+	['fd00:a9fe:a9fe::1', 128, 'ipv6'],
+	['fd00:42::42', 128, 'ipv6'],
 	// IPv4 in IPv6 clothes that `plainAddress` does not take off: compatible (with loopback), translated (RFC 2765), NAT64 (RFC 6052, 8215), Teredo (RFC 4380), 6to4 (RFC 3056).
 	['::', 96, 'ipv6'],
 	['::ffff:0:0:0', 96, 'ipv6'],

@@ -24,10 +24,11 @@ export function askedPart(range: string | undefined, length: number): Part | 'un
 	return first > last ? 'unsatisfiable' : { first, last };
 }
 
-/** Passes a part of a body on, and ends when it has it. */
+/** Passes a part of a body on, and ends when it has it. Emits "begin" when what is before it has been skipped. */
 export class PartOfBody extends Transform {
 	readonly #part: Part;
 	#position = 0;
+	#hasBegun = false;
 
 	constructor(part: Part) {
 		super();
@@ -40,6 +41,10 @@ export class PartOfBody extends Transform {
 		const to = Math.max(0, last + 1 - this.#position);
 		this.#position += chunk.length;
 		if (from < chunk.length && to > from) {
+			if (!this.#hasBegun) {
+				this.#hasBegun = true;
+				this.emit('begin');
+			}
 			this.push(chunk.subarray(from, to));
 		}
 		if (this.#position > last) {

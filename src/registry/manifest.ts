@@ -60,9 +60,10 @@ export function readManifest(asked: string, headers: IncomingHttpHeaders, bytes:
 	return { manifest: { bytes, mediaType, digest, headers: more }, isVerified };
 }
 
-const MAX_DIGESTS = 1000;
-/** Larger ones are not read: some 500 layers fit into it, and one of 4 MB can take 100 ms. */
-const MAX_READ_BYTES = 128 * 1024;
+/** Images have 127 layers at the most, and indexes a dozen entries. More would fill the notes of where digests are. */
+const MAX_DIGESTS = 256;
+/** In bytes. Larger manifests are not read, and none is a block's image: some 500 layers fit into it, and one of 4 MB can take 100 ms. */
+export const MAX_READ_BYTES = 128 * 1024;
 /** What was read already, by the bytes: they are served again and again. */
 const read = new WeakMap<Buffer, string[]>();
 

@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto';
 import { isDigest } from './digest.ts';
-import { isAcceptable, type Manifest } from './manifest.ts';
+import { isAcceptable, MAX_READ_BYTES, type Manifest } from './manifest.ts';
 
 /** For which machines an image is: OCI image-spec, "Image Index", property `platform`. */
 export interface Platform {
@@ -58,7 +58,20 @@ function entriesOf({ platform, manifest: { bytes, mediaType, digest } }: Child):
 	return mediaType === OCI_INDEX || mediaType === DOCKER_LIST ? ownEntries(bytes) : [{ mediaType, digest, size: bytes.length, platform }];
 }
 
+/** What was read already, by the bytes: an index of the same children is made for each request. */
+const read = new WeakMap<Buffer, Entry[]>();
+
+/** @returns the entries of an index; none where it is not legible, or larger than 128 KB. Read once for the same bytes. */
 function ownEntries(bytes: Buffer): Entry[] {
+	let entries = read.get(bytes);
+	if (entries === undefined) {
+		entries = bytes.length > MAX_READ_BYTES ? [] : readEntries(bytes);
+		read.set(bytes, entries);
+	}
+	return entries;
+}
+
+function readEntries(bytes: Buffer): Entry[] {
 	try {
 		const { manifests } = JSON.parse(bytes.toString()) as { manifests?: unknown };
 		return Array.isArray(manifests) ? manifests.slice(0, MAX_ENTRIES).flatMap((entry) => checkedEntry(entry) ?? []) : [];

@@ -88,9 +88,14 @@ export function repositoriesOf(grant: Grant): string[] {
 	}
 }
 
-/** @returns the fleets for which this proxy may have to act on behalf of a token's holder */
-export function slugsOf(grant: Grant): string[] {
-	return grant.kind === 'fleet' || (grant.kind === 'block' && grant.canMove) ? [grant.slug] : [];
+/** @returns what credentials have to be sealed for that this proxy may act behind a grant with: a fleet, or all that a block may have, which are others than the fleet of its name */
+export function sealedFor({ kind, slug }: Pick<FleetGrant | BlockGrant, 'kind' | 'slug'>): string {
+	return kind === 'fleet' ? slug : memberSlug(slug, '*');
+}
+
+/** @returns the same for any grant; none where this proxy never has to */
+export function allSealedFor(grant: Grant): string[] {
+	return grant.kind === 'fleet' || (grant.kind === 'block' && grant.canMove) ? [sealedFor(grant)] : [];
 }
 
 /** @returns the fleets in whose other releases a digest behind a name may be */

@@ -10,7 +10,7 @@ import { derivedKey } from './derived-key.ts';
 export interface Sealed {
 	/** The caller's `Authorization` header. */
 	authorization: string;
-	/** Slugs of the fleets for which this proxy may use it. */
+	/** Slugs of the fleets for which this proxy may use it, or `<block>-*` for those of a block. */
 	slugs: string[];
 	/** Milliseconds since the epoch. */
 	expiresAt: number;

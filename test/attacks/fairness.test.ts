@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import type { IncomingMessage } from 'node:http';
-import { test } from 'node:test';
-import { startBrokenServer } from '../support/broken-server.ts';
+import type { Socket } from 'node:net';
+import { test, type TestContext } from 'node:test';
+import { httpAnswer, startBrokenServer, type BrokenServer } from '../support/broken-server.ts';
 import { basic } from '../support/proxy.ts';
-import { startProcess } from '../support/process.ts';
+import { startProcess, type ServiceProcess } from '../support/process.ts';
 import { ask, begin, faultAt, seen, setUp, tokenFor } from '../support/setup.ts';
 import { until } from '../support/until.ts';
 import { startRelay } from '../upstream/relay.ts';
@@ -42,30 +43,87 @@ test(
 	},
 );
 
-test('256 readers from one address that stop: another client gets its blob', { timeout: 60_000 }, async (t) => {
-	const BODY = Buffer.alloc(8 * 1024 * 1024, 'x');
-	const registry = await startBrokenServer(t, (socket, head) => {
-		socket.write(`HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\nContent-Length: ${BODY.length}\r\n\r\n`);
-		socket.write(head.includes('f'.repeat(64)) ? BODY : BODY.subarray(0, 1024 * 1024));
-	});
+const BODY = Buffer.alloc(8 * 1024 * 1024, 'x');
+const MINE = `sha256:${'f'.repeat(64)}`;
+/** Of all blobs but one the beginning, and nothing more. */
+function sendSome(socket: Socket, head: string): void {
+	socket.write(`HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\nContent-Length: ${BODY.length}\r\n\r\n`);
+	socket.write(head.includes(MINE) ? BODY : BODY.subarray(0, 1024 * 1024));
+}
+
+/** A registry that streams blobs, or that redirects to a storage which does, and the service before it. */
+async function startDownloads(
+	t: TestContext,
+	isFollowed: boolean,
+): Promise<{ service: ServiceProcess; source: BrokenServer; token: string }> {
+	const source = await startBrokenServer(t, sendSome);
+	const registry = isFollowed
+		? await startBrokenServer(t, (socket, head) => {
+				const location = `${source.url}${head.split(' ')[1]!}`;
+				socket.write(httpAnswer('307 Temporary Redirect', { Location: location, 'Docker-Distribution-Api-Version': 'registry/2.0' }));
+			})
+		: source;
 	const { proxy } = await setUp(t);
-	const token = await tokenFor(proxy, NAME);
-	const service = await startProcess(t, { apiUrl: upstream.apiUrl, registryUrl: registry.url });
-	const gone = new AbortController();
-	t.after(() => gone.abort());
-	const stopped: IncomingMessage[] = [];
-	for (let i = 0; i < 256; i++) {
-		const digest = `sha256:${String(i).padStart(64, '0')}`;
-		begin(service, `/v2/${NAME}/blobs/${digest}`, { from: GREEDY, token, signal: gone.signal }).then(
-			(response) => stopped.push(response.on('error', () => undefined)),
-			() => undefined,
-		);
-	}
-	await until(() => stopped.length >= 128);
-	const answer = await ask(service, `/v2/${NAME}/blobs/sha256:${'f'.repeat(64)}`, { from: OTHER, token });
-	assert.deepEqual([answer.status, answer.text.length], [200, BODY.length]);
-	assert.ok(registry.open <= 130, `${registry.open} connections to the registry`);
-});
+	const env: Record<string, string> = isFollowed ? { FOLLOW_REDIRECTS: 'http', FOLLOW_REDIRECTS_ALLOW: '127.0.0.0/8' } : {};
+	const service = await startProcess(t, { apiUrl: upstream.apiUrl, registryUrl: registry.url }, env);
+	return { service, source, token: await tokenFor(proxy, NAME) };
+}
+
+for (const [how, isFollowed] of [
+	['streams', false],
+	['redirects, which is followed', true],
+] as const) {
+	test(
+		`256 readers from one address that stop, of what the registry ${how}: another client gets its blob`,
+		{ timeout: 60_000 },
+		async (t) => {
+			const { service, source, token } = await startDownloads(t, isFollowed);
+			const gone = new AbortController();
+			t.after(() => gone.abort());
+			const stopped: IncomingMessage[] = [];
+			for (let i = 0; i < 256; i++) {
+				const digest = `sha256:${String(i).padStart(64, '0')}`;
+				begin(service, `/v2/${NAME}/blobs/${digest}`, { from: GREEDY, token, signal: gone.signal }).then(
+					(response) => stopped.push(response.on('error', () => undefined)),
+					() => undefined,
+				);
+			}
+			await until(() => stopped.length >= 128);
+			const answer = await ask(service, `/v2/${NAME}/blobs/${MINE}`, { from: OTHER, token });
+			assert.deepEqual([answer.status, answer.text.length], [200, BODY.length]);
+			assert.ok(source.open <= 130, `${source.open} connections`);
+		},
+	);
+}
+
+test(
+	'100 clients at one address skip gigabytes of a registry that knows no parts: a few at once, and another client gets its part',
+	{ timeout: 60_000 },
+	async (t) => {
+		const { service, source, token } = await startDownloads(t, false);
+		const gone = new AbortController();
+		t.after(() => gone.abort());
+		let refused = 0;
+		for (let i = 0; i < 100; i++) {
+			const path = `/v2/${NAME}/blobs/sha256:${String(i).padStart(64, '0')}`;
+			begin(service, path, { from: GREEDY, token, headers: { range: 'bytes=8000000-8000009' }, signal: gone.signal }).then(
+				({ statusCode }) => (refused += statusCode === 503 ? 1 : 0),
+				() => undefined,
+			);
+		}
+		await until(() => refused >= 100 - 16);
+		await until(() => source.open <= 16 + 1);
+		const part = await ask(service, `/v2/${NAME}/blobs/${MINE}`, { from: OTHER, token, headers: { range: 'bytes=8000000-8000009' } });
+		assert.deepEqual([part.status, part.text], [206, 'x'.repeat(10)]);
+		// What is near is no such thing.
+		const near = await ask(service, `/v2/${NAME}/blobs/sha256:${'0'.repeat(64)}`, {
+			from: GREEDY,
+			token,
+			headers: { range: 'bytes=500-509' },
+		});
+		assert.equal(near.status, 206);
+	},
+);
 
 test('what a request costs is not how it looks:', { timeout: 60_000 }, async (t) => {
 	await t.test('with a limit of 10, no query makes 150 requests for a token cheaper', async (t) => {

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { hash } from 'node:crypto';
-import { readFileSync } from 'node:fs';
 import type { IncomingMessage } from 'node:http';
 import { test } from 'node:test';
 import { httpAnswer, startBrokenServer } from '../support/broken-server.ts';
+import { NO_PROC, rssOf } from '../support/proc.ts';
 import { startProcess } from '../support/process.ts';
-import { ask, begin, setUp, tokenFor } from '../support/setup.ts';
+import { ask, begin, forge, setUp, tokenFor, type Answer } from '../support/setup.ts';
 import { until } from '../support/until.ts';
 import { sharedUpstream } from '../upstream/shared.ts';
 
@@ -17,14 +17,9 @@ const MB = 1024 * 1024;
 const CLIENTS = 200;
 const MEDIA_TYPE = 'application/vnd.oci.image.manifest.v1+json';
 
-/** Resident memory of a process, in bytes: proc(5). */
-function rssOf(pid: number): number {
-	return Number(/VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))![1]) * 1024;
-}
-
 test(
 	`${CLIENTS} clients ask for manifests of 4 MB, with an Accept of each one's own, and read nothing`,
-	{ timeout: 90_000, skip: process.platform === 'linux' ? false : 'there is no /proc' },
+	{ timeout: 90_000, skip: NO_PROC },
 	async (t) => {
 		const answers = Array.from({ length: 20 }, (_, i) => {
 			const body = Buffer.from(`{"n":${i},"x":"${'x'.repeat(4 * MB - 1000)}"}`);
@@ -77,3 +72,44 @@ test(
 		assert.deepEqual([other.status, other.text.length > 4 * MB - 2000], [200, true]);
 	},
 );
+
+test('clients that go before their manifest is there leave nothing of the budget behind', { timeout: 60_000 }, async (t) => {
+	const body = (name: string): Buffer => Buffer.from(`{"name":"${name}","x":"${'x'.repeat(name === 'small' ? 20_000 : 4 * MB - 1000)}"}`);
+	let gate = Promise.withResolvers<void>();
+	// Together what one address may hold.
+	const NAMES = [0, 1, 2, 3].map((i) => `acme/large-${i}/1.0.0`);
+	const SMALL = 'acme/small/1.0.0';
+	const repositoryOf = (name: string): string => `v2/${hash('sha256', name).slice(0, 32)}`;
+	const registry = await startBrokenServer(t, (socket, head) => {
+		const name = [...NAMES, SMALL].find((one) => head.includes(repositoryOf(one))) ?? '';
+		const bytes = body(name === SMALL ? 'small' : name);
+		const answer = httpAnswer('200 OK', { 'Content-Type': MEDIA_TYPE, 'Docker-Content-Digest': `sha256:${hash('sha256', bytes)}` }, bytes);
+		void (name === SMALL ? Promise.resolve() : gate.promise).then(() => socket.write(answer));
+	});
+	const service = await startProcess(t, { apiUrl: upstream.apiUrl, registryUrl: registry.url });
+	const token = forge(`e30.${Buffer.from(JSON.stringify({ exp: 4_000_000_000 })).toString('base64url')}.any`, {
+		n: Object.fromEntries([...NAMES, SMALL].map((name) => [name, [repositoryOf(name), '1.0.0']])),
+	});
+	const get = (name: string, signal?: AbortSignal): Promise<Answer> =>
+		ask(service, `/v2/${name}/manifests/latest`, { token, headers: { accept: MEDIA_TYPE }, ...(signal === undefined ? {} : { signal }) });
+	const asked = (): number => registry.heads.filter((head) => head.includes('/manifests/')).length;
+	for (const [i, name] of NAMES.entries()) {
+		gate = Promise.withResolvers<void>();
+		const gone = new AbortController();
+		const stays = get(name);
+		await until(() => asked() === i + 1);
+		// Waits for the same answer, as soon as it has come: later connections are answered.
+		const goes = get(name, gone.signal).catch(() => undefined);
+		for (let n = 0; n < 5; n++) {
+			assert.equal((await ask(service, '/ping')).text, 'pong');
+		}
+		gone.abort();
+		await until(() => service.lines.filter(({ msg, aborted }) => msg === 'request' && aborted === true).length === i + 1);
+		gate.resolve();
+		await Promise.all([stays, goes]);
+	}
+	assert.equal(asked(), NAMES.length);
+	assert.equal((await get(SMALL)).status, 200);
+	assert.equal((await get(SMALL)).status, 200);
+	assert.equal(asked(), NAMES.length + 1, 'there is room for it, so that it is remembered');
+});

@@ -63,6 +63,28 @@ test('public pulls of names that are known go on while the API', { timeout: 60_0
 	);
 });
 
+test(
+	'a refusal is an answer, and no outage: what is remembered does not stand in where the API answers',
+	{ timeout: 30_000 },
+	async (t) => {
+		for (const status of [401, 403]) {
+			for (const path of [/^\/v7/, /^\/auth/]) {
+				await t.test(`${status} at ${path.source}`, async (t) => {
+					const setup = await setUp(t, { ...LONG, ...OLD });
+					await pullPublic(setup);
+					setup.api.fault = faultAt(path, { status });
+					const answer = await ask(setup.proxy, `/auth/v1/token?scope=repository:${NAME}:pull`);
+					assert.ok(answer.status === 401 || answer.status === 403, `${answer.status} ${answer.text}`);
+					assert.equal(
+						logged(setup.proxy, ({ msg }) => /is unavailable/.test(msg)),
+						undefined,
+					);
+				});
+			}
+		}
+	},
+);
+
 test('a slow API is waited for, but not for long where something is remembered', { timeout: 20_000 }, async (t) => {
 	const setup = await setUp(t, { ...LONG, ...OLD });
 	const before = await pullPublic(setup);

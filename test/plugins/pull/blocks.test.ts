@@ -440,6 +440,9 @@ describe('what one child does to the index', () => {
 		const refused = await get(setup, 'acme/display', 'manifests/latest', token);
 		assertError(refused, 401, 'UNAUTHORIZED');
 		assert.match(String(refused.headers['www-authenticate']), /scope="repository:acme\/display:pull",error="invalid_token"/);
+		forgetRequests(setup);
+		await tokenFor(setup.proxy, 'acme/display');
+		assert.equal(seen(setup.api, ({ url }) => url.startsWith('/auth/')).length, 1, 'it is forgotten, and the next one is new');
 	});
 });
 

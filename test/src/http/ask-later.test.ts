@@ -5,8 +5,8 @@ import type { Dispatcher } from 'undici';
 import { overloadedError } from '../../../src/errors.ts';
 import { askLater, type AskLater, type LaterOptions } from '../../../src/http/ask-later.ts';
 
-/** What an upstream does to one request: a status with a `Retry-After`, our own bound's refusal, a connection that breaks, or nothing. */
-type Act = [status: number, retryAfter?: string, end?: 'breaks'] | 'busy' | 'breaks' | 'hangs';
+/** What an upstream does to one request: a status with a `Retry-After`, our own bound's refusal or its queue, a connection that breaks, or nothing. */
+type Act = [status: number, retryAfter?: string, end?: 'breaks'] | 'busy' | 'queued' | 'breaks' | 'hangs';
 
 interface Asked {
 	later: AskLater;
@@ -25,10 +25,15 @@ function start(t: TestContext, acts: Act[], places = 2): Asked {
 	let now = 50_000;
 	t.mock.method(performance, 'now', () => now);
 	const later = askLater({ longestMs: 3000, budgetMs: 12_000, places });
-	const dispatch = later.interceptor((_options, handler) => {
+	const dispatch = later.interceptor((options, handler) => {
 		const act = acts[asked.count++] ?? [200];
 		if (act === 'busy') {
 			handler.onResponseError?.(undefined as never, overloadedError('registry'));
+			return true;
+		}
+		if (act === 'queued') {
+			const signal = (options as LaterOptions).signal as AbortSignal;
+			signal.addEventListener('abort', () => handler.onResponseError?.(undefined as never, signal.reason as Error));
 			return true;
 		}
 		let hasEnded = false;
@@ -159,7 +164,7 @@ describe('askLater: many requests', () => {
 		asked.send({ client: 'greedy' });
 		assert.deepEqual(asked.outcomes, ['503 after 1, body of 503']);
 	});
-	for (const second of [[503, '1'], 'busy', 'hangs'] as Act[]) {
+	for (const second of [[503, '1'], 'hangs'] as Act[]) {
 		test(`nobody waits for ten seconds after one that has waited in vain: ${String(second)}`, (t) => {
 			const asked = start(t, [[503, '1'], second, [503, '1'], [503, '1'], [200]]);
 			asked.send();
@@ -171,6 +176,21 @@ describe('askLater: many requests', () => {
 			asked.tick(10_000);
 			asked.send();
 			assert.equal(asked.outcomes.length, 2);
+			asked.tick(1000);
+			assert.equal(asked.outcomes.at(-1), '200, body of 200');
+		});
+	}
+});
+
+describe('askLater: our own bound says nothing of the upstream', () => {
+	for (const second of ['busy', 'queued'] as Act[]) {
+		test(`others wait after one that has waited in vain for it: ${String(second)}`, (t) => {
+			const asked = start(t, [[503, '1'], second, [503, '1'], [200]]);
+			asked.send({ client: 'greedy' });
+			asked.tick(1000);
+			asked.tick(second === 'queued' ? 11_000 : 0);
+			assert.equal(asked.outcomes.length, 1);
+			asked.send({ client: 'other' });
 			asked.tick(1000);
 			assert.equal(asked.outcomes.at(-1), '200, body of 200');
 		});

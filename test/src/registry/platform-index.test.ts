@@ -85,10 +85,21 @@ describe('the entries', () => {
 		].map((bad) => [`no ${JSON.stringify(bad)}`, [index([bad])], []] as [string, Child[], unknown]),
 		['an index that is not legible', [{ platform: AMD64, manifest: manifest('{', OCI) }], []],
 		['an index without a list', [index('x')], []],
+		['an index of more than 128 KB', [index([entry('a', AMD64, { annotations: { a: 'x'.repeat(131_000) } })])], []],
+		['one of less', [index([entry('a', AMD64, { annotations: { a: 'x'.repeat(130_000) } })])], [entry('a', AMD64)]],
 	];
 	for (const [what, children, entries] of rows) {
 		test(what, () => assert.deepEqual(entriesOf(children), entries));
 	}
+});
+
+test('an index that is a child is read once', (t) => {
+	const child: Child = { platform: ARM64, manifest: manifest(JSON.stringify({ manifests: [entry('a', AMD64)] }), OCI) };
+	const { mock } = t.mock.method(JSON, 'parse');
+	for (const mediaType of [OCI, DOCKER, OCI]) {
+		makeIndex([child], mediaType);
+	}
+	assert.equal(mock.callCount(), 1);
 });
 
 test('digest and length are those of the bytes, and the bytes those of the children alone', () => {
