@@ -101,8 +101,9 @@ test(
 					from,
 				}));
 				const minutes = Math.ceil((Date.now() - startedAt + 1) / 60_000);
-				// One more for the registry's name in challenges.
-				assert.ok(registry.heads.length <= 6000 * minutes + 1, `${registry.heads.length}`);
+				// Without what the process asks for itself: whether the registry is there, and its name for challenges.
+				const asked = registry.heads.filter((head) => !head.startsWith('GET /v2/ '));
+				assert.ok(asked.length <= 6000 * minutes, `${asked.length}`);
 				assert.ok((statuses[401] ?? 0) >= 1100, JSON.stringify(statuses));
 				assert.deepEqual(seen(api), []);
 			});

@@ -53,7 +53,7 @@ for (const [what, size] of Object.entries(ROWS)) {
 		const service = await startProcess(
 			t,
 			{ apiUrl: api.url, registryUrl: upstream.registryUrl },
-			{ NODE_OPTIONS: `${process.env.NODE_OPTIONS ?? ''} --max-old-space-size=96` },
+			{ NODE_OPTIONS: `${process.env.NODE_OPTIONS ?? ''} --max-old-space-size=80` },
 		);
 		await tokenFor(service, 'acme/pinned');
 		const before = rssOf(service.child.pid!);
