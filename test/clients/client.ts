@@ -31,6 +31,8 @@ export interface Client {
 	hasMirrors?: boolean;
 	/** Pulls one platform only where the machine is of it. */
 	noPlatform?: boolean;
+	/** Is told here of a platform by its system and architecture, not by a variant. */
+	noVariant?: boolean;
 	/** Takes no index. */
 	noIndex?: boolean;
 	/** Asks for manifests only. */

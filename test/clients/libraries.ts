@@ -51,6 +51,7 @@ const program = (path: string): string => fileURLToPath(new URL(`libraries/${pat
 export const ociClient = async (): Promise<Client> =>
 	library('oci-client', (reference) => [join(directoryOf('oci-client'), 'oci-client-pull'), reference], {
 		hides: [BROKEN_OFF, 'a wrong key'],
+		noVariant: true,
 	});
 
 export const pythonDxf = async (): Promise<Client> =>

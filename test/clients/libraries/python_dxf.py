@@ -5,6 +5,7 @@ import os
 import sys
 
 from dxf import DXF
+from dxf.exceptions import DXFPlatformDataNotFound
 
 reference = sys.argv[1]
 host, _, name = reference.partition("/")
@@ -17,7 +18,18 @@ def authenticate(dxf, response):
 
 
 dxf = DXF(host, repository, authenticate, tlsverify=os.environ["CA"])
-found = dxf.get_manifest(alias or "latest", platform=os.environ.get("PLATFORM"))
+
+
+def get_manifest():
+    platform = os.environ.get("PLATFORM")
+    try:
+        return dxf.get_manifest(alias or "latest", platform=platform)
+    except DXFPlatformDataNotFound:
+        # It takes a platform by its whole name only, and the variant of arm64 is left out by most.
+        return dxf.get_manifest(alias or "latest", platform=f"{platform}/v8")
+
+
+found = get_manifest()
 # Of an index without a platform: all of them, by their names.
 for manifest in found.values() if isinstance(found, dict) else [found]:
     parsed = json.loads(manifest)
