@@ -12,6 +12,8 @@ const tar = require('tar-stream') as any;
 const { SOCKET, KEY, PLATFORM } = process.env;
 const [name] = process.argv.slice(2);
 const BUILT = 'built-from-it';
+/** balena's names, of which the library makes the platform. */
+const ARCHITECTURES: Record<string, string> = { 'linux/arm64': 'aarch64', 'linux/arm/v7': 'armv7hf' };
 
 const pack = tar.pack();
 pack.entry({ name: 'Dockerfile' }, `FROM ${name}\n`);
@@ -22,7 +24,7 @@ if (KEY !== undefined) {
 pack.finalize();
 try {
 	const tasks = await multibuild.splitBuildStream({ services: { main: { build: { context: '.' } } }, networks: {}, volumes: {} }, pack);
-	const architecture = PLATFORM === 'linux/arm64' ? 'aarch64' : 'amd64';
+	const architecture = ARCHITECTURES[PLATFORM ?? ''] ?? 'amd64';
 	for (const task of multibuild.performResolution(tasks, architecture, 'generic', {
 		error: [(error: Error) => console.error(String(error))],
 	})) {
