@@ -1,8 +1,6 @@
-import type { IncomingHttpHeaders } from 'node:http';
 import type { Socket } from 'node:net';
 import type { buildConnector, Dispatcher } from 'undici';
-
-type Handler = Dispatcher.DispatchHandler;
+import { PassingHandler } from './passing-handler.ts';
 
 /** Errors of connections that had brought an answer before. */
 const ofKeptConnections = new WeakSet<Error>();
@@ -48,47 +46,25 @@ export function askAgain(fresh: () => Dispatcher, onAgain: () => void): Dispatch
 	};
 }
 
-class FirstTry implements Handler {
-	readonly #inner: Handler;
+class FirstTry extends PassingHandler {
 	readonly #again: () => void;
 	#hasBegun = false;
 
-	constructor(inner: Handler, again: () => void) {
-		this.#inner = inner;
+	constructor(inner: Dispatcher.DispatchHandler, again: () => void) {
+		super(inner);
 		this.#again = again;
 	}
 
-	onRequestStart(controller: Dispatcher.DispatchController, context: unknown): void {
-		this.#inner.onRequestStart?.(controller, context);
-	}
-
-	onRequestUpgrade(...event: Parameters<NonNullable<Handler['onRequestUpgrade']>>): void {
-		this.#inner.onRequestUpgrade?.(...event);
-	}
-
-	/** Called by undici at the first byte of an answer. */
-	onResponseStarted(): void {
+	override onResponseStarted(): void {
 		this.#hasBegun = true;
-		this.#inner.onResponseStarted?.();
+		super.onResponseStarted();
 	}
 
-	onResponseStart(controller: Dispatcher.DispatchController, status: number, headers: IncomingHttpHeaders, message?: string): void {
-		this.#inner.onResponseStart?.(controller, status, headers, message);
-	}
-
-	onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
-		this.#inner.onResponseData?.(controller, chunk);
-	}
-
-	onResponseEnd(controller: Dispatcher.DispatchController, trailers: IncomingHttpHeaders): void {
-		this.#inner.onResponseEnd?.(controller, trailers);
-	}
-
-	onResponseError(controller: Dispatcher.DispatchController, error: Error): void {
+	override onResponseError(controller: Dispatcher.DispatchController, error: Error): void {
 		if (!this.#hasBegun && !controller?.aborted && isOfKeptConnection(error)) {
 			this.#again();
 		} else {
-			this.#inner.onResponseError?.(controller, error);
+			super.onResponseError(controller, error);
 		}
 	}
 }

@@ -4,6 +4,7 @@ import { RegistryError } from '../errors.ts';
 import { FairQueue } from '../fair-queue.ts';
 import type { BoundedOptions } from './bounded-dispatch.ts';
 import { onAbort } from './on-abort.ts';
+import { PassingHandler } from './passing-handler.ts';
 import { retryAfterSeconds } from './retry-after.ts';
 
 /** What a request says, beside undici's own options and `BoundedOptions`, that is worth a wait. */
@@ -26,8 +27,6 @@ export interface AskLater {
 	/** How many requests have waited and were asked once more. */
 	readonly count: number;
 }
-
-type Handler = Dispatcher.DispatchHandler;
 
 /** For how long nobody waits any more once a second answer of the upstream was a refusal too, or did not come: it is an outage then, and whoever waits would only be one more request to it. */
 const OUTAGE_MS = 10_000;
@@ -59,68 +58,60 @@ interface State extends Pick<Patience, 'longestMs' | 'budgetMs'> {
 }
 
 /** Hands on what comes of a request, except a refusal after which it is sent again. */
-class Patient implements Handler {
+class Patient extends PassingHandler {
 	readonly #state: State;
 	readonly #dispatch: Dispatcher['dispatch'];
 	readonly #options: Dispatcher.DispatchOptions & LaterOptions;
-	readonly #inner: Handler;
 	readonly #startedAt = performance.now();
 	/** The first answer, where it is a refusal that is worth a wait. */
 	#refusal: { waitMs: number; tell: () => void } | undefined;
 
-	constructor(state: State, dispatch: Dispatcher['dispatch'], options: Dispatcher.DispatchOptions, inner: Handler) {
+	constructor(state: State, dispatch: Dispatcher['dispatch'], options: Dispatcher.DispatchOptions, inner: Dispatcher.DispatchHandler) {
+		super(inner);
 		this.#state = state;
 		this.#dispatch = dispatch;
 		this.#options = options;
-		this.#inner = inner;
 	}
 
-	onRequestStart(controller: Dispatcher.DispatchController, context: unknown): void {
-		this.#inner.onRequestStart?.(controller, context);
-	}
-
-	onRequestUpgrade(...event: Parameters<NonNullable<Handler['onRequestUpgrade']>>): void {
-		this.#inner.onRequestUpgrade?.(...event);
-	}
-
-	onResponseStarted(): void {
-		this.#inner.onResponseStarted?.();
-	}
-
-	onResponseStart(controller: Dispatcher.DispatchController, status: number, headers: IncomingHttpHeaders, message?: string): void {
+	override onResponseStart(
+		controller: Dispatcher.DispatchController,
+		status: number,
+		headers: IncomingHttpHeaders,
+		message?: string,
+	): void {
 		const waitMs = isRefusal(status) ? this.#placeFor(headers['retry-after']) : undefined;
 		if (waitMs === undefined) {
-			this.#inner.onResponseStart?.(controller, status, headers, message);
+			super.onResponseStart(controller, status, headers, message);
 			return;
 		}
 		const told: IncomingHttpHeaders = { 'retry-after': headers['retry-after'] };
 		const tell = (): void => {
-			this.#inner.onResponseStart?.(controller, status, told, message);
-			this.#inner.onResponseEnd?.(controller, {});
+			this.inner.onResponseStart?.(controller, status, told, message);
+			this.inner.onResponseEnd?.(controller, {});
 		};
 		this.#refusal = { waitMs, tell };
 	}
 
-	onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
+	override onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
 		if (this.#refusal === undefined) {
-			this.#inner.onResponseData?.(controller, chunk);
+			super.onResponseData(controller, chunk);
 		}
 	}
 
-	onResponseEnd(controller: Dispatcher.DispatchController, trailers: IncomingHttpHeaders): void {
+	override onResponseEnd(controller: Dispatcher.DispatchController, trailers: IncomingHttpHeaders): void {
 		if (this.#refusal === undefined) {
-			this.#inner.onResponseEnd?.(controller, trailers);
+			super.onResponseEnd(controller, trailers);
 		} else {
 			this.#wait(this.#refusal);
 		}
 	}
 
-	onResponseError(controller: Dispatcher.DispatchController, error: Error): void {
+	override onResponseError(controller: Dispatcher.DispatchController, error: Error): void {
 		// What bounds the dispatcher refuses in our own words, before there is a controller.
 		if (this.#refusal === undefined && error instanceof RegistryError && isRefusal(error.statusCode)) {
 			const waitMs = this.#placeFor(error.headers['retry-after']);
 			if (waitMs !== undefined) {
-				this.#wait({ waitMs, tell: () => this.#inner.onResponseError?.(controller, error) });
+				this.#wait({ waitMs, tell: () => this.inner.onResponseError?.(controller, error) });
 				return;
 			}
 		}
@@ -132,7 +123,7 @@ class Patient implements Handler {
 		if (this.#refusal !== undefined) {
 			this.#state.waiting.release(this.#client, 1);
 		}
-		this.#inner.onResponseError?.(controller, error);
+		super.onResponseError(controller, error);
 	}
 
 	get #client(): string {
@@ -154,7 +145,7 @@ class Patient implements Handler {
 		const stopListening = onAbort(this.#options.signal, (reason) => {
 			clearTimeout(timer);
 			this.#state.waiting.release(this.#client, 1);
-			this.#inner.onResponseError?.(undefined as never, reason);
+			this.inner.onResponseError?.(undefined as never, reason);
 		});
 		const timer = setTimeout(() => {
 			stopListening();
@@ -166,7 +157,7 @@ class Patient implements Handler {
 	#askOnceMore(tell: () => void): void {
 		const state = this.#state;
 		state.count++;
-		const inner = this.#inner;
+		const inner = this.inner;
 		// Ends the second request, also where it waits for a connection.
 		const ending = new AbortController();
 		const stopListening = onAbort(this.#options.signal, (reason) => ending.abort(reason));

@@ -1,8 +1,10 @@
 import type { EventEmitter } from 'node:events';
+import type { IncomingHttpHeaders } from 'node:http';
 import type { Dispatcher } from 'undici';
 import { overloadedError } from '../errors.ts';
 import { FairQueue } from '../fair-queue.ts';
 import { onAbort } from './on-abort.ts';
+import { PassingHandler } from './passing-handler.ts';
 
 export interface Bounds {
 	/** Requests under way at once; not more than there may be connections. */
@@ -20,8 +22,6 @@ export interface BoundedOptions {
 	/** Ends the wait. */
 	signal?: AbortSignal | EventEmitter;
 }
-
-type Handler = Dispatcher.DispatchHandler;
 
 /**
  * What a download has to move, on average, to keep its connection while others wait for one: bytes in a millisecond (4 KB a second: half of what a GPRS link
@@ -74,7 +74,7 @@ export function boundedDispatch({ concurrency, queue, waitMs }: Bounds): Dispatc
 					running.add(own);
 					dispatch(
 						options,
-						watched(handler, own, () => {
+						new Watched(handler, own, () => {
 							running.delete(own);
 							// The set's old tables keep what they held, until the next full collection: src/passing-map.ts.
 							own.controller = undefined;
@@ -111,38 +111,52 @@ function makeWay(running: Set<Running>, client: string | undefined): void {
 	slowest?.controller?.abort(new DOMException('a download that moved next to nothing gave way to others', 'AbortError'));
 }
 
-/** @returns a handler that notes what a request moves, and tells, once, when it has ended in whichever way */
-function watched(handler: Handler, own: Running, release: () => void): Handler {
-	let hasEnded = false;
-	const end = (): void => {
-		if (!hasEnded) {
-			hasEnded = true;
-			release();
-		}
-	};
-	return {
-		onRequestStart: (controller, ...event) => {
-			own.controller = controller;
-			handler.onRequestStart?.(controller, ...event);
-		},
-		onRequestUpgrade: (...event) => handler.onRequestUpgrade?.(...event),
-		onResponseStart: (...event) => {
-			own.isDownload = true;
-			own.due = performance.now() + GRACE_MS;
-			handler.onResponseStart?.(...event);
-		},
-		onResponseData: (controller, chunk) => {
-			const now = performance.now();
-			own.due = Math.min(Math.max(own.due, now) + chunk.length / MIN_RATE, now + GRACE_MS);
-			handler.onResponseData?.(controller, chunk);
-		},
-		onResponseEnd: (...event) => {
-			end();
-			handler.onResponseEnd?.(...event);
-		},
-		onResponseError: (...event) => {
-			end();
-			handler.onResponseError?.(...event);
-		},
-	};
+/** Notes what a request moves, and tells, once, when it has ended in whichever way. */
+class Watched extends PassingHandler {
+	readonly #own: Running;
+	#release: (() => void) | undefined;
+
+	constructor(inner: Dispatcher.DispatchHandler, own: Running, release: () => void) {
+		super(inner);
+		this.#own = own;
+		this.#release = release;
+	}
+
+	override onRequestStart(controller: Dispatcher.DispatchController, context: unknown): void {
+		this.#own.controller = controller;
+		super.onRequestStart(controller, context);
+	}
+
+	override onResponseStart(
+		controller: Dispatcher.DispatchController,
+		status: number,
+		headers: IncomingHttpHeaders,
+		message?: string,
+	): void {
+		this.#own.isDownload = true;
+		this.#own.due = performance.now() + GRACE_MS;
+		super.onResponseStart(controller, status, headers, message);
+	}
+
+	override onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
+		const now = performance.now();
+		this.#own.due = Math.min(Math.max(this.#own.due, now) + chunk.length / MIN_RATE, now + GRACE_MS);
+		super.onResponseData(controller, chunk);
+	}
+
+	override onResponseEnd(controller: Dispatcher.DispatchController, trailers: IncomingHttpHeaders): void {
+		this.#end();
+		super.onResponseEnd(controller, trailers);
+	}
+
+	override onResponseError(controller: Dispatcher.DispatchController, error: Error): void {
+		this.#end();
+		super.onResponseError(controller, error);
+	}
+
+	#end(): void {
+		const release = this.#release;
+		this.#release = undefined;
+		release?.();
+	}
 }

@@ -1,7 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Dispatcher } from 'undici';
-
-type Handler = Dispatcher.DispatchHandler;
+import { PassingHandler } from './passing-handler.ts';
 
 /** Most interim answers to one request. Each of them starts undici's wait for headers anew, so that without a bound a request could last for ever. */
 const MAX_INTERIM = 20;
@@ -47,47 +46,23 @@ export function finalAnswers(): Dispatcher.DispatcherComposeInterceptor {
 	return (dispatch) => (options, handler) => dispatch(options, new FinalAnswer(handler));
 }
 
-class FinalAnswer implements Handler {
-	readonly #inner: Handler;
+class FinalAnswer extends PassingHandler {
 	#interim = 0;
 
-	constructor(inner: Handler) {
-		this.#inner = inner;
-	}
-
-	onRequestStart(controller: Dispatcher.DispatchController, context: unknown): void {
-		this.#inner.onRequestStart?.(controller, context);
-	}
-
-	onRequestUpgrade(...event: Parameters<NonNullable<Handler['onRequestUpgrade']>>): void {
-		this.#inner.onRequestUpgrade?.(...event);
-	}
-
-	onResponseStarted(): void {
-		this.#inner.onResponseStarted?.();
-	}
-
-	onResponseStart(controller: Dispatcher.DispatchController, status: number, headers: IncomingHttpHeaders, message?: string): void {
+	override onResponseStart(
+		controller: Dispatcher.DispatchController,
+		status: number,
+		headers: IncomingHttpHeaders,
+		message?: string,
+	): void {
 		if (status >= 200 && status <= 599) {
-			this.#inner.onResponseStart?.(controller, status, endToEnd(headers), message);
+			super.onResponseStart(controller, status, endToEnd(headers), message);
 		} else if (status <= 101 || status > 599) {
 			// 101 answers an `Upgrade`, which nobody sends here.
 			throw new Error(`an answer with status ${status}, which cannot be`);
 		} else if (++this.#interim > MAX_INTERIM) {
 			throw new Error(`more than ${MAX_INTERIM} interim answers`);
 		}
-	}
-
-	onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
-		this.#inner.onResponseData?.(controller, chunk);
-	}
-
-	onResponseEnd(controller: Dispatcher.DispatchController, trailers: IncomingHttpHeaders): void {
-		this.#inner.onResponseEnd?.(controller, trailers);
-	}
-
-	onResponseError(controller: Dispatcher.DispatchController, error: Error): void {
-		this.#inner.onResponseError?.(controller, error);
 	}
 }
 
