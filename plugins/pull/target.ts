@@ -20,6 +20,7 @@ import {
 import { clientOf } from '../service/client-of.ts';
 import type { KnownToken } from '../service/client-tokens.ts';
 import type { BlockTarget } from './blocks.ts';
+import type { DigestKind } from './digest-search.ts';
 import type { FleetRequest } from './other-releases.ts';
 
 /** Where the thing that a request asks for is, and what the upstream registry is shown to get it. */
@@ -85,21 +86,14 @@ export default fp(
 			request: FastifyRequest,
 			reply: FastifyReply,
 		): Target | BlockTarget | Promise<Target | BlockTarget> {
-			switch (grant.kind) {
-				case 'fleet':
-					return targetInFleet({ grant, token, request, reply }, parsed);
-				case 'block':
-					return targetInBlock({ grant, token, request, reply }, parsed);
-				default:
-					return targetAt(grant, token);
-			}
+			return grant.kind === 'fleet' || grant.kind === 'block' ? targetOf({ grant, token, request, reply }, parsed) : targetAt(grant, token);
 		}
 
-		/** A name that can come to mean another release: docs/tags.md. */
-		function targetInFleet(of: FleetRequest<FleetGrant>, parsed: ContentRequest): Target | BlockTarget | Promise<Target | BlockTarget> {
+		/** A name that can come to mean another release, or that stands for images of several fleets: docs/tags.md, docs/architectures.md. */
+		function targetOf(of: FleetRequest, parsed: ContentRequest): Target | BlockTarget | Promise<Target | BlockTarget> {
 			switch (parsed.kind) {
 				case 'tags':
-					return targetAt(of.grant.current, of.token);
+					return currentOf(of);
 				case 'blob':
 					return targetOfDigest(of, 'blobs', parsed.digest);
 				case 'referrers':
@@ -112,30 +106,7 @@ export default fp(
 						case 'digest':
 							return targetOfDigest(of, 'manifests', text);
 						case 'fallback-tag':
-							return targetOfSubject(of, subjectOf(text));
-					}
-				}
-			}
-		}
-
-		/** A name that stands for images of several fleets: docs/architectures.md. */
-		function targetInBlock(of: FleetRequest<BlockGrant>, parsed: ContentRequest): Target | BlockTarget | Promise<Target | BlockTarget> {
-			switch (parsed.kind) {
-				case 'tags':
-					return currentOf(of);
-				case 'blob':
-					return app.blocks.known(of, parsed.digest) ?? app.blocks.find(of, 'blobs', parsed.digest);
-				case 'referrers':
-					return subjectInBlock(of, parsed.digest);
-				case 'manifest': {
-					const { kind, text } = parsed.reference;
-					switch (kind) {
-						case 'tag':
-							return targetOfTag(of, text);
-						case 'digest':
-							return app.blocks.known(of, text) ?? app.blocks.find(of, 'manifests', text);
-						case 'fallback-tag':
-							return subjectInBlock(of, subjectOf(text));
+							return targetOfSubject(of, text.replace('-', ':').replace(/\..*$/, ''));
 					}
 				}
 			}
@@ -176,7 +147,13 @@ export default fp(
 			return { ...target, warning: `the tag ${tag} names no release of ${of.grant.slug} and is ignored${meant}` };
 		}
 
-		function targetOfDigest(of: FleetRequest<FleetGrant>, kind: 'manifests' | 'blobs', digest: string): Target | Promise<Target> {
+		function targetOfDigest(of: FleetRequest, kind: DigestKind, digest: string): Target | BlockTarget | Promise<Target | BlockTarget> {
+			return isInBlock(of)
+				? (app.blocks.known(of, digest) ?? app.blocks.find(of, kind, digest))
+				: digestInFleet(of as FleetRequest<FleetGrant>, kind, digest);
+		}
+
+		function digestInFleet(of: FleetRequest<FleetGrant>, kind: DigestKind, digest: string): Target | Promise<Target> {
 			const { grant, token } = of;
 			const { current } = grant;
 			if (current.kind === 'failure') {
@@ -186,12 +163,12 @@ export default fp(
 			return app.otherReleases.byNote(of, digest)?.then((noted) => noted ?? target) ?? target;
 		}
 
-		async function targetOfSubject(of: FleetRequest<FleetGrant>, digest: string): Promise<Target> {
-			return (await app.otherReleases.bySubject(of, digest)) ?? targetAt(of.grant.current, of.token);
-		}
-
 		/** What refers to a digest is where that is; of one that is nowhere, the registry says that there is nothing. */
-		async function subjectInBlock(of: FleetRequest<BlockGrant>, digest: string): Promise<Target | BlockTarget> {
+		async function targetOfSubject(of: FleetRequest, digest: string): Promise<Target | BlockTarget> {
+			if (!isInBlock(of)) {
+				const inFleet = of as FleetRequest<FleetGrant>;
+				return (await app.otherReleases.bySubject(inFleet, digest)) ?? targetAt(inFleet.grant.current, of.token);
+			}
 			try {
 				return await app.blocks.find(of, 'manifests', digest);
 			} catch (error) {
@@ -205,9 +182,8 @@ export default fp(
 	{ name: 'target', dependencies: ['client-tokens', 'challenge', 'resolver', 'other-releases', 'blocks'] },
 );
 
-/** @returns the digest that a tag stands for */
-function subjectOf(fallbackTag: string): string {
-	return fallbackTag.replace('-', ':').replace(/\..*$/, '');
+function isInBlock(of: FleetRequest): of is FleetRequest<BlockGrant> {
+	return of.grant.kind === 'block';
 }
 
 function targetAt(grant: ImageGrant | FailureGrant, token: KnownToken): Target {
