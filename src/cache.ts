@@ -121,6 +121,9 @@ export class LoadingCache<V> {
 			this.#noteUse(key, entry);
 			return entry.value;
 		}
+		if (connection?.destroyed === true) {
+			throw nobodyWaits();
+		}
 		let race = this.#races.get(key);
 		if (race === undefined) {
 			race = { ...Promise.withResolvers<V>(), loads: new Set(), startedAt: 0, waiting: 0, keep: true };
@@ -192,7 +195,7 @@ export class LoadingCache<V> {
 		if (--race.waiting === 0 && race.loads.size > 0) {
 			this.#end(key, race);
 			race.keep = false;
-			race.reject(new DOMException('nobody waits any more', 'AbortError'));
+			race.reject(nobodyWaits());
 		}
 	}
 
@@ -242,6 +245,10 @@ export class LoadingCache<V> {
 			race.reject(error);
 		}
 	}
+}
+
+function nobodyWaits(): DOMException {
+	return new DOMException('nobody waits any more', 'AbortError');
 }
 
 function mayStandIn({ freshUntil, usableUntil }: Entry<unknown>): boolean {

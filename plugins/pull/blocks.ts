@@ -9,6 +9,7 @@ import { digestsIn, type Manifest } from '../../src/registry/manifest.ts';
 import { INDEX_TYPES, indexMediaType, makeIndex } from '../../src/registry/platform-index.ts';
 import type { ContentRequest } from '../../src/registry/request.ts';
 import { fleetsOf, type BlockGrant } from '../../src/token/grant.ts';
+import { clientOf } from '../service/client-of.ts';
 import type { KnownToken } from '../service/client-tokens.ts';
 import { sendJson } from '../service/send-json.ts';
 import type { LoadedChildren } from './block-children.ts';
@@ -16,7 +17,6 @@ import type { DigestKind } from './digest-search.ts';
 import { indexWithDigest } from './index-search.ts';
 import type { FleetRequest } from './other-releases.ts';
 import type { Target } from './target.ts';
-import { goneSignal } from '../service/gone-signal.ts';
 
 /** A block's images, of which an index is made. */
 export interface BlockTarget {
@@ -114,7 +114,7 @@ export default fp(
 				throw await app.blockChildren.refusal(children, request);
 			}
 			const repositories = images.map(({ repository }) => repository);
-			const found = await app.digestSearch.among(repositories, kind, digest, token, request.ip, goneSignal(request));
+			const found = await app.digestSearch.among(repositories, kind, digest, token, clientOf(request, reply));
 			const image = images.find(({ repository }) => repository === found);
 			if (image === undefined) {
 				return ofOtherReleases(of, kind, digest);

@@ -1,7 +1,7 @@
 import type { FastifyInstance } from 'fastify';
 import fp from 'fastify-plugin';
 import { overloadedError, RegistryError, upstreamError } from '../../src/errors.ts';
-import type { Caller } from '../../src/balena/caller.ts';
+import type { Caller, Client } from '../../src/balena/caller.ts';
 import { LoadingCache } from '../../src/cache.ts';
 import type { Config } from '../../src/config.ts';
 import { FairQueue } from '../../src/fair-queue.ts';
@@ -23,12 +23,10 @@ export interface DigestSearch {
 	fleets: readonly string[];
 	kind: DigestKind;
 	digest: string;
-	/** On whose behalf. */
+	/** On whose behalf, and for whose client: a search ends when nobody waits for it any more. */
 	caller: Caller;
 	/** The repositories where it is not, as the registry has just said. */
 	except: readonly string[];
-	/** Aborted when the client has gone. */
-	signal: AbortSignal;
 }
 
 declare module 'fastify' {
@@ -42,8 +40,7 @@ declare module 'fastify' {
 				kind: DigestKind,
 				digest: string,
 				token: KnownToken,
-				address: string | undefined,
-				signal: AbortSignal,
+				client: Client,
 			): Promise<string | undefined>;
 			/** @returns whether the registry has a digest in a repository. @throws RegistryError likewise: only 404 means that it has not */
 			isIn(
@@ -84,8 +81,6 @@ export default fp(
 		});
 		const searches = new LoadingCache<string | undefined>({ max: MAX_SEARCHES });
 		const lists = new LoadingCache<string[]>({ max: MAX_LISTS });
-		/** Who waits for a search: it ends when nobody does any more. */
-		const waiting = new Map<string, { clients: number; nobody: AbortController }>();
 
 		async function search({ fleets, kind, digest, caller, except }: DigestSearch, signal: AbortSignal): Promise<string | undefined> {
 			if (kind === 'manifests') {
@@ -122,38 +117,20 @@ export default fp(
 			return running.run({ client: app.shareOf(address), isKnown }, signal, async () => firstThat(repositories, ask, signal));
 		}
 
-		/** One search for all who want the same, which ends with the last of them. */
-		async function shared(
+		/** One search for all who want the same. */
+		function shared(
 			key: string,
-			signal: AbortSignal,
+			client: Client | undefined,
 			load: (signal: AbortSignal) => Promise<string | undefined>,
 		): Promise<string | undefined> {
-			// It would never say again that it has gone.
-			signal.throwIfAborted();
-			const group = waiting.get(key) ?? { clients: 0, nobody: new AbortController() };
-			waiting.set(key, group);
-			group.clients++;
-			const leave = (): void => {
-				group.clients--;
-				if (group.clients === 0) {
-					waiting.delete(key);
-					searches.forget(key);
-					group.nobody.abort(new DOMException('the client has gone', 'AbortError'));
-				}
-			};
-			signal.addEventListener('abort', leave, { once: true });
-			try {
-				return await searches.get(key, async (loading) => {
-					// One that is overtaken ends as well.
-					const value = await load(AbortSignal.any([group.nobody.signal, loading.signal]));
+			return searches.get(
+				key,
+				async ({ signal }) => {
+					const value = await load(signal);
 					return { value, freshMs: value === undefined ? NOT_FOUND_MS : FOUND_MS };
-				});
-			} finally {
-				signal.removeEventListener('abort', leave);
-				if (!signal.aborted && --group.clients === 0) {
-					waiting.delete(key);
-				}
-			}
+				},
+				client?.connection,
+			);
 		}
 
 		async function isIn(
@@ -188,19 +165,20 @@ export default fp(
 			isIn,
 			notes,
 			find: async (wanted) => {
-				const { slug, fleets, digest, kind, caller, except, signal } = wanted;
+				const { slug, fleets, digest, kind, caller, except } = wanted;
 				const noted = notes.find(slug, digest, caller.fingerprint);
 				if (noted !== undefined && !except.includes(noted)) {
 					return noted;
 				}
 				// All that the outcome depends on: which fleets a block has is in the token, and so anybody's word.
 				const key = [caller.fingerprint, kind, slug, digest, ...fleets, ...except].join(' ');
-				return shared(key, signal, (nobody) => search(wanted, nobody));
+				return shared(key, caller.client, (signal) => search(wanted, signal));
 			},
-			among: (repositories, kind, digest, token, address, signal) =>
-				shared(['token', token.fingerprint, kind, digest, ...repositories].join(' '), signal, async (nobody) => {
+			among: (repositories, kind, digest, token, client) =>
+				shared(['token', token.fingerprint, kind, digest, ...repositories].join(' '), client, async (signal) => {
+					const { address } = client;
 					app.charge('search', address);
-					return askEach(repositories, token.isGenuine(), address, nobody, (repository, stop) =>
+					return askEach(repositories, token.isGenuine(), address, signal, (repository, stop) =>
 						isIn(repository, kind, digest, token.upstream, address, stop).catch(isRefusal),
 					);
 				}),

@@ -107,7 +107,7 @@ export default fp(
 		}
 
 		async function find(of: FleetRequest, kind: DigestKind, digest: string, caller: Caller): Promise<string | undefined> {
-			const { grant, request } = of;
+			const { grant } = of;
 			const repository = await app.digestSearch.find({
 				slug: grant.slug,
 				kind,
@@ -115,7 +115,6 @@ export default fp(
 				caller,
 				fleets: fleetsOf(grant),
 				except: repositoriesOf(grant),
-				signal: goneSignal(request),
 			});
 			return repository !== undefined && isOwn(grant, repository) ? undefined : repository;
 		}
