@@ -1,5 +1,5 @@
-import { LRUCache } from 'lru-cache';
 import { RegistryError } from './errors.ts';
+import { KeptEntries, mayStandIn, type Entry } from './kept-entries.ts';
 import { onClose, type Closing } from './on-close.ts';
 import { PassingMap } from './passing-map.ts';
 
@@ -37,12 +37,6 @@ export interface CacheCounts {
 	stale: number;
 }
 
-interface Entry<V> {
-	value: V;
-	freshUntil: number;
-	usableUntil: number;
-}
-
 /** All loads of one key that run, and all who wait for the first of them. */
 interface Race<V> {
 	promise: Promise<V>;
@@ -61,50 +55,31 @@ interface Race<V> {
 const PATIENCE_MS = 2000;
 /** Loads of one key at the same time, the first ones having got no answer. */
 const MAX_LOADS = 3;
-/** Of what may stand in, the part for what was asked for once. */
-const NEWCOMERS_PART = 0.2;
-
 /**
  * An LRU cache that loads what it lacks: concurrent loads of one key are one, and a value that has grown old can stand in while its source is down.
  * Keys must contain everything that the value depends on, the caller above all.
- *
- * What may stand in is kept apart from what may not, and what was asked for once from what was asked for again, so that no number of other keys evicts what
- * reliability rests on: docs/decisions/0007-cost-fairness-memory.md.
  */
 export class LoadingCache<V> {
 	readonly counts: CacheCounts = { hits: 0, misses: 0, stale: 0 };
-	readonly #passing: LRUCache<string, Entry<V>>;
-	readonly #newcomers: LRUCache<string, Entry<V>>;
-	readonly #established: LRUCache<string, Entry<V>>;
+	readonly #entries: KeptEntries<V>;
 	readonly #races = new PassingMap<Race<V>>();
 	readonly #now: () => number;
 	readonly #onStale: ((error: unknown) => void) | undefined;
 
 	constructor(options: CacheOptions<V>) {
-		const part = (of: number): LRUCache<string, Entry<V>> => {
-			const { maxBytes, sizeOf } = options;
-			return new LRUCache({
-				max: Math.max(1, Math.floor(options.max * of)),
-				...(maxBytes === undefined || sizeOf === undefined
-					? {}
-					: { maxSize: Math.max(1, Math.floor(maxBytes * of)), sizeCalculation: ({ value }, key) => sizeOf(value) + key.length }),
-			});
-		};
-		this.#passing = part(1);
-		this.#newcomers = part(NEWCOMERS_PART);
-		this.#established = part(1 - NEWCOMERS_PART);
+		this.#entries = new KeptEntries(options);
 		this.#now = options.now ?? (() => performance.now());
 		this.#onStale = options.onStale;
 	}
 
 	/** How many entries there are, fresh or not. */
 	get size(): number {
-		return this.#passing.size + this.#newcomers.size + this.#established.size;
+		return this.#entries.size;
 	}
 
 	/** @returns the fresh value of a key, without loading; undefined where there is none. */
 	peek(key: string): V | undefined {
-		const entry = this.#entry(key);
+		const entry = this.#entries.get(key);
 		return entry !== undefined && this.#now() < entry.freshUntil ? entry.value : undefined;
 	}
 
@@ -115,10 +90,10 @@ export class LoadingCache<V> {
 	 * @returns the fresh value, from memory where there is one; an old one that may stand in where loading fails other than by a refusal, or takes more than two seconds
 	 */
 	async get(key: string, load: (loading: Loading) => Promise<Loaded<V>>, connection?: Closing): Promise<V> {
-		const entry = this.#entry(key);
+		const entry = this.#entries.get(key);
 		if (entry !== undefined && this.#now() < entry.freshUntil) {
 			this.counts.hits++;
-			this.#noteUse(key, entry);
+			this.#entries.noteUse(key, entry);
 			return entry.value;
 		}
 		if (connection?.destroyed === true) {
@@ -144,37 +119,12 @@ export class LoadingCache<V> {
 
 	/** Drops a key, so that the next `get` loads it; what is loading now is not kept either. */
 	forget(key: string): void {
-		this.#delete(key);
+		this.#entries.delete(key);
 		const race = this.#races.get(key);
 		if (race !== undefined) {
 			race.keep = false;
 			this.#races.delete(key);
 		}
-	}
-
-	#entry(key: string): Entry<V> | undefined {
-		return this.#established.get(key) ?? this.#newcomers.get(key) ?? this.#passing.get(key);
-	}
-
-	#delete(key: string): void {
-		for (const part of [this.#passing, this.#newcomers, this.#established]) {
-			part.delete(key);
-		}
-	}
-
-	/** A newcomer that is asked for again stays. */
-	#noteUse(key: string, entry: Entry<V>): void {
-		if (this.#newcomers.has(key)) {
-			this.#newcomers.delete(key);
-			this.#established.set(key, entry);
-		}
-	}
-
-	#store(key: string, entry: Entry<V>): void {
-		const isUsed = this.#newcomers.has(key) || this.#established.has(key);
-		this.#delete(key);
-		const part = mayStandIn(entry) ? (isUsed ? this.#established : this.#newcomers) : this.#passing;
-		part.set(key, entry);
 	}
 
 	/** A load that takes its time is as good as a failure to those who can do with an old value. It goes on for the next. */
@@ -223,7 +173,7 @@ export class LoadingCache<V> {
 				this.#end(key, race);
 				const now = this.#now();
 				if (freshMs > 0 && race.keep) {
-					this.#store(key, { value, freshUntil: now + freshMs, usableUntil: now + freshMs + staleMs });
+					this.#entries.set(key, { value, freshUntil: now + freshMs, usableUntil: now + freshMs + staleMs });
 				}
 				race.resolve(value);
 			}
@@ -234,7 +184,7 @@ export class LoadingCache<V> {
 			this.#end(key, race);
 			if (!isOutage(error)) {
 				if (race.keep) {
-					this.#delete(key);
+					this.#entries.delete(key);
 				}
 			} else if (old !== undefined && race.keep && this.#now() < old.usableUntil) {
 				this.counts.stale++;
@@ -249,10 +199,6 @@ export class LoadingCache<V> {
 
 function nobodyWaits(): DOMException {
 	return new DOMException('nobody waits any more', 'AbortError');
-}
-
-function mayStandIn({ freshUntil, usableUntil }: Entry<unknown>): boolean {
-	return usableUntil > freshUntil;
 }
 
 /** A refusal is an answer, and the last word; that there are too many requests is not. */
