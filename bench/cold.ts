@@ -1,12 +1,9 @@
-import { execFile } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
 import { request, type IncomingMessage, type ServerResponse } from 'node:http';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
-import { promisify } from 'node:util';
 import { isInstalled, run, stopAll, waitForAnswer } from './processes.ts';
-import { median } from './statistics.ts';
+import { pull } from './pulls.ts';
+import { withSpread } from './statistics.ts';
 import { imageOf, startUpstream } from '../test/upstream/index.ts';
 import { freePort, listen } from '../test/upstream/listen.ts';
 
@@ -26,11 +23,9 @@ interface Event {
 	to: number;
 }
 
-for (const command of ['skopeo']) {
-	if (!isInstalled(command)) {
-		console.error(`the benchmark needs ${command}: apt-get install ${command}`);
-		process.exit(1);
-	}
+if (!isInstalled('skopeo')) {
+	console.error('the benchmark needs skopeo: apt-get install skopeo');
+	process.exit(1);
 }
 const upstream = await startUpstream();
 let events: Event[] = [];
@@ -55,9 +50,9 @@ for (let round = 0; round < ROUNDS; round++) {
 	await wait(1000);
 	const front = await timed('client', `http://127.0.0.1:${port}`, 0, (text) => text);
 	events = [];
-	cold.push(await pull(`${new URL(front.url).host}/${SLUG}`));
+	cold.push(await pull({ url: front.url, image: SLUG }));
 	timeline = events;
-	direct.push(await pull(`${new URL(registry.url).host}/${repository}:latest`));
+	direct.push(await pull({ url: registry.url, image: repository }));
 	await front.close();
 	await service.stop();
 }
@@ -74,25 +69,9 @@ for (const { who, what, from, to } of timeline.toSorted((a, b) => a.from - b.fro
 		`${ms(from - start)} to ${ms(to - start)} ms  ${who === 'client' ? '' : '    '}${who}: ${what.length > 100 ? `${what.slice(0, 100)}…` : what}`,
 	);
 }
-console.log(`\nthrough the service ${spread(cold)} ms; from the registry itself, under the name that it has there, ${spread(direct)} ms`);
-
-async function pull(image: string): Promise<number> {
-	const directory = mkdtempSync(join(tmpdir(), 'bench-cold-'));
-	try {
-		const begin = performance.now();
-		await promisify(execFile)('skopeo', [
-			'--insecure-policy',
-			'copy',
-			'--quiet',
-			'--src-tls-verify=false',
-			`docker://${image}`,
-			`dir:${directory}`,
-		]);
-		return performance.now() - begin;
-	} finally {
-		rmSync(directory, { recursive: true, force: true });
-	}
-}
+console.log(
+	`\nthrough the service ${withSpread(cold)} ms; from the registry itself, under the name that it has there, ${withSpread(direct)} ms`,
+);
 
 /** Passes everything on, with each answer later, and notes when. @param rewrite of header values */
 async function timed(
@@ -126,8 +105,4 @@ async function timed(
 
 function ms(value: number): string {
 	return value.toFixed(0).padStart(4);
-}
-
-function spread(values: number[]): string {
-	return `${median(values).toFixed(0)} (${Math.min(...values).toFixed(0)}–${Math.max(...values).toFixed(0)})`;
 }

@@ -6,7 +6,7 @@ import { promisify } from 'node:util';
 import type { Target } from './targets.ts';
 
 /** Pulls the image as a person would, with skopeo: ping, token, manifest, config and ten layers of 4 MB in all. @returns milliseconds */
-export async function pull({ url, image }: Target): Promise<number> {
+export async function pull({ url, image }: Pick<Target, 'url' | 'image'>): Promise<number> {
 	const directory = mkdtempSync(join(tmpdir(), 'bench-pull-'));
 	try {
 		const start = performance.now();

@@ -1,4 +1,4 @@
-import { median, pairedRatio } from './statistics.ts';
+import { figure, pairedRatio, withSpread } from './statistics.ts';
 
 /** What one target gave in each round. */
 export interface Measured {
@@ -77,12 +77,4 @@ ${rows.join('\n')}
 function aim({ what, reached, atLeast, atMost }: Aim): string {
 	const isReached = atLeast === undefined ? reached <= atMost! : reached >= atLeast;
 	return `| ${what} | ${atLeast === undefined ? `at most ${atMost}` : `at least ${atLeast}`} | ${figure(reached)} | ${isReached ? 'reached' : 'not reached'} |`;
-}
-
-function withSpread(values: number[]): string {
-	return `${figure(median(values))} (${figure(Math.min(...values))}–${figure(Math.max(...values))})`;
-}
-
-function figure(value: number): string {
-	return value >= 100 ? String(Math.round(value)) : value.toFixed(value >= 10 ? 1 : 2);
 }

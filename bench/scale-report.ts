@@ -1,4 +1,4 @@
-import { median } from './statistics.ts';
+import { figure, median, withSpread } from './statistics.ts';
 import type { Behind } from './replicas.ts';
 
 /** How the cost grows along one axis. */
@@ -74,12 +74,4 @@ ${rows.join('\n')}
 
 ${isFlat ? 'Flat within 15 %.' : (REASONS[axis] ?? 'Not flat.')}
 `;
-}
-
-function withSpread(values: number[]): string {
-	return `${figure(median(values))} (${figure(Math.min(...values))}–${figure(Math.max(...values))})`;
-}
-
-function figure(value: number): string {
-	return value >= 100 ? Math.round(value).toLocaleString('en') : value.toFixed(value >= 10 ? 1 : 2);
 }

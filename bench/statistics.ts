@@ -7,3 +7,13 @@ export function median(values: number[]): number {
 export function pairedRatio(values: number[], base: number[]): number {
 	return median(values.flatMap((value, round) => (base[round] === undefined ? [] : [value / base[round]])));
 }
+
+/** @returns the median, with the least and the most in brackets */
+export function withSpread(values: number[]): string {
+	return `${figure(median(values))} (${figure(Math.min(...values))}–${figure(Math.max(...values))})`;
+}
+
+/** @returns a number with as many digits as mean anything */
+export function figure(value: number): string {
+	return value >= 100 ? String(Math.round(value)) : value.toFixed(value >= 10 ? 1 : 2);
+}

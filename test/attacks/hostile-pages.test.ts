@@ -3,9 +3,10 @@ import type { IncomingMessage } from 'node:http';
 import { test } from 'node:test';
 import { NO_PROC, rssOf } from '../support/proc.ts';
 import { startProcess } from '../support/process.ts';
+import { odata } from '../support/release-answer.ts';
 import { ask, begin, tokenFor } from '../support/setup.ts';
 import { until } from '../support/until.ts';
-import { startRelay } from '../upstream/relay.ts';
+import { startRelay, type Fault } from '../upstream/relay.ts';
 import { sharedUpstream } from '../upstream/shared.ts';
 
 /* Kind B: an owner's fleets, whose pages are as large as the API lets them be, and somebody opens them and reads nothing. */
@@ -17,7 +18,10 @@ const PAGES = 60;
 const LONG_NAME = '"'.repeat(990);
 
 /** An answer to the query for a fleet's page, of just under 1 MB. */
-function hostileFleet(slug: string, { services, releases, name }: { services: number; releases: number; name: string }): string {
+function hostileFleet(
+	slug: string,
+	{ services, releases, name }: { services: number; releases: number; name: string },
+): Exclude<Fault, undefined> {
 	const image = (i: number): unknown => ({
 		image: [{ content_hash: `sha256:${'0'.repeat(64)}`, image_size: 1, is_a_build_of__service: [{ service_name: `${i}${name}` }] }],
 	});
@@ -33,7 +37,7 @@ function hostileFleet(slug: string, { services, releases, name }: { services: nu
 		created_at: '2026-11-26T00:00:00Z',
 		release_image: Array.from({ length: services }, (_, s) => image(s)),
 	});
-	return JSON.stringify({ d: [{ slug, app_name: slug, owns__release: Array.from({ length: releases }, (_, i) => release(i)) }] });
+	return odata([{ slug, app_name: slug, owns__release: Array.from({ length: releases }, (_, i) => release(i)) }]);
 }
 
 const ROWS: Record<string, { services: number; releases: number; name: string }> = {
@@ -47,8 +51,7 @@ for (const [what, size] of Object.entries(ROWS)) {
 		t.after(() => api.close());
 		api.fault = ({ url }) => {
 			const slug = /evil\/fleet-\d+/.exec(decodeURIComponent(url))?.[0];
-			const body = slug === undefined ? '' : hostileFleet(slug, size);
-			return slug === undefined ? undefined : { status: 200, headers: { 'content-type': 'application/json' }, body };
+			return slug === undefined ? undefined : hostileFleet(slug, size);
 		};
 		const service = await startProcess(
 			t,
@@ -95,9 +98,7 @@ test('clients that go before their page is there leave nothing of the budget beh
 	const slugIn = (url: string): string | undefined => /evil\/fleet-\d+/.exec(decodeURIComponent(url))?.[0];
 	source.fault = ({ url }) => {
 		const slug = slugIn(url);
-		return slug === undefined
-			? undefined
-			: { status: 200, headers: { 'content-type': 'application/json' }, body: hostileFleet(slug, size) };
+		return slug === undefined ? undefined : hostileFleet(slug, size);
 	};
 	api.fault = ({ url }) => (slugIn(url) === undefined ? undefined : { after: gate.promise });
 	const service = await startProcess(t, { apiUrl: api.url, registryUrl: upstream.registryUrl });

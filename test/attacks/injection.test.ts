@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ACCEPT, basic } from '../support/proxy.ts';
+import { odata } from '../support/release-answer.ts';
 import { ask, faultAt, forge, forgetRequests, grantsOf, setUp, tokenFor, upstreamPart, type Answer, type Setup } from '../support/setup.ts';
 import { imageOf } from '../upstream/index.ts';
 import { sharedUpstream } from '../upstream/shared.ts';
@@ -127,10 +128,7 @@ test('what a fleet’s owner has written breaks out of no header, no log and no 
 	for (const [name, d] of Object.entries(rows)) {
 		await t.test(name, async (t) => {
 			const { proxy, api } = await setUp(t);
-			api.fault = ({ url }) =>
-				url.startsWith('/v7/')
-					? { status: 200, headers: { 'content-type': 'application/json' }, body: JSON.stringify({ d: d(url) }) }
-					: undefined;
+			api.fault = ({ url }) => (url.startsWith('/v7/') ? odata(d(url)) : undefined);
 			for (const reference of ['acme/evil', 'acme/evil/1.0.0', 'acme/evil/1']) {
 				const token = await tokenFor(proxy, reference);
 				for (const agent of ['docker/28.0', 'containerd/2.1', 'curl']) {

@@ -5,6 +5,7 @@ import { flood } from '../support/flood.ts';
 import { NO_PROC, processorSecondsOf, rssOf } from '../support/proc.ts';
 import { startProcess } from '../support/process.ts';
 import { ACCEPT } from '../support/proxy.ts';
+import { odata, releaseOfServices } from '../support/release-answer.ts';
 import { ask, seen, tokenFor, type Answer, type Question } from '../support/setup.ts';
 import { imageOf } from '../upstream/index.ts';
 import { startRelay, type Fault } from '../upstream/relay.ts';
@@ -61,31 +62,8 @@ test('a hostile manifest in memory is not read, whoever asks for it, and how', {
 	);
 });
 
-/** What the API says of a release with so many services; a real one says no more of them than it was asked for. */
-function releaseWith(services: number, name: string): Fault {
-	const row = {
-		id: 1,
-		commit: 'c0ffee'.padEnd(32, '0'),
-		semver_major: 1,
-		semver_minor: 0,
-		semver_patch: 0,
-		semver_prerelease: '',
-		raw_version: '1.0.0',
-		revision: 0,
-		is_final: true,
-		status: 'success',
-		release_image: Array.from({ length: services }, (_, i) => ({
-			image: [
-				{
-					is_stored_at__image_location: `registry2.balena.example/v2/${i.toString(16).padStart(32, '0')}`,
-					content_hash: null,
-					is_a_build_of__service: [{ service_name: `${i}${name}` }],
-				},
-			],
-		})),
-	};
-	return { status: 200, headers: { 'content-type': 'application/json' }, body: JSON.stringify({ d: [row] }) };
-}
+/** A real one says no more of them than it was asked for. */
+const releaseWith = (services: number, name: string): Fault => odata([releaseOfServices(services, (i) => `${i}${name}`)]);
 
 test('made-up services of an owner’s release with as many as there may be, or more', { timeout: 200_000, skip: NO_PROC }, async (t) => {
 	const rows: Record<string, { answer: Fault; requests: number; status: number; queries: number }> = {

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { hash } from 'node:crypto';
 import { describe, test, type TestContext } from 'node:test';
 import { ACCEPT, basic, startProxy } from '../../support/proxy.ts';
+import { odata } from '../../support/release-answer.ts';
 import {
 	ask,
 	assertError,
@@ -491,9 +492,7 @@ test('a fleet of the plain name that is made while the index is in use wins at t
 		],
 	};
 	setup.api.fault = ({ url }) =>
-		/^\/v7\/release/.test(url) && decodeURIComponent(url).includes("'acme/display'")
-			? { status: 200, headers: { 'content-type': 'application/json' }, body: JSON.stringify({ d: [row] }) }
-			: undefined;
+		/^\/v7\/release/.test(url) && decodeURIComponent(url).includes("'acme/display'") ? odata([row]) : undefined;
 	const token = await tokenFor(setup.proxy, 'acme/display');
 	const image = await get(setup, 'acme/display', 'manifests/latest', token);
 	assert.deepEqual([image.status, image.headers['docker-content-digest']], [200, made.digest]);

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test, type TestContext } from 'node:test';
 import { ACCEPT } from '../../support/proxy.ts';
+import { odata, releaseOfServices } from '../../support/release-answer.ts';
 import { ask, assertError, faultAt, seen, setUp, tokenFor, type Setup } from '../../support/setup.ts';
 import { until } from '../../support/until.ts';
 import { collectWarnings } from '../../support/warnings.ts';
@@ -10,35 +11,6 @@ import type { Fault, RecordedRequest } from '../../upstream/relay.ts';
 
 const NAME = 'acme/pinned';
 const NOWHERE = `sha256:${'0'.repeat(64)}`;
-
-/** What the API says of a release with so many services. */
-const release = (services: number): object => ({
-	id: 1,
-	commit: 'c0ffee'.padEnd(32, '0'),
-	semver_major: 1,
-	semver_minor: 0,
-	semver_patch: 0,
-	semver_prerelease: '',
-	raw_version: '1.0.0',
-	revision: 0,
-	is_final: true,
-	status: 'success',
-	release_image: Array.from({ length: services }, (_, i) => ({
-		image: [
-			{
-				is_stored_at__image_location: `registry2.balena.example/v2/${i.toString(16).padStart(32, '0')}`,
-				content_hash: null,
-				is_a_build_of__service: [{ service_name: `service-${i}` }],
-			},
-		],
-	})),
-});
-
-const answer = (rows: object[]): Fault => ({
-	status: 200,
-	headers: { 'content-type': 'application/json' },
-	body: JSON.stringify({ d: rows }),
-});
 
 for (const [services, asked] of [
 	[1, 1],
@@ -54,8 +26,8 @@ for (const [services, asked] of [
 			// The manifest's own digest is asked of the API, which knows none; its releases are what is searched.
 			api.fault = (request) =>
 				/content_hash[^&]*sha256/.test(decodeURIComponent(request.url))
-					? answer([])
-					: faultAt(/^\/v7\/release/, answer([release(services)]))(request);
+					? odata([])
+					: faultAt(/^\/v7\/release/, odata([releaseOfServices(services)]))(request);
 			// Only that is absent; a registry that refuses the token says nothing of what it has.
 			registry.fault = faultAt(/^\/v2\/v2\/0{20}/, { status: 404 });
 			registry.requests = [];
@@ -78,7 +50,7 @@ const isQuestion = ({ method, url }: RecordedRequest): boolean => method === 'HE
 async function searching(t: TestContext, fault: (url: string) => Fault): Promise<Setup & { token: string; questions(): number }> {
 	const setup = await setUp(t);
 	const token = await tokenFor(setup.proxy, NAME);
-	setup.api.fault = faultAt(/^\/v7\/release/, answer([release(48)]));
+	setup.api.fault = faultAt(/^\/v7\/release/, odata([releaseOfServices(48)]));
 	setup.registry.fault = (request) => (isQuestion(request) || request.url === FIRST ? fault(request.url) : undefined);
 	return { ...setup, token, questions: () => seen(setup.registry, isQuestion).length };
 }
