@@ -1,4 +1,4 @@
-import { LRUCache } from 'lru-cache';
+import { lruCache } from './lru.ts';
 
 /** How often something was done in a window. */
 export interface Count {
@@ -21,8 +21,8 @@ const MAX_KEYS = 20_000;
  * their window ends.
  */
 export class Counters {
-	readonly #counting = new LRUCache<string, Window>({ max: MAX_KEYS });
-	readonly #over = new LRUCache<string, Window>({ max: MAX_KEYS });
+	readonly #counting = lruCache<Window>(MAX_KEYS);
+	readonly #over = lruCache<Window>(MAX_KEYS);
 
 	/** Counts one more. @param max beyond which a key is not forgotten */
 	take(key: string, windowMs: number, max: number): Count {

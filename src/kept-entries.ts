@@ -1,4 +1,5 @@
 import { LRUCache } from 'lru-cache';
+import { lruCache } from './lru.ts';
 
 /** A value with its times, in milliseconds on the clock of the cache that keeps it. */
 export interface Entry<V> {
@@ -25,13 +26,16 @@ export class KeptEntries<V> {
 	 * @param maxBytes of each kind, by `sizeOf`; unbounded where undefined
 	 */
 	constructor({ max, maxBytes, sizeOf }: { max: number; maxBytes?: number; sizeOf?: (value: V) => number }) {
-		const part = (of: number): LRUCache<string, Entry<V>> =>
-			new LRUCache({
-				max: Math.max(1, Math.floor(max * of)),
-				...(maxBytes === undefined || sizeOf === undefined
-					? {}
-					: { maxSize: Math.max(1, Math.floor(maxBytes * of)), sizeCalculation: ({ value }, key) => sizeOf(value) + key.length }),
-			});
+		const part = (of: number): LRUCache<string, Entry<V>> => {
+			const most = Math.max(1, Math.floor(max * of));
+			return maxBytes === undefined || sizeOf === undefined
+				? lruCache(most)
+				: new LRUCache({
+						max: most,
+						maxSize: Math.max(1, Math.floor(maxBytes * of)),
+						sizeCalculation: ({ value }, key) => sizeOf(value) + key.length,
+					});
+		};
 		this.#passing = part(1);
 		this.#newcomers = part(NEWCOMERS_PART);
 		this.#established = part(1 - NEWCOMERS_PART);

@@ -1,6 +1,6 @@
 import type { FastifyInstance } from 'fastify';
 import fp from 'fastify-plugin';
-import { LRUCache } from 'lru-cache';
+import { lruCache } from '../../src/lru.ts';
 import { RegistryError } from '../../src/errors.ts';
 import { compareVersions, parseVersion } from '../../src/balena/version.ts';
 import { INDEX_TYPES, makeIndex } from '../../src/registry/platform-index.ts';
@@ -37,7 +37,7 @@ export default fp(
 			return 'images' in target ? { ...target, children: await app.blockChildren.load(target, of.request, of.reply) } : undefined;
 		}
 
-		const nowhere = new LRUCache<string, true>({ max: MAX_NOWHERE, ttl: NOWHERE_MS });
+		const nowhere = lruCache<true>(MAX_NOWHERE, { ttl: NOWHERE_MS });
 
 		app.decorate('indexSearch', {
 			find: async (of, digest) => {

@@ -15,6 +15,7 @@ export class ManifestMemory {
 				? undefined
 				: new LRUCache<string, Manifest>({
 						maxSize: MANIFEST_CACHE_BYTES,
+						ttlResolution: 0,
 						sizeCalculation: ({ bytes, headers }, key) => bytes.length + JSON.stringify(headers ?? {}).length + key.length + 500,
 					});
 	}

@@ -1,6 +1,6 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import fp from 'fastify-plugin';
-import { LRUCache } from 'lru-cache';
+import { lruCache } from '../../src/lru.ts';
 import { setTimeout as wait } from 'node:timers/promises';
 import { fingerprintOf, type Caller } from '../../src/balena/caller.ts';
 import type { Config } from '../../src/config.ts';
@@ -43,7 +43,7 @@ export default fp(
 		const windowMs = config.LOGIN_FAILURES_WINDOW;
 		const max = config.LOGIN_FAILURES_MAX;
 		const credentialKey = credentialKeys(config);
-		const proven = new LRUCache<string, true>({ max: MAX_PROVEN, ttl: PROVEN_MS });
+		const proven = lruCache<true>(MAX_PROVEN, { ttl: PROVEN_MS });
 		const trying = new Map<string, Promise<void>>();
 
 		/** @returns the keys under which a failure is counted in advance. @throws TOOMANYREQUESTS, with nothing counted */

@@ -1,6 +1,6 @@
 import type { FastifyInstance } from 'fastify';
 import fp from 'fastify-plugin';
-import { LRUCache } from 'lru-cache';
+import { lruCache } from '../../src/lru.ts';
 import type { Caller } from '../../src/balena/caller.ts';
 import { LoadingCache, type CacheCounts, type Loaded, type Loading } from '../../src/cache.ts';
 import type { Config } from '../../src/config.ts';
@@ -58,7 +58,7 @@ export default fp(
 		const keyOf = (service: string, sorted: string[], caller: Caller, keep: boolean): string =>
 			[caller.fingerprint, keep ? 'keep' : '', service, ...sorted].join(' ');
 		/** Under which key a token is remembered, by its text. */
-		const keys = new LRUCache<string, string>({ max: 2 * config.TOKEN_CACHE_SIZE });
+		const keys = lruCache<string>(2 * config.TOKEN_CACHE_SIZE);
 
 		const onForget: (() => void)[] = [];
 

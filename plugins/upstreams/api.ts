@@ -1,6 +1,6 @@
 import type { FastifyInstance } from 'fastify';
 import fp from 'fastify-plugin';
-import { LRUCache } from 'lru-cache';
+import { lruCache } from '../../src/lru.ts';
 import type { Dispatcher } from 'undici';
 import { overloadedError, RegistryError, upstreamError } from '../../src/errors.ts';
 import type { Caller } from '../../src/balena/caller.ts';
@@ -71,7 +71,7 @@ export default fp(
 		app.addHook('onClose', async () => clearTimeout(later));
 
 		/** Until when, in milliseconds since the epoch, the API has asked to be left alone; by caller, because it may count by login. */
-		const pauses = new LRUCache<string, number>({ max: MAX_PAUSES });
+		const pauses = lruCache<number>(MAX_PAUSES);
 
 		/** Bounds the calls in flight and in wait, in turns by client; the deadline of one begins when it begins to wait. */
 		async function call<T>(caller: Caller, { isKnown = false, signal }: CallOptions, run: (signal: AbortSignal) => Promise<T>): Promise<T> {

@@ -1,4 +1,5 @@
-import { LRUCache } from 'lru-cache';
+import type { LRUCache } from 'lru-cache';
+import { lruCache } from '../lru.ts';
 
 interface Note {
 	caller: string;
@@ -21,7 +22,7 @@ export class DigestNotes {
 
 	/** @param max most digests @param lifeMs how long a note counts @param now milliseconds; tests give their own */
 	constructor({ max, lifeMs, now = Date.now }: { max: number; lifeMs: number; now?: () => number }) {
-		this.#notes = new LRUCache({ max });
+		this.#notes = lruCache(max);
 		this.#lifeMs = lifeMs;
 		this.#now = now;
 	}

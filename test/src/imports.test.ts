@@ -16,6 +16,7 @@ const FLOORS = [
 	'first-that',
 	'on-close',
 	'passing-map',
+	'lru',
 	'kept-entries',
 	'cache',
 	'http',
