@@ -24,7 +24,7 @@ declare module 'fastify' {
 	}
 	interface FastifyReply {
 		/** Streams the upstream registry's answer to the client. Whatever is not a success or a redirect becomes an error of this proxy's. */
-		forward(upstreamRequest: UpstreamRequest): FastifyReply;
+		forward(upstreamRequest: UpstreamRequest): void;
 	}
 }
 
@@ -95,7 +95,7 @@ export default fp(
 				this.raw.once('close', leave);
 			}
 			this.request.clientGone = clientGone;
-			return this.from(upstreamRequest.path, options as never);
+			this.from(upstreamRequest.path, options as never);
 		});
 	},
 	{ name: 'forward', dependencies: ['rate-limit', 'registry', 'challenge', 'ask-for', 'follow-redirects', 'refusal'] },

@@ -1,6 +1,6 @@
 import type { FastifyInstance } from 'fastify';
 import fp from 'fastify-plugin';
-import { LRUCache } from 'lru-cache';
+import { lruCache } from '../../src/lru.ts';
 import type { Config } from '../../src/config.ts';
 import { isBlobRedirect, provesAccess } from '../../src/registry/proof-of-access.ts';
 import { readRedirect, redirectLife } from '../../src/registry/redirect.ts';
@@ -11,7 +11,7 @@ declare module 'fastify' {
 	interface FastifyInstance {
 		blobs: {
 			/** Answers a blob request: streamed from the registry, or redirected to where the registry said, for a token that it accepted. */
-			send(upstreamRequest: UpstreamRequest, target: Target, request: FastifyRequest, reply: FastifyReply): FastifyReply;
+			send(upstreamRequest: UpstreamRequest, target: Target, request: FastifyRequest, reply: FastifyReply): void;
 			readonly counts: { hits: number; misses: number; size: number };
 		};
 	}
@@ -25,7 +25,7 @@ export default fp(
 	async (app: FastifyInstance, config: Config) => {
 		const isRemembering = config.REDIRECT_TTL > 0 && app.follow === undefined;
 		const counts = { hits: 0, misses: 0 };
-		const redirects = new LRUCache<string, { status: number; location: string }>({ max: MAX_REDIRECTS });
+		const redirects = lruCache<{ status: number; location: string }>(MAX_REDIRECTS, { ttlResolution: 0 });
 
 		app.decorate('blobs', {
 			send: (upstreamRequest, { repository, token }, request, reply) => {
@@ -35,15 +35,12 @@ export default fp(
 				if (redirect !== undefined) {
 					counts.hits++;
 					request.facts.cache = 'hit';
-					return reply
-						.code(redirect.status)
-						.header('location', redirect.location)
-						.header('docker-content-digest', upstreamRequest.item)
-						.send();
+					reply.code(redirect.status).header('location', redirect.location).header('docker-content-digest', upstreamRequest.item).send();
+					return;
 				}
 				counts.misses++;
 				request.facts.cache = 'miss';
-				return reply.forward({
+				reply.forward({
 					...upstreamRequest,
 					mayFollow: true,
 					onAnswer: (status, headers) => {

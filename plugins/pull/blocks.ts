@@ -1,6 +1,6 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import fp from 'fastify-plugin';
-import { LRUCache } from 'lru-cache';
+import { lruCache } from '../../src/lru.ts';
 import type { BlockImage } from '../../src/balena/block.ts';
 import { RegistryError } from '../../src/errors.ts';
 import { formatError } from '../../src/registry/formats.ts';
@@ -42,7 +42,7 @@ declare module 'fastify' {
 			/** @returns the same, whatever it takes. @throws RegistryError *_UNKNOWN where it is nowhere, or what kept it from being found out */
 			find(of: FleetRequest<BlockGrant>, kind: DigestKind, digest: string): Promise<Target | BlockTarget>;
 			/** Answers a request for a block's index, or for what refers to it, which is nothing. */
-			send(parsed: ContentRequest, target: BlockTarget, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply>;
+			send(parsed: ContentRequest, target: BlockTarget, request: FastifyRequest, reply: FastifyReply): Promise<void>;
 		};
 	}
 }
@@ -57,7 +57,7 @@ const NOTED_MS = 10 * 60_000;
 export default fp(
 	async (app: FastifyInstance) => {
 		const notes = new DigestNotes({ max: MAX_NOTES, lifeMs: NOTED_MS });
-		const indexes = new LRUCache<string, readonly BlockImage[]>({ max: MAX_INDEXES, ttl: NOTED_MS });
+		const indexes = lruCache<readonly BlockImage[]>(MAX_INDEXES, { ttl: NOTED_MS });
 		const indexKey = (holder: KnownToken, slug: string, digest: string): string => [holder.fingerprint, slug, digest].join(' ');
 
 		function targetAt({ repository, version }: BlockImage, { grant, token }: FleetRequest<BlockGrant>): Target {
@@ -143,7 +143,7 @@ export default fp(
 			children: LoadedChildren,
 			request: FastifyRequest,
 			reply: FastifyReply,
-		): Promise<FastifyReply> {
+		): Promise<void> {
 			const { slug, holder, onChild } = target;
 			const { loaded } = children;
 			const { accept } = request.headers;
@@ -169,7 +169,7 @@ export default fp(
 			for (const { image, manifest } of loaded) {
 				(onChild ?? noteFor(target))(image.repository, manifest);
 			}
-			return app.manifests.sendMade(index, request, reply);
+			app.manifests.sendMade(index, request, reply);
 		}
 
 		function noteFor({ slug, token }: BlockTarget): (repository: string, manifest: Manifest) => void {
@@ -185,16 +185,18 @@ export default fp(
 					throw await app.blockChildren.refusal(children, request);
 				}
 				if (parsed.kind === 'tags') {
-					return sendJson(reply, { name: parsed.name, tags: ['latest'] });
+					sendJson(reply, { name: parsed.name, tags: ['latest'] });
+					return;
 				}
 				if (parsed.kind === 'referrers') {
-					return sendNoReferrers(parsed.query, reply);
+					sendNoReferrers(parsed.query, reply);
+					return;
 				}
 				const { kind, text } = parsed.kind === 'manifest' ? parsed.reference : { kind: 'digest', text: parsed.digest };
 				if (kind === 'fallback-tag') {
 					throw new RegistryError('MANIFEST_UNKNOWN', `nothing refers to the index of ${parsed.name}`);
 				}
-				return sendIndex(text, target, children, request, reply);
+				await sendIndex(text, target, children, request, reply);
 			},
 		});
 	},
@@ -205,10 +207,10 @@ export default fp(
 );
 
 /** What refers to an index that is made here: nothing, because nobody can push. OCI distribution-spec, "Listing Referrers". */
-function sendNoReferrers(query: string | undefined, reply: FastifyReply): FastifyReply {
+function sendNoReferrers(query: string | undefined, reply: FastifyReply): void {
 	if (query?.includes('artifactType=') === true) {
 		reply.header('oci-filters-applied', 'artifactType');
 	}
 	const [mediaType] = INDEX_TYPES;
-	return reply.header('content-type', mediaType).send(Buffer.from(JSON.stringify({ schemaVersion: 2, mediaType, manifests: [] })));
+	reply.header('content-type', mediaType).send(Buffer.from(JSON.stringify({ schemaVersion: 2, mediaType, manifests: [] })));
 }

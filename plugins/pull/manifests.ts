@@ -19,16 +19,11 @@ declare module 'fastify' {
 	interface FastifyInstance {
 		manifests: {
 			/** Answers a manifest request: from memory for a token that the registry has accepted for the repository, else from the registry. */
-			send(
-				upstreamRequest: UpstreamRequest,
-				target: Target,
-				request: FastifyRequest,
-				reply: FastifyReply,
-			): FastifyReply | Promise<FastifyReply>;
+			send(upstreamRequest: UpstreamRequest, target: Target, request: FastifyRequest, reply: FastifyReply): void | Promise<void>;
 			/** @returns what the tag `latest` of a repository is, in whichever format: from memory or the registry, as for `send`, up to `MAX_READ_BYTES`. @throws RegistryError where the registry does not answer */
 			load(upstreamRequest: UpstreamRequest, target: Target, request: FastifyRequest, reply: FastifyReply): Promise<Fetched>;
 			/** Answers with a manifest that was made here, and so can be made again. */
-			sendMade(manifest: Manifest, request: FastifyRequest, reply: FastifyReply): FastifyReply;
+			sendMade(manifest: Manifest, request: FastifyRequest, reply: FastifyReply): void;
 			/** @returns whether a repository's manifest is in memory. Only for those who may know. */
 			isRemembered(repository: string, digest: string): boolean;
 			readonly counts: { hits: number; misses: number; size: number };
@@ -122,7 +117,7 @@ export default fp(
 			{ repository, token }: Target,
 			request: FastifyRequest,
 			reply: FastifyReply,
-		): Promise<FastifyReply> {
+		): Promise<void> {
 			counts.misses++;
 			request.facts.cache = 'miss';
 			const accept = acceptedTypes(request.headers.accept);
@@ -136,8 +131,7 @@ export default fp(
 					return sendManifest(fetched.manifest, upstreamRequest, request, reply);
 				case 'refused':
 					if (fetched.status === 404 && upstreamRequest.onAbsent !== undefined) {
-						await upstreamRequest.onAbsent();
-						return reply;
+						return upstreamRequest.onAbsent();
 					}
 					throw await request.refusal(upstreamRequest, fetched.status, fetched.headers, fetched.body);
 				default:
@@ -145,14 +139,11 @@ export default fp(
 			}
 		}
 
-		function sendManifest(
-			manifest: Manifest,
-			upstreamRequest: UpstreamRequest,
-			request: FastifyRequest,
-			reply: FastifyReply,
-		): FastifyReply {
+		function sendManifest(manifest: Manifest, upstreamRequest: UpstreamRequest, request: FastifyRequest, reply: FastifyReply): void {
 			// What is too much for the moment is streamed from the registry.
-			return sendWhole(manifest, request, reply) ?? reply.forward(upstreamRequest);
+			if (sendWhole(manifest, request, reply) === undefined) {
+				reply.forward(upstreamRequest);
+			}
 		}
 
 		/** @returns undefined where it would be too much at the moment */
@@ -223,14 +214,12 @@ export default fp(
 				return fetched;
 			},
 			sendMade: (manifest, request, reply) => {
-				const sent = sendWhole(manifest, request, reply);
-				if (sent === undefined) {
+				if (sendWhole(manifest, request, reply) === undefined) {
 					for (const name of ['docker-content-digest', 'etag', 'content-type']) {
 						reply.removeHeader(name);
 					}
 					throw overloadedError('registry');
 				}
-				return sent;
 			},
 			isRemembered: (repository, digest) => memory.has(repository, digest),
 			get counts() {

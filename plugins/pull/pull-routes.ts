@@ -7,6 +7,7 @@ import { PRIVATE_HEADERS } from '../../src/registry/headers.ts';
 import { provesAccess } from '../../src/registry/proof-of-access.ts';
 import { parseRegistryRequest, type ContentRequest, type ManifestReference, type RegistryRequest } from '../../src/registry/request.ts';
 import type { KnownToken } from '../service/client-tokens.ts';
+import { answerLater } from '../service/answer-later.ts';
 import { sendJson } from '../service/send-json.ts';
 import type { FleetGrant } from '../../src/token/grant.ts';
 import type { BlockTarget } from './blocks.ts';
@@ -50,29 +51,25 @@ async function pullRoutes(app: FastifyInstance, config: Config): Promise<void> {
 	app.route({ method: ['GET', 'HEAD'], url: '/v2/*', handler });
 	app.route({ method: ['POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'], url: '/v2/*', preParsing: refuseToWrite, handler: refuseToWrite });
 
-	/** What is answered at once returns nothing: of a reply that is returned, Fastify waits for the end, which costs more than an answer from memory. */
-	function handler(request: FastifyRequest, reply: FastifyReply): Promise<unknown> | undefined {
+	function handler(request: FastifyRequest, reply: FastifyReply): void {
 		const parsed = parseRegistryRequest(request.raw.url ?? '');
 		request.facts = { kind: parsed.kind, name: 'name' in parsed ? parsed.name : undefined };
 		const token = request.knownToken ?? app.clientTokens.read(request.headers.authorization ?? '');
-		const answered =
+		answerLater(
+			reply,
 			token === undefined
 				? refuse(request, request.facts.name, parsed.kind === 'catalog' ? CATALOG_SCOPE : undefined)
-				: answerWith(token, parsed, request, reply);
-		return answered === reply ? undefined : (answered as Promise<unknown>);
+				: answerWith(token, parsed, request, reply),
+		);
 	}
 
-	function answerWith(
-		token: KnownToken,
-		parsed: RegistryRequest,
-		request: FastifyRequest,
-		reply: FastifyReply,
-	): FastifyReply | Promise<FastifyReply> {
+	function answerWith(token: KnownToken, parsed: RegistryRequest, request: FastifyRequest, reply: FastifyReply): void | Promise<void> {
 		switch (parsed.kind) {
 			case 'ping':
 				return sendPing(token, request, reply);
 			case 'catalog':
-				return sendJson(reply, { repositories: [] });
+				sendJson(reply, { repositories: [] });
+				return undefined;
 			case 'tags':
 				return answerTags(token, parsed, request, reply);
 			default: {
@@ -84,11 +81,13 @@ async function pullRoutes(app: FastifyInstance, config: Config): Promise<void> {
 		}
 	}
 
-	async function answerTags(token: KnownToken, parsed: TagsRequest, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
+	async function answerTags(token: KnownToken, parsed: TagsRequest, request: FastifyRequest, reply: FastifyReply): Promise<void> {
 		const versions = await app.versionsOf(parsed.name, token, request, reply);
-		return versions === undefined
-			? answer(parsed, await app.targetOf(parsed, token, request, reply), request, reply)
-			: sendTags(parsed, versions, reply);
+		if (versions === undefined) {
+			await answer(parsed, await app.targetOf(parsed, token, request, reply), request, reply);
+		} else {
+			sendTags(parsed, versions, reply);
+		}
 	}
 
 	function answer(
@@ -96,7 +95,7 @@ async function pullRoutes(app: FastifyInstance, config: Config): Promise<void> {
 		target: Target | BlockTarget,
 		request: FastifyRequest,
 		reply: FastifyReply,
-	): FastifyReply | Promise<FastifyReply> {
+	): void | Promise<void> {
 		if (target.warning !== undefined) {
 			reply.header('warning', `299 - "${target.warning}"`);
 		}
@@ -136,19 +135,14 @@ async function pullRoutes(app: FastifyInstance, config: Config): Promise<void> {
 		{ token }: Target,
 		request: FastifyRequest,
 		reply: FastifyReply,
-	): Promise<FastifyReply> {
+	): Promise<void> {
 		// Each way of answering listens for the end of the one answer; eleven listeners are a leak to Node, which would warn.
 		reply.raw.setMaxListeners(0);
-		return answer(parsed, await app.otherReleases.byDigest({ grant, token, request, reply }, kind, digest), request, reply);
+		await answer(parsed, await app.otherReleases.byDigest({ grant, token, request, reply }, kind, digest), request, reply);
 	}
 
-	async function sendUpstreamTags(
-		parsed: TagsRequest,
-		target: Target,
-		request: FastifyRequest,
-		reply: FastifyReply,
-	): Promise<FastifyReply> {
-		return sendTags(parsed, await app.repositoryTags(upstreamRequest(parsed, target, 'tags', 'list'), request), reply);
+	async function sendUpstreamTags(parsed: TagsRequest, target: Target, request: FastifyRequest, reply: FastifyReply): Promise<void> {
+		sendTags(parsed, await app.repositoryTags(upstreamRequest(parsed, target, 'tags', 'list'), request), reply);
 	}
 
 	/** @throws UNAUTHORIZED with a challenge, because there is no usable token */
@@ -158,12 +152,13 @@ async function pullRoutes(app: FastifyInstance, config: Config): Promise<void> {
 	}
 
 	/** Whether a token is valid, only the upstream registry can say. */
-	function sendPing(token: KnownToken, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+	function sendPing(token: KnownToken, request: FastifyRequest, reply: FastifyReply): void {
 		if (token.isAccepted('')) {
 			request.facts.cache = 'hit';
-			return sendJson(reply, {});
+			sendJson(reply, {});
+			return;
 		}
-		const forwarded = reply.forward({
+		reply.forward({
 			kind: 'ping',
 			name: undefined,
 			item: '',
@@ -181,15 +176,14 @@ async function pullRoutes(app: FastifyInstance, config: Config): Promise<void> {
 			config.LOGIN_TIMEOUT,
 		);
 		reply.raw.once('close', () => clearTimeout(timer));
-		return forwarded;
 	}
 
-	function sendTags({ name, pagination }: TagsRequest, all: string[], reply: FastifyReply): FastifyReply {
+	function sendTags({ name, pagination }: TagsRequest, all: string[], reply: FastifyReply): void {
 		const { tags, link } = tagPage(all, pagination, `/v2/${name}/tags/list`);
 		if (link !== undefined) {
 			reply.header('link', link);
 		}
-		return sendJson(reply, { name, tags });
+		sendJson(reply, { name, tags });
 	}
 }
 
@@ -199,7 +193,7 @@ function upstreamRequest(
 	{ repository, token, onManifest }: Target,
 	endpoint: DigestKind | 'referrers' | 'tags',
 	item: string,
-	onAbsent?: () => Promise<unknown>,
+	onAbsent?: () => Promise<void>,
 ): UpstreamRequest {
 	return { kind, name, item, path: `/v2/${repository}/${endpoint}/${item}`, token: token.upstream, onManifest, onAbsent };
 }

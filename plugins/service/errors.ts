@@ -1,6 +1,5 @@
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import fp from 'fastify-plugin';
-import { STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Config } from '../../src/config.ts';
 import { RegistryError, upstreamError } from '../../src/errors.ts';
@@ -13,7 +12,7 @@ import { sendJson } from './send-json.ts';
 /** Answers every failure, known or not, with an OCI error body. */
 export default fp(
 	async (app: FastifyInstance, config: Config) => {
-		app.setErrorHandler((error: FastifyError | RegistryError, request, reply) => sendError(asRegistryError(error), request, reply));
+		app.setErrorHandler((error: FastifyError | RegistryError, request, reply) => void sendError(asRegistryError(error), request, reply));
 		// Limits are a matter of routes, and this is none.
 		const limit = config.RATE_LIMIT_MAX > 0 ? { preHandler: app.rateLimit() } : {};
 		app.setNotFoundHandler(limit, (request, reply) =>
@@ -85,10 +84,10 @@ export function asRegistryError(error: FastifyError | RegistryError): RegistryEr
 }
 
 /** What Node says of too much or too slow a request; anything else is none at all, and 400. */
-const STATUS_OF_CLIENT_ERROR: Record<string, number> = {
-	HPE_HEADER_OVERFLOW: 431,
-	ERR_HTTP_REQUEST_TIMEOUT: 408,
-	HPE_CHUNK_EXTENSIONS_OVERFLOW: 413,
+const CLIENT_ERRORS: Record<string, [status: number, reason: string]> = {
+	HPE_HEADER_OVERFLOW: [431, 'Request Header Fields Too Large'],
+	ERR_HTTP_REQUEST_TIMEOUT: [408, 'Request Timeout'],
+	HPE_CHUNK_EXTENSIONS_OVERFLOW: [413, 'Payload Too Large'],
 };
 
 /** Answers what Node could not read as a request. There is no reply to do that with yet, only the connection, which ends here. */
@@ -97,12 +96,12 @@ export function sendClientError(this: FastifyInstance, error: { code: string }, 
 		socket.destroy();
 		return;
 	}
-	const status = STATUS_OF_CLIENT_ERROR[error.code] ?? 400;
+	const [status, reason] = CLIENT_ERRORS[error.code] ?? [400, 'Bad Request'];
 	this.log.info({ client: plainAddress(socket.remoteAddress), status, code: error.code }, 'what came is not a request');
 	this.requests.onUnreadable.forEach((listener) => listener(status));
 	const body = JSON.stringify(new RegistryError('UNSUPPORTED', `the request was not understood (${error.code})`).body);
 	socket.write(
-		`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
+		`HTTP/1.1 ${status} ${reason}\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
 	);
 	socket.destroySoon();
 }

@@ -1,14 +1,16 @@
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import fp from 'fastify-plugin';
-import { LRUCache } from 'lru-cache';
+import { lruCache } from '../../src/lru.ts';
 import { allSealedFor, fixedGrant, repositoriesOf, resolvedGrant, type Grant } from '../../src/token/grant.ts';
 import { RegistryError } from '../../src/errors.ts';
 import { within } from '../../src/within.ts';
+import { answerLater } from '../service/answer-later.ts';
 import { asRegistryError, sendError } from '../service/errors.ts';
 import type { Caller } from '../../src/balena/caller.ts';
 import { parseReference } from '../../src/balena/reference.ts';
 import type { Config } from '../../src/config.ts';
 import { asksToPull, pullScope } from '../../src/registry/scope.ts';
+import { queryOf } from '../../src/http/request-target.ts';
 import { formatToken } from '../../src/token/client-token.ts';
 import { checkForm, parseTokenForm, parseTokenQuery, type TokenRequest } from '../../src/token/token-request.ts';
 import { clientOf } from '../service/client-of.ts';
@@ -50,33 +52,32 @@ async function tokenEndpoint(app: FastifyInstance, config: Config): Promise<void
 	// from `issued_at`, so that it stays right.
 	const isRemembering = config.TOKEN_TTL > ANSWER_MS && config.RESOLUTION_TTL > ANSWER_MS;
 	const answers = isRemembering
-		? new LRUCache<string, { name: string | undefined; bytes: Buffer }>({
-				max: Math.min(MAX_ANSWERS, config.RESOLUTION_CACHE_SIZE, config.TOKEN_CACHE_SIZE),
+		? lruCache<{ name: string | undefined; bytes: Buffer }>(Math.min(MAX_ANSWERS, config.RESOLUTION_CACHE_SIZE, config.TOKEN_CACHE_SIZE), {
 				ttl: ANSWER_MS,
+				ttlResolution: 0,
 			})
 		: undefined;
 
 	app.upstreamTokens.onForget.push(() => answers?.clear());
 
-	// What is remembered is answered without a promise, as in plugins/pull/pull-routes.ts.
 	app.get(TOKEN_PATH, options, (request, reply) => {
 		const known = request.headers.authorization === undefined ? answers?.get(request.raw.url ?? '') : undefined;
 		if (known === undefined) {
-			return answerQuery(request, reply);
+			answerLater(reply, answerQuery(request, reply));
+			return;
 		}
 		request.facts.name = known.name;
 		request.facts.cache = 'hit';
 		sendAnswer(known.bytes, reply);
-		return undefined;
 	});
-	async function answerQuery(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
+	async function answerQuery(request: FastifyRequest, reply: FastifyReply): Promise<void> {
 		const { authorization } = request.headers;
 		const url = request.raw.url ?? '';
 		const answer = await inTime(issueToken(parseTokenQuery(queryOf(url), authorization), request, reply));
 		if (authorization === undefined && answer.isComplete) {
 			answers?.set(url, { name: request.facts.name, bytes: answer.bytes });
 		}
-		return sendAnswer(answer.bytes, reply);
+		sendAnswer(answer.bytes, reply);
 	}
 	const readableOnly = async (request: FastifyRequest, reply: FastifyReply): Promise<void> => {
 		try {
@@ -87,11 +88,14 @@ async function tokenEndpoint(app: FastifyInstance, config: Config): Promise<void
 			throw error;
 		}
 	};
-	app.post(TOKEN_PATH, { ...options, preParsing: readableOnly }, async (request, reply) => {
+	app.post(TOKEN_PATH, { ...options, preParsing: readableOnly }, (request, reply) => {
+		answerLater(reply, answerForm(request, reply));
+	});
+	async function answerForm(request: FastifyRequest, reply: FastifyReply): Promise<void> {
 		const form = request.body instanceof URLSearchParams ? request.body : new URLSearchParams();
 		const { bytes } = await inTime(issueToken(parseTokenForm(form, request.headers.authorization), request, reply));
-		return sendAnswer(bytes, reply);
-	});
+		sendAnswer(bytes, reply);
+	}
 
 	/** Each wait has its own end, but not all of them together. What is still asked for is given up with the client's request. */
 	const inTime = <T>(work: Promise<T>): Promise<T> =>
@@ -107,7 +111,7 @@ async function tokenEndpoint(app: FastifyInstance, config: Config): Promise<void
 		if (known.statusCode === 401) {
 			reply.header('www-authenticate', 'Basic realm="any user name, and a balena API key as the password"');
 		}
-		return sendError(known, request, reply);
+		sendError(known, request, reply);
 	});
 
 	async function issueToken({ caller: anybody, scopes }: TokenRequest, request: FastifyRequest, reply: FastifyReply): Promise<Issued> {
@@ -163,11 +167,6 @@ function isLoginRefusal(error: unknown): boolean {
 	return error instanceof RegistryError && error.code === 'UNAUTHORIZED';
 }
 
-function sendAnswer(bytes: Buffer, reply: FastifyReply): FastifyReply {
-	return reply.header('cache-control', 'no-store').header('content-type', 'application/json').send(bytes);
-}
-
-function queryOf(url: string): URLSearchParams {
-	const at = url.indexOf('?');
-	return new URLSearchParams(at < 0 ? '' : url.slice(at + 1));
+function sendAnswer(bytes: Buffer, reply: FastifyReply): void {
+	reply.header('cache-control', 'no-store').header('content-type', 'application/json').send(bytes);
 }

@@ -19,7 +19,7 @@ export interface UpstreamRequest {
 	/** Called with a manifest that is served from memory or kept in it. */
 	onManifest?: (manifest: Manifest) => void;
 	/** Answers in the place of a 404, where it may be elsewhere. */
-	onAbsent?: () => Promise<unknown>;
+	onAbsent?: () => Promise<void>;
 	/** Called with what the registry answered to the token, before it is sent on. */
 	onAnswer?: (status: number, headers: IncomingHttpHeaders) => void;
 }
