@@ -1,4 +1,4 @@
-import { randomUUID } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import Fastify, { LogController, type FastifyInstance, type FastifyPluginAsync, type FastifyServerOptions } from 'fastify';
 import fp from 'fastify-plugin';
 import forwarding from '../plugins/forwarding/index.ts';
@@ -48,7 +48,8 @@ export async function buildApp(
 		// HEAD has routes of its own: Fastify's would run the GET handler and drain the stream.
 		exposeHeadRoutes: false,
 		// None that is too long to be routed: it would be answered before anything is limited or logged.
-		routerOptions: { maxParamLength: MAX_HEADER_BYTES },
+		// Queries are read by who needs them.
+		routerOptions: { maxParamLength: MAX_HEADER_BYTES, querystringParser: () => ({}) },
 		bodyLimit: 64 * 1024,
 		// No route has a JSON schema. Fastify's own compilers, which would be loaded for them, are 100 files and 8 MB.
 		schemaController: { compilersFactory: { buildValidator: compilesNothing, buildSerializer: compilesNothing } },
@@ -98,7 +99,11 @@ function compilesNothing(): never {
 	throw new Error('no schema is expected in any route');
 }
 
+/** What no other process has at the beginning of its ids. */
+const OF_PROCESS = randomBytes(12).toString('base64url');
+let requestCount = 0;
+
 /** The id that the request came with, so that its traces can be joined, or a new one. */
 function requestId(given: string | string[] | undefined): string {
-	return typeof given === 'string' && /^[A-Za-z0-9._-]{1,64}$/.test(given) ? given : randomUUID();
+	return typeof given === 'string' && /^[A-Za-z0-9._-]{1,64}$/.test(given) ? given : `${OF_PROCESS}-${(++requestCount).toString(36)}`;
 }

@@ -6,6 +6,7 @@ import { FairQueue } from '../../src/fair-queue.ts';
 import { ANONYMOUS } from '../../src/balena/caller.ts';
 import { parseReference } from '../../src/balena/reference.ts';
 import { clientKey } from '../../src/http/client-address.ts';
+import { queryOf } from '../../src/http/request-target.ts';
 import { onClose } from '../../src/on-close.ts';
 import type { Config } from '../../src/config.ts';
 import { blockPage } from '../../src/page/block-page.ts';
@@ -88,11 +89,11 @@ async function pageRoutes(app: FastifyInstance, config: Config): Promise<void> {
 	};
 
 	get('/', async (request, reply) => {
-		const { reference } = request.query as { reference?: unknown };
+		const [reference = '', ...others] = queryOf(request.raw.url ?? '').getAll('reference');
 		const host = hostOf(request);
 		const data = dataFor({ ...ANONYMOUS, client: clientOf(request, reply) });
-		const trial =
-			typeof reference === 'string' && reference.trim() !== '' ? await data.trial(reference.slice(0, MAX_TYPED), host) : undefined;
+		const isTried = others.length === 0 && reference.trim() !== '';
+		const trial = isTried ? await data.trial(reference.slice(0, MAX_TYPED), host) : undefined;
 		return sendPage(reply, homePage(host, trial, config.PLATFORM_INDEX === 'on'));
 	});
 	get('/robots.txt', async (_request, reply) =>

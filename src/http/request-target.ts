@@ -14,6 +14,12 @@ export function readTarget(target: string): { path: string; host: string | undef
 	return { path: decodable(rest.startsWith('/') ? rest : `/${rest}`), host };
 }
 
+/** @returns the query of a path */
+export function queryOf(path: string): URLSearchParams {
+	const at = path.indexOf('?');
+	return new URLSearchParams(at < 0 ? '' : path.slice(at + 1));
+}
+
 function decodable(target: string): string {
 	if (!target.includes('%')) {
 		return target;

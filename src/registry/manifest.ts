@@ -46,9 +46,9 @@ export function matchesEtag(ifNoneMatch: string | undefined, digest: string): bo
 export function readManifest(asked: string, headers: IncomingHttpHeaders, bytes: Buffer): { manifest: Manifest; isVerified: boolean } {
 	const said = headers['docker-content-digest'];
 	const isSaid = typeof said === 'string' && isDigest(said);
-	const digest = isSaid ? said : isDigest(asked) ? asked : `sha256:${hash('sha256', bytes, 'hex')}`;
-	const isVerified =
-		(isSaid || isDigest(asked)) && verifyDigest(bytes, digest) && (!isDigest(asked) || digest === asked || verifyDigest(bytes, asked));
+	const isAsked = isDigest(asked);
+	const digest = isSaid ? said : isAsked ? asked : `sha256:${hash('sha256', bytes, 'hex')}`;
+	const isVerified = (isSaid || isAsked) && verifyDigest(bytes, digest) && (!isAsked || digest === asked || verifyDigest(bytes, asked));
 	const mediaType = headers['content-type'] ?? 'application/octet-stream';
 	const {
 		'content-length': _length,
@@ -56,7 +56,7 @@ export function readManifest(asked: string, headers: IncomingHttpHeaders, bytes:
 		'docker-content-digest': _digest,
 		etag: _etag,
 		...more
-	} = answerHeaders(headers, isDigest(asked));
+	} = answerHeaders(headers, isAsked);
 	return { manifest: { bytes, mediaType, digest, headers: more }, isVerified };
 }
 
