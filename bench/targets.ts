@@ -51,8 +51,8 @@ export async function startService(upstream: Upstream, env: Record<string, strin
 }
 
 /** The same with nothing remembered, so that each request is forwarded. */
-export async function startForwardingService(upstream: Upstream): Promise<Target> {
-	return serviceTarget(FORWARDING, upstream, CACHES_OFF);
+export async function startForwardingService(upstream: Upstream, env: Record<string, string> = {}): Promise<Target> {
+	return serviceTarget(FORWARDING, upstream, { ...CACHES_OFF, ...env });
 }
 
 /** This service without counts and shares, remembering or not. */
@@ -123,7 +123,7 @@ export function tokenPath(image: string): string {
 	return `/auth/v1/token?service=registry&scope=${encodeURIComponent(`repository:${image}:pull`)}`;
 }
 
-async function anonymousToken(url: string, image: string): Promise<string> {
+export async function anonymousToken(url: string, image: string): Promise<string> {
 	const response = await fetch(url + tokenPath(image));
 	const text = await response.text();
 	const { token } = JSON.parse(text) as { token?: string };
