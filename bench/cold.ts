@@ -1,3 +1,4 @@
+import { writeFileSync } from 'node:fs';
 import { request, type IncomingMessage, type ServerResponse } from 'node:http';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
@@ -9,7 +10,7 @@ import { freePort, listen } from '../test/upstream/listen.ts';
 
 /*
  * `npm run bench:cold`: the first pull of a name that nobody has asked for, by skopeo, with 20 ms added to each answer of the registry and the API: what waits for what, and
- * how long the whole takes beside the same pull from the registry itself. In front of the stand-in for the balena API.
+ * how long the whole takes beside the same pull from the registry itself. In front of the stand-in for the balena API. Writes docs/reports/cold.md.
  */
 
 const ADDED_MS = 20;
@@ -61,17 +62,27 @@ await upstream.close();
 await stopAll();
 
 const start = Math.min(...timeline.map(({ from }) => from));
-console.log(
-	`A first pull of ${SLUG} with skopeo, ${ADDED_MS} ms added to each answer of the API and the registry (the last of ${ROUNDS} rounds):\n`,
-);
-for (const { who, what, from, to } of timeline.toSorted((a, b) => a.from - b.from)) {
-	console.log(
-		`${ms(from - start)} to ${ms(to - start)} ms  ${who === 'client' ? '' : '    '}${who}: ${what.length > 100 ? `${what.slice(0, 100)}…` : what}`,
-	);
-}
-console.log(
-	`\nthrough the service ${withSpread(cold)} ms; from the registry itself, under the name that it has there, ${withSpread(direct)} ms`,
-);
+const lines = timeline
+	.toSorted((a, b) => a.from - b.from)
+	.map(({ who, what, from, to }) => {
+		const indent = who === 'client' ? '' : '    ';
+		return `${ms(from - start)} to ${ms(to - start)} ms  ${indent}${who}: ${what.length > 100 ? `${what.slice(0, 100)}…` : what}`;
+	});
+const text = `# A first pull
+
+What \`npm run bench:cold\` measured: the first pull of a name that nobody has asked for, with skopeo, where each answer of the API and the registry takes ${ADDED_MS} ms more than theirs. Its last of ${ROUNDS} rounds:
+
+\`\`\`
+${lines.join('\n')}
+\`\`\`
+
+Through the service: ${withSpread(cold)} ms. From the registry itself, under the name that it has there: ${withSpread(direct)} ms (medians, with the least and the most in brackets).
+
+The registry's name for itself is learned when the service starts, and asked for by no pull. What a pull through the service has to wait for beyond one from the registry is one query: which release the name means. The token is for that release's
+repositories, and the manifest needs the token, so that neither can begin before.
+`;
+console.log(text);
+writeFileSync('docs/reports/cold.md', text);
 
 /** Passes everything on, with each answer later, and notes when. @param rewrite of header values */
 async function timed(

@@ -31,7 +31,7 @@ export function report(
 	return `# Performance
 
 What \`npm run bench\` measured in one run: this service, nginx as a reverse proxy (one worker, connections to the upstream kept), and a minimal proxy of Express 5 and http-proxy-middleware 4 that rewrites by the
-token's alias, all in front of the same static upstream, with the load beside them on ${cores} cores, Node ${node.slice(1)}. ${rounds} rounds in turns, load of ${seconds} s over 32 connections; medians, with the least and the most in brackets. The machine is shared and noisy: only the
+token's alias, and a bare server of Node that checks nothing (the floor), all in front of the same static upstream, with the load beside them on ${cores} cores, Node ${node.slice(1)}. ${rounds} rounds in turns, load of ${seconds} s over 32 connections; medians, with the least and the most in brackets. The machine is shared and noisy: only the
 ratios mean anything, and they are medians of the ratios round by round.
 
 ${measurements.map(table).join('\n')}
@@ -44,16 +44,19 @@ ${aims.map(aim).join('\n')}
 ## Why it is as fast as it is
 
 - A manifest, a redirect or an anonymous token from memory costs no upstream request and no promise: a look-up by a hash of the token, and one write. The rest is Node's HTTP server, Fastify's routing, the count for the limit, and the log line.
-- A route that returns its reply makes Fastify wait for the end of the answer, with the listeners of a stream. What is answered at once returns nothing.
-- Log lines go out in pieces of 8 KB, and each is one \`JSON.stringify\`: pino quotes each name and text by itself, which takes five times as long.
+- Nothing waits for the end of an answer: of a reply that a handler or an async function returns, Fastify does, with the listeners of a stream. What answers returns nothing (\`plugins/service/answer-later.ts\`).
+- Log lines go out in pieces of 8 KB, as bytes: texts pino's destination would join and measure anew with each line, which was a quarter of an answer from memory. And each is one \`JSON.stringify\`: pino quotes each name and text by itself,
+  which takes five times as long.
+- A small body goes out as one text with its head: to write it takes a tenth less of the whole than to gather two pieces. From 5 KB on, the pieces win.
 - Answers that are ready in one turn of the event loop are written together (\`plugins/service/end-of-turn.ts\`). A write wakes its reader, which on a virtual machine may cost more than all else that is done for a request.
 - Small answers of the registry are read whole through undici's dispatch: the stream around an answer would cost a third more.
 - Blobs go through @fastify/reply-from, over a handler of undici's that streams large bodies and reads all else whole (\`src/http/forward-request.ts\`).
 - Nothing of a request outlives it (\`src/passing-map.ts\`). Collections of the young generation took 8 to 10 ms, and let 4 MB through each, because the old tables of long-lived maps kept every request until the next full collection; now they take 1 to 2 ms. That was most of the tail of forwarded answers.
 - What bounded streaming was garbage collection: each read allocates 64 KB outside of V8's heap, and V8 answered its limit of external memory with full collections. One collection of the young generation every 16 MB (\`src/process/minor-gc.ts\`): 1.4 instead of 2.3 seconds of
   processor time for a GB.
-- A smaller young generation (\`--max-semi-space-size\` of 8 or 4 MB) brings the memory after load down from some 195 to 150 MB, and cost a quarter to a half of the speed where it was tried.
-- No schema compiler is loaded, because no route has a schema: 5 MB, and 100 files at the start.
+- Forwarded, a request allocates some 44 KB, half of it in Node and undici. With a young generation of 64 MB (\`--min-semi-space-size=64 --max-semi-space-size=64\`) it took a fifth less of processor time than as it is, with one of 4 MB about a tenth
+  more; [what memory that is](reports/memory.md). No flag of the collector's threads changed anything.
+- No schema compiler is loaded, because no route has a schema: 5 MB, and 100 files at the start. Caches take memory as they fill (\`src/lru.ts\`): 6 MB, and a tenth of the start.
 - What would help further in @fastify/reply-from itself: taking a signal, copying headers once instead of three times, and not building a cache key by JSON for each request; that is about a quarter of what forwarding a small answer costs.
 `;
 }

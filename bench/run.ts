@@ -15,6 +15,7 @@ import {
 	NGINX,
 	SERVICE,
 	spawnExpress,
+	startBareNode,
 	spawnService,
 	startExpress,
 	startForwardingService,
@@ -97,8 +98,8 @@ async function measureAll(): Promise<void> {
 		inTurn: content.manifests.map((_, i) => ({ path: tokenPath(target.image), authorization: tokenOf(`u:benchmarkKey${i}`) })),
 	});
 
-	await measureLoad('manifest GET, from memory', fromMemory, manifest('GET'));
-	await measureLoad('manifest GET, forwarded', forwarded, manifests('GET'));
+	await measureLoad('manifest GET, from memory', [...fromMemory, await startBareNode(upstream, true)], manifest('GET'));
+	await measureLoad('manifest GET, forwarded', [...forwarded, await startBareNode(upstream, false)], manifests('GET'));
 	await measureLoad('manifest HEAD, from memory', fromMemory, manifest('HEAD'));
 	await measureLoad('manifest HEAD, forwarded', forwarded, manifests('HEAD'));
 	await measureLoad('blob answered by a 307, from memory', fromMemory, redirected);

@@ -20,6 +20,7 @@ export const UNBOUNDED = 'without bounds';
 export const NGINX = 'nginx, reverse proxy';
 export const STATIC = 'nginx, static file';
 export const EXPRESS = 'Express proxy';
+export const BARE = 'bare Node';
 
 const ROOT = join(import.meta.dirname, '..');
 const CACHES_OFF = { MANIFEST_CACHE_BYTES: '0', REDIRECT_TTL: '0', AUTHORIZATION_TTL: '0', TOKEN_TTL: '0', RESOLUTION_TTL: '0' };
@@ -121,6 +122,19 @@ export async function startExpress(upstream: Upstream): Promise<Target> {
 
 export function tokenPath(image: string): string {
 	return `/auth/v1/token?service=registry&scope=${encodeURIComponent(`repository:${image}:pull`)}`;
+}
+
+/** @param remembers whether it answers from memory what it has passed on once */
+export async function startBareNode(upstream: Upstream, remembers: boolean): Promise<Target> {
+	const port = await freePort();
+	const running = run(process.execPath, [join(import.meta.dirname, 'bare/server.ts')], {
+		PORT: String(port),
+		REGISTRY_URL: upstream.url,
+		REMEMBERS: remembers ? '1' : '0',
+	});
+	const url = `http://127.0.0.1:${port}`;
+	await waitForAnswer(`${url}/ping`);
+	return { ...running, name: BARE, url, image: upstream.content.repository, token: upstream.content.token };
 }
 
 export async function anonymousToken(url: string, image: string): Promise<string> {
