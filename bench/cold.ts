@@ -9,8 +9,9 @@ import { imageOf, startUpstream } from '../test/upstream/index.ts';
 import { freePort, listen } from '../test/upstream/listen.ts';
 
 /*
- * `npm run bench:cold`: the first pull of a name that nobody has asked for, by skopeo, with 20 ms added to each answer of the registry and the API: what waits for what, and
- * how long the whole takes beside the same pull from the registry itself. In front of the stand-in for the balena API. Writes docs/reports/cold.md.
+ * `npm run bench:cold`: the first pull of a name that nobody has asked for, by skopeo, with 20 ms added to each answer of the
+ * registry and the API: what waits for what, and how long the whole takes beside the same pull from the registry itself. In front
+ * of the stand-in for the balena API. Writes docs/reports/cold.md.
  */
 
 const ADDED_MS = 20;

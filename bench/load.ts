@@ -25,13 +25,20 @@ export interface Request {
 	method: 'GET' | 'HEAD';
 	path: string;
 	headers: Record<string, string>;
-	/** What differs from request to request, in turn, where no two at a time may be the same: else the service would make one request to the upstream of them all. */
+	/**
+	 * What differs from request to request, in turn, where no two at a time may be the same: else the service would make one
+	 * request to the upstream of them all.
+	 */
 	inTurn?: { path: string; authorization?: string }[];
 	/** The only status that counts as an answer. */
 	status: number;
 }
 
-/** Sends one request again and again over 32 connections, or as many as are asked for. @throws Error for answers with another status than the expected */
+/**
+ * Sends one request again and again over 32 connections, or as many as are asked for.
+ *
+ * @throws Error for answers with another status than the expected
+ */
 export async function load(target: Target, request: Request, seconds: number, connections = CONNECTIONS): Promise<Burst> {
 	await expectStatus(target, request);
 	const before = cpuSeconds(target.pid);
@@ -113,7 +120,10 @@ async function loadHead(
 	return { requests: counts.reduce((sum, count) => sum + count, 0), elapsed: (performance.now() - start) / 1000, p99: undefined };
 }
 
-/** One connection, one request at a time. An answer is complete with its empty line, which nginx and Node send in one piece with what is before it. */
+/**
+ * One connection, one request at a time. An answer is complete with its empty line, which nginx and Node send in one piece with
+ * what is before it.
+ */
 async function loadHeadOnce(host: string, port: number, next: () => Buffer, end: number): Promise<number> {
 	const socket = connect({ host, port, noDelay: true });
 	await once(socket, 'connect');

@@ -12,7 +12,12 @@ export interface RealRegistry {
 	close(): Promise<void>;
 }
 
-/** Starts the three proxies in front of Debian's docker-registry, which verifies tokens and reads files, with the stand-in for the API. @param directory for nginx */
+/**
+ * Starts the three proxies in front of Debian's docker-registry, which verifies tokens and reads files, with the stand-in for the
+ * API.
+ *
+ * @param directory for nginx
+ */
 export async function startRealRegistry(directory: string): Promise<RealRegistry> {
 	const upstream = await startUpstream({ registry: 'docker-registry' });
 	const { apiUrl, registryUrl } = upstream;

@@ -31,8 +31,8 @@ import {
 import { BIG_BLOB_BYTES, MIDDLE_BLOB_BYTES, startUpstream } from './upstream.ts';
 
 /*
- * `npm run bench [-- --quick] [-- --only <part of a name>]`: this service, nginx and an Express proxy in front of the same static upstream, in one run, in turns. Prints the table, and
- * writes it to docs/performance.md where everything was measured.
+ * `npm run bench [-- --quick] [-- --only <part of a name>]`: this service, nginx and an Express proxy in front of the same static
+ * upstream, in one run, in turns. Prints the table, and writes it to docs/performance.md where everything was measured.
  */
 
 const quick = process.argv.includes('--quick');

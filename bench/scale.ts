@@ -11,8 +11,8 @@ import { startUpstream, type Upstream } from './upstream.ts';
 import { formatToken } from '../src/token/client-token.ts';
 
 /*
- * `npm run bench:scale [-- --quick]`: how the cost of a request grows with names, tokens, connections and processes, and what a whole pull costs one core. Writes
- * docs/reports/scale.md and its picture.
+ * `npm run bench:scale [-- --quick]`: how the cost of a request grows with names, tokens, connections and processes, and what a
+ * whole pull costs one core. Writes docs/reports/scale.md and its picture.
  */
 
 const quick = process.argv.includes('--quick');

@@ -2,7 +2,10 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { residentMb, waitForAnswer, type Running } from './processes.ts';
 import { freePort } from '../test/upstream/listen.ts';
 
-/** From the start of the process to its first answer, in milliseconds, and what memory it has a little later without any load, in MB (2^20). */
+/**
+ * From the start of the process to its first answer, in milliseconds, and what memory it has a little later without any load, in
+ * MB (2^20).
+ */
 export interface Start {
 	milliseconds: number;
 	idle: number;

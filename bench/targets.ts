@@ -25,7 +25,10 @@ export const BARE = 'bare Node';
 const ROOT = join(import.meta.dirname, '..');
 const CACHES_OFF = { MANIFEST_CACHE_BYTES: '0', REDIRECT_TTL: '0', AUTHORIZATION_TTL: '0', TOKEN_TTL: '0', RESOLUTION_TTL: '0' };
 
-/** How this service is started for all measurements: as `npm start` does, with a limit that is counted but never met. Its log goes to /dev/null. */
+/**
+ * How this service is started for all measurements: as `npm start` does, with a limit that is counted but never met. Its log goes
+ * to /dev/null.
+ */
 export function spawnService(upstream: Upstream, port: number, env: Record<string, string> = {}): Running {
 	return run(process.execPath, [join(ROOT, 'src/server.ts')], {
 		NODE_COMPILE_CACHE: join(ROOT, 'node_modules/.cache/compile-cache'),

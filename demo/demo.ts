@@ -7,8 +7,8 @@ import { startUpstream } from '../test/upstream/index.ts';
 import { pullImage } from './pull-image.ts';
 
 /*
- * `npm run demo [-- --once]`: a balena API and a registry on this machine with a few sample fleets, the proxy in front of them, and a pull through it that
- * shows each step. Then it stays up, for a client of your own, unless `--once` is given.
+ * `npm run demo [-- --once]`: a balena API and a registry on this machine with a few sample fleets, the proxy in front of them,
+ * and a pull through it that shows each step. Then it stays up, for a client of your own, unless `--once` is given.
  */
 
 const PUBLIC = 'balenalabs/browser-aarch64/2.3.8';

@@ -3,8 +3,8 @@ import { once } from 'node:events';
 import { startUpstream } from '../test/upstream/index.ts';
 
 /*
- * `npm run dev`: the service in front of a sample API and registry, started anew whenever one of its files changes; the samples stay. Settings by
- * environment variables, as ever.
+ * `npm run dev`: the service in front of a sample API and registry, started anew whenever one of its files changes; the samples
+ * stay. Settings by environment variables, as ever.
  */
 
 const port = process.env['PROXY_PORT'] ?? '8080';

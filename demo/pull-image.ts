@@ -22,7 +22,8 @@ const ACCEPT = [
 ].join(', ');
 
 /**
- * Pulls an image as a container engine does, saying what it asks and what it is answered: the steps of distribution's "Token Authentication Specification".
+ * Pulls an image as a container engine does, saying what it asks and what it is answered: the steps of distribution's "Token
+ * Authentication Specification".
  *
  * @param host the registry's host and port
  * @param name what stands between the host and the tag

@@ -20,8 +20,8 @@ const MAX_HEADER_BYTES = 16 * 1024;
 const CHECKING_INTERVAL_MS = 5000;
 
 /**
- * Puts the service together, in the order in which a request meets it: first what every request needs, then the upstreams, then the routes. Each folder uses only
- * those before it. Where a plugin is missing, the start fails, and says which.
+ * Puts the service together, in the order in which a request meets it: first what every request needs, then the upstreams, then
+ * the routes. Each folder uses only those before it. Where a plugin is missing, the start fails, and says which.
  *
  * @param config what `parseConfig` returned
  * @param options for Fastify itself: the logger, and TLS

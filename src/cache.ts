@@ -3,7 +3,10 @@ import { KeptEntries, mayStandIn, type Entry } from './kept-entries.ts';
 import { onClose, type Closing } from './on-close.ts';
 import { PassingMap } from './passing-map.ts';
 
-/** What a load gives: the value, how long it is fresh, and for how much longer it may stand in when loading it again fails or takes too long. Milliseconds. */
+/**
+ * What a load gives: the value, how long it is fresh, and for how much longer it may stand in when loading it again fails or
+ * takes too long. Milliseconds.
+ */
 export interface Loaded<V> {
 	value: V;
 	freshMs: number;
@@ -12,7 +15,10 @@ export interface Loaded<V> {
 
 /** What a load is told. */
 export interface Loading {
-	/** Whether there was a value for the key before, which may be old, of those that may stand in: that something is not there is no knowledge that helps anybody. */
+	/**
+	 * Whether there was a value for the key before, which may be old, of those that may stand in: that something is not there is
+	 * no knowledge that helps anybody.
+	 */
 	readonly isKnown: boolean;
 	/** Aborted when nobody waits for the value any more, or another load was faster. */
 	readonly signal: AbortSignal;
@@ -51,13 +57,16 @@ interface Race<V> {
 	keep: boolean;
 }
 
-/** How long a load is waited for where an old value could stand in, or joined by others, in milliseconds: an answer takes some 100, and clients wait 15,000. */
+/**
+ * How long a load is waited for where an old value could stand in, or joined by others, in milliseconds: an answer takes some
+ * 100, and clients wait 15,000.
+ */
 const PATIENCE_MS = 2000;
 /** Loads of one key at the same time, the first ones having got no answer. */
 const MAX_LOADS = 3;
 /**
- * An LRU cache that loads what it lacks: concurrent loads of one key are one, and a value that has grown old can stand in while its source is down.
- * Keys must contain everything that the value depends on, the caller above all.
+ * An LRU cache that loads what it lacks: concurrent loads of one key are one, and a value that has grown old can stand in while
+ * its source is down. Keys must contain everything that the value depends on, the caller above all.
  */
 export class LoadingCache<V> {
 	readonly counts: CacheCounts = { hits: 0, misses: 0, stale: 0 };
@@ -84,10 +93,11 @@ export class LoadingCache<V> {
 	}
 
 	/**
-	 * @param load is called at most once at a time for a key, unless it has had no answer for two seconds; what it throws reaches every caller that waits, unless
-	 * an old value may stand in
+	 * @param load is called at most once at a time for a key, unless it has had no answer for two seconds; what it throws reaches
+	 * every caller that waits, unless an old value may stand in
 	 * @param connection emits "close" when its client does not wait any more
-	 * @returns the fresh value, from memory where there is one; an old one that may stand in where loading fails other than by a refusal, or takes more than two seconds
+	 * @returns the fresh value, from memory where there is one; an old one that may stand in where loading fails other than by a
+	 * refusal, or takes more than two seconds
 	 */
 	async get(key: string, load: (loading: Loading) => Promise<Loaded<V>>, connection?: Closing): Promise<V> {
 		const entry = this.#entries.get(key);

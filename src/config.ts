@@ -3,9 +3,9 @@ import { CONSTANTS } from './constants.ts';
 import { addresses, domain, egressProxy, file, host, hostList, oneOf, origin, seconds, trustProxy, whole } from './setting-kinds.ts';
 
 /*
- * Every setting of the service: one schema is its type, its validation and its defaults, and says in its metadata what it accepts, whether it is a duration and
- * whether it is a secret. `.env.example` has the same list for people; what nobody has a reason to set is in constants.ts.
- * Durations are in seconds where a person sets them, and in milliseconds once they are parsed.
+ * Every setting of the service: one schema is its type, its validation and its defaults, and says in its metadata what it
+ * accepts, whether it is a duration and whether it is a secret. `.env.example` has the same list for people; what nobody has a
+ * reason to set is in constants.ts. Durations are in seconds where a person sets them, and in milliseconds once they are parsed.
  */
 
 const schema = z.object({
@@ -27,7 +27,10 @@ const schema = z.object({
 	HTTPS_PROXY: egressProxy.optional(),
 	NO_PROXY: hostList.optional(),
 	LOG_LEVEL: oneOf('fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent').prefault('info'),
-	/** What a tag behind `<org>/<fleet>` means: a release, if it names one, and else nothing; a release, or an error; nothing at all. See docs/tags.md. */
+	/**
+	 * What a tag behind `<org>/<fleet>` means: a release, if it names one, and else nothing; a release, or an error; nothing at
+	 * all. See docs/tags.md.
+	 */
 	TAGS: z
 		.enum(['lenient', 'strict', 'ignore', 'release'])
 		// What `strict` was called before there was `lenient`.
@@ -58,13 +61,19 @@ const schema = z.object({
 	STALE_TTL: seconds().prefault('3600'),
 	/** For how long anonymous tokens of the API are remembered at the most. */
 	TOKEN_TTL: seconds().prefault('120'),
-	/** For how long a token that the registry accepted for a repository is known to be; never beyond its own expiry. 0 asks the registry each time. */
+	/**
+	 * For how long a token that the registry accepted for a repository is known to be; never beyond its own expiry. 0 asks the
+	 * registry each time.
+	 */
 	AUTHORIZATION_TTL: seconds().prefault('120'),
 	/** Bytes of manifests that are remembered; 0 for none. */
 	MANIFEST_CACHE_BYTES: whole(0, 1e12).prefault('67108864'),
 	/** For how long a blob's redirect is remembered at the most; never for more than half of the life its URL tells. 0 for not at all. */
 	REDIRECT_TTL: seconds().prefault('60'),
-	/** Whether to follow the registry's redirects of blobs and stream what is there, for clients that cannot reach it: off, only to https, or to http too. */
+	/**
+	 * Whether to follow the registry's redirects of blobs and stream what is there, for clients that cannot reach it: off, only
+	 * to https, or to http too.
+	 */
 	FOLLOW_REDIRECTS: oneOf('off', 'https', 'http').prefault('off'),
 	/** Requests to the registry at once, running downloads included. */
 	REGISTRY_CONNECTIONS: whole(1, 10_000).prefault('256'),

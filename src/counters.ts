@@ -17,8 +17,8 @@ interface Window {
 const MAX_KEYS = 20_000;
 
 /**
- * Counts in fixed windows, by key, in bounded memory: those who are over their limit are kept apart, so that no number of others makes them forgotten before
- * their window ends.
+ * Counts in fixed windows, by key, in bounded memory: those who are over their limit are kept apart, so that no number of others
+ * makes them forgotten before their window ends.
  */
 export class Counters {
 	readonly #counting = lruCache<Window>(MAX_KEYS);

@@ -69,7 +69,10 @@ export class RegistryError extends Error {
 	}
 }
 
-/** Clients print messages as they are, and parts of them are what the owner of a fleet has written: no controls, which terminals obey, and no invisible characters. */
+/**
+ * Clients print messages as they are, and parts of them are what the owner of a fleet has written: no controls, which terminals
+ * obey, and no invisible characters.
+ */
 function printable(text: string): string {
 	return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+/gu, ' ');
 }
@@ -81,7 +84,8 @@ export type Upstream = 'registry' | 'API';
  *
  * @param upstream which one, in the words of the person who reads the message
  * @param cause what undici or fetch threw; only its code decides, and only the log sees it
- * @returns 504 for time-outs, 502 for everything else, neither of which names an address; what caused it where that knows its own answer already
+ * @returns 504 for time-outs, 502 for everything else, neither of which names an address; what caused it where that knows its own
+ * answer already
  */
 export function upstreamError(upstream: Upstream, cause: unknown): RegistryError {
 	const known = causes(cause).find((error) => error instanceof RegistryError);

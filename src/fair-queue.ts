@@ -32,9 +32,10 @@ interface Waiting extends Place {
 const LOOK_AGAIN_MS = 1000;
 
 /**
- * Shares out what is scarce. Nobody may hold more than is left for all others, so that whoever comes finds something free, however many the others want: one
- * client gets half at the most, two a third each. Those that wait take turns by client, known ones first; where too many wait, the newest goes of the client that
- * has the most. See docs/decisions/0007-cost-fairness-memory.md.
+ * Shares out what is scarce. Nobody may hold more than is left for all others, so that whoever comes finds something free,
+ * however many the others want: one client gets half at the most, two a third each. Those that wait take turns by client, known
+ * ones first; where too many wait, the newest goes of the client that has the most. See
+ * docs/decisions/0007-cost-fairness-memory.md.
  */
 export class FairQueue {
 	readonly #options: FairQueueOptions;
@@ -88,7 +89,10 @@ export class FairQueue {
 		}
 	}
 
-	/** @returns a function that leaves the queue, for who does not want its turn any more; undefined where nothing waits: it has got its turn, or was refused */
+	/**
+	 * @returns a function that leaves the queue, for who does not want its turn any more; undefined where nothing waits: it has
+	 * got its turn, or was refused
+	 */
 	enter(place: Place): (() => void) | undefined {
 		if (this.take(place.client, place.units)) {
 			place.onTurn();

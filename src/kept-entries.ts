@@ -13,8 +13,8 @@ export interface Entry<V> {
 const NEWCOMERS_PART = 0.2;
 
 /**
- * What a cache keeps: what may stand in apart from what may not, and what was asked for once apart from what was asked for again, so that no number of other keys evicts what reliability
- * rests on: docs/decisions/0007-cost-fairness-memory.md.
+ * What a cache keeps: what may stand in apart from what may not, and what was asked for once apart from what was asked for again,
+ * so that no number of other keys evicts what reliability rests on: docs/decisions/0007-cost-fairness-memory.md.
  */
 export class KeptEntries<V> {
 	readonly #passing: LRUCache<string, Entry<V>>;

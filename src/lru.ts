@@ -1,8 +1,8 @@
 import { LRUCache } from 'lru-cache';
 
 /**
- * An LRU cache that takes memory as it fills. By its own `max`, lru-cache makes all its tables at once: for the 500,000 entries that the caches of this service may have together, that took 20 MB, and
- * a tenth of the start.
+ * An LRU cache that takes memory as it fills. By its own `max`, lru-cache makes all its tables at once: for the 500,000 entries
+ * that the caches of this service may have together, that took 20 MB, and a tenth of the start.
  *
  * @param max most entries
  * @param options those of times

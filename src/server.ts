@@ -52,7 +52,10 @@ async function orExit<T>(run: () => Promise<T>): Promise<T> {
 	}
 }
 
-/** What the service runs with and whether its upstreams answer, in one block. It serves already: a registry that is down is no reason not to. */
+/**
+ * What the service runs with and whether its upstreams answer, in one block. It serves already: a registry that is down is no
+ * reason not to.
+ */
 async function printStart(app: FastifyInstance, config: Config): Promise<void> {
 	// Whoever comes first need not wait for it then.
 	app.challenge.service().catch(() => undefined);

@@ -1,6 +1,6 @@
 /*
- * What Node itself takes for it: a server that passes each request on through undici's dispatch, and its answer back, or, with REMEMBERS=1, answers from memory once it has. It checks nothing, limits nothing, and
- * logs nothing.
+ * What Node itself takes for it: a server that passes each request on through undici's dispatch, and its answer back, or, with
+ * REMEMBERS=1, answers from memory once it has. It checks nothing, limits nothing, and logs nothing.
  */
 import { createServer, type OutgoingHttpHeaders } from 'node:http';
 import { Pool } from 'undici';

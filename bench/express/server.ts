@@ -1,6 +1,6 @@
 /*
- * A minimal proxy of the shape that the benchmark compares with: Express 5 and http-proxy-middleware 4. The token endpoint is the balena API's, and
- * the name in a path is replaced by the repository that the token's payload has under this name as its alias.
+ * A minimal proxy of the shape that the benchmark compares with: Express 5 and http-proxy-middleware 4. The token endpoint is the
+ * balena API's, and the name in a path is replaced by the repository that the token's payload has under this name as its alias.
  *
  * It is written for the benchmark alone, and leaves out whatever a real one would have to do besides.
  */

@@ -22,7 +22,10 @@ declare module 'fastify' {
 	interface FastifyRequest {
 		/** What is asked of the registry for it. */
 		upstreamRequest: UpstreamRequest | null;
-		/** Emits "abort" when the connection of a client that is forwarded for has closed. Fastify's `request.signal` costs more than all else that is done for a request. */
+		/**
+		 * Emits "abort" when the connection of a client that is forwarded for has closed. Fastify's `request.signal` costs more
+		 * than all else that is done for a request.
+		 */
 		clientGone: ClientGone | null;
 	}
 }

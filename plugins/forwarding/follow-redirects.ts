@@ -16,7 +16,11 @@ declare module 'fastify' {
 		/** Undefined unless FOLLOW_REDIRECTS is on. */
 		follow:
 			| undefined
-			/** Fetches the blob that a redirect of the registry points to, or a part of it, without any credentials. @throws RegistryError where that may not be or cannot be had */
+			/**
+			 * Fetches the blob that a redirect of the registry points to, or a part of it, without any credentials.
+			 *
+			 * @throws RegistryError where that may not be or cannot be had
+			 */
 			| ((location: string, request: FastifyRequest) => Promise<ForwardedAnswer>);
 	}
 }
@@ -24,8 +28,9 @@ declare module 'fastify' {
 const MAX_HOPS = 3;
 
 /**
- * Following the registry's redirects instead of passing them on, for clients behind firewalls that reach this proxy but not the object storage. The registry is trusted to
- * say where a blob is, but not to send the proxy to itself or to a cloud's metadata service: see src/networks.ts.
+ * Following the registry's redirects instead of passing them on, for clients behind firewalls that reach this proxy but not the
+ * object storage. The registry is trusted to say where a blob is, but not to send the proxy to itself or to a cloud's metadata
+ * service: see src/networks.ts.
  */
 export default fp(
 	async (app: FastifyInstance, config: Config) => {

@@ -23,14 +23,17 @@ declare module 'fastify' {
 		ownOrigin: string;
 	}
 	interface FastifyReply {
-		/** Streams the upstream registry's answer to the client. Whatever is not a success or a redirect becomes an error of this proxy's. */
+		/**
+		 * Streams the upstream registry's answer to the client. Whatever is not a success or a redirect becomes an error of this
+		 * proxy's.
+		 */
 		forward(upstreamRequest: UpstreamRequest): void;
 	}
 }
 
 /**
- * Bodies at once of which much is skipped, shared between clients: that passes at the registry's pace and not at the client's, who pays with nothing for gigabytes. It takes seconds, and an engine
- * that goes on with a layer asks again after a 503.
+ * Bodies at once of which much is skipped, shared between clients: that passes at the registry's pace and not at the client's,
+ * who pays with nothing for gigabytes. It takes seconds, and an engine that goes on with a layer asks again after a 503.
  */
 const MAX_SKIPS = 32;
 
@@ -38,7 +41,10 @@ const MAX_SKIPS = 32;
 const CLIENT_GONE = Symbol('client gone');
 
 type Headers = Record<string, string> & { [CLIENT_GONE]?: ClientGone };
-/** An answer, or why there is none, in place of the stream that reply-from takes from undici and hands on. It gives up what nobody wants any more. */
+/**
+ * An answer, or why there is none, in place of the stream that reply-from takes from undici and hands on. It gives up what nobody
+ * wants any more.
+ */
 interface Outcome {
 	answer: ForwardedAnswer | Error;
 	destroy(): void;

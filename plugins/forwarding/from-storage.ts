@@ -4,7 +4,10 @@ import { followedHeaders } from '../../src/registry/headers.ts';
 import { upstreamCause } from '../../src/registry/upstream-cause.ts';
 import type { UpstreamRequest } from '../../src/registry/upstream-request.ts';
 
-/** What storage may say that is about the blob, or about when to come again. Anything else is about a request that the client knows nothing of. */
+/**
+ * What storage may say that is about the blob, or about when to come again. Anything else is about a request that the client
+ * knows nothing of.
+ */
 const OF_THE_BLOB: ReadonlySet<number> = new Set([404, 416, 429, 503]);
 
 /**

@@ -15,7 +15,8 @@ declare module 'fastify' {
 	interface FastifyRequest {
 		/**
 		 * @param body its beginning, for the log
-		 * @returns the error for an answer of the upstream registry that is neither a success nor a redirect; it knows this client's own challenge
+		 * @returns the error for an answer of the upstream registry that is neither a success nor a redirect; it knows this
+		 * client's own challenge
 		 */
 		refusal(upstreamRequest: UpstreamRequest, status: number, headers: IncomingHttpHeaders, body: Buffer): Promise<RegistryError>;
 	}
@@ -42,7 +43,10 @@ export default fp(
 			return this.unauthorized(name, error ?? 'invalid_token', undefined, { errorDescription, cause });
 		});
 
-		/** Only after a 404 that may mean it: whether the manifest is there in a format that the client has not asked for. Where that cannot be learned, the 404 stands. */
+		/**
+		 * Only after a 404 that may mean it: whether the manifest is there in a format that the client has not asked for. Where
+		 * that cannot be learned, the 404 stands.
+		 */
 		async function otherFormat(
 			request: FastifyRequest,
 			{ kind, name = '', path, token }: UpstreamRequest,

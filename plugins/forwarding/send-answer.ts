@@ -139,8 +139,8 @@ function lengthOf({ headers, body }: ForwardedAnswer): number {
 }
 
 /**
- * The part of a whole answer that was asked for. The registry, or its storage, may ignore a `Range` (RFC 9110 section 14.2), but balena-engine goes on where it stopped, and takes
- * a 200 for a reason to ask again, for ever.
+ * The part of a whole answer that was asked for. The registry, or its storage, may ignore a `Range` (RFC 9110 section 14.2), but
+ * balena-engine goes on where it stopped, and takes a 200 for a reason to ask again, for ever.
  *
  * @throws RegistryError 416 where there is no such part
  */
@@ -215,8 +215,9 @@ function onBreak(reply: FastifyReply, error: Error): void {
 }
 
 /**
- * Ends a connection so that nobody takes what has come for the whole: of an HTTP/1.0 answer, a plain end would say just that (RFC 9112 section 8). With HTTP/1.1 a
- * length or chunks tell, and a plain end is better: containerd 1.6 and 2.4 resume a layer after that, and give up after a reset.
+ * Ends a connection so that nobody takes what has come for the whole: of an HTTP/1.0 answer, a plain end would say just that (RFC
+ * 9112 section 8). With HTTP/1.1 a length or chunks tell, and a plain end is better: containerd 1.6 and 2.4 resume a layer after
+ * that, and give up after a reset.
  */
 function reset(socket: Socket): void {
 	try {

@@ -27,7 +27,11 @@ const TIMEOUT_MS = 5000;
 const MAX_BYTES = 64 * 1024;
 const OK = 'ok';
 
-/** Liveness (`/ping`: the process answers, whatever its upstreams do), readiness (`/ready`: it is worth sending requests here), and `/serving`, which is no only while the process ends: for balancers that look at the status alone, and would take out every replica when an upstream is down. */
+/**
+ * Liveness (`/ping`: the process answers, whatever its upstreams do), readiness (`/ready`: it is worth sending requests here),
+ * and `/serving`, which is no only while the process ends: for balancers that look at the status alone, and would take out every
+ * replica when an upstream is down.
+ */
 export default fp(
 	async (app: FastifyInstance, config: Config) => {
 		const checks = new LoadingCache<string>({ max: 2 });

@@ -27,11 +27,17 @@ import type { BlockRow } from '../../src/page/block-page.ts';
 import type { Trial } from '../../src/page/home-page.ts';
 import { readTyped } from '../../src/page/read-typed.ts';
 
-/** What pages show: what an anonymous caller may know, and nothing else. All of it throws RegistryErrors only, where the API cannot be asked. */
+/**
+ * What pages show: what an anonymous caller may know, and nothing else. All of it throws RegistryErrors only, where the API
+ * cannot be asked.
+ */
 export interface PageData {
 	/** @returns undefined where there is no such public fleet */
 	fleet(slug: string): Promise<FleetPageData | undefined>;
-	/** @returns the release whose lines are shown for a reference; where there is none, the sentence that says why, or undefined for a fleet that has none at all */
+	/**
+	 * @returns the release whose lines are shown for a reference; where there is none, the sentence that says why, or undefined
+	 * for a fleet that has none at all
+	 */
 	release(reference: FleetReference, fleet: FleetPageData): Promise<PageRelease | string | undefined>;
 	/** @returns the images of a block; undefined where the reference means none */
 	block(reference: Reference): Promise<BlockRow[] | undefined>;

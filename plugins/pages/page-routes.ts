@@ -31,7 +31,10 @@ const HEADERS = {
 };
 /** What the name of this service comes from; X-Forwarded-Proto, too, makes a request valid or not. */
 const HOST_HEADERS = 'Host, X-Forwarded-Host, X-Forwarded-Proto';
-/** Of pages that clients have not taken yet, shared between them; beyond it there is none. Most pages have 10 KB, a few hundred where a fleet's owner wants it so. */
+/**
+ * Of pages that clients have not taken yet, shared between them; beyond it there is none. Most pages have 10 KB, a few hundred
+ * where a fleet's owner wants it so.
+ */
 const MAX_UNSENT_BYTES = 16 * 1024 * 1024;
 /** What the kernel takes at once, read or not: nothing of it stays here. */
 const SMALL_BYTES = 16 * 1024;
@@ -149,8 +152,8 @@ function hostOrNothing(request: FastifyRequest): string {
 /**
  * Sends a page, or "not modified" where the client has it.
  *
- * @param ofOneHost whether all pages name the same host, whatever the request says. Else a cache in front could be made to show one host's page, or one that somebody
- * has made up, to the clients of another.
+ * @param ofOneHost whether all pages name the same host, whatever the request says. Else a cache in front could be made to show
+ * one host's page, or one that somebody has made up, to the clients of another.
  */
 function sendPageTo(reply: FastifyReply, page: string, ofOneHost: boolean): FastifyReply {
 	const maxAge = MAX_AGE[reply.statusCode];

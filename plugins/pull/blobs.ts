@@ -10,7 +10,10 @@ import type { UpstreamRequest } from '../../src/registry/upstream-request.ts';
 declare module 'fastify' {
 	interface FastifyInstance {
 		blobs: {
-			/** Answers a blob request: streamed from the registry, or redirected to where the registry said, for a token that it accepted. */
+			/**
+			 * Answers a blob request: streamed from the registry, or redirected to where the registry said, for a token that it
+			 * accepted.
+			 */
 			send(upstreamRequest: UpstreamRequest, target: Target, request: FastifyRequest, reply: FastifyReply): void;
 			readonly counts: { hits: number; misses: number; size: number };
 		};

@@ -37,9 +37,15 @@ export interface BlockTarget {
 declare module 'fastify' {
 	interface FastifyInstance {
 		blocks: {
-			/** @returns where a digest behind a block's name is: among its images, or it is their index; undefined where that has to be found out */
+			/**
+			 * @returns where a digest behind a block's name is: among its images, or it is their index; undefined where that has
+			 * to be found out
+			 */
 			known(of: FleetRequest<BlockGrant>, digest: string): Target | undefined;
-			/** @returns the same, whatever it takes. @throws RegistryError *_UNKNOWN where it is nowhere, or what kept it from being found out */
+			/**
+			 * @returns the same, whatever it takes.
+			 * @throws RegistryError *_UNKNOWN where it is nowhere, or what kept it from being found out
+			 */
 			find(of: FleetRequest<BlockGrant>, kind: DigestKind, digest: string): Promise<Target | BlockTarget>;
 			/** Answers a request for a block's index, or for what refers to it, which is nothing. */
 			send(parsed: ContentRequest, target: BlockTarget, request: FastifyRequest, reply: FastifyReply): Promise<void>;
@@ -49,11 +55,17 @@ declare module 'fastify' {
 
 /** From where the parts of images were served, by token: it only spares looking for it again. */
 const MAX_NOTES = 100_000;
-/** Of what indexes of other releases were made, likewise, of some 1 KB each. Between a client's HEAD of a tag and its GET of the digest nobody can have so many others made. */
+/**
+ * Of what indexes of other releases were made, likewise, of some 1 KB each. Between a client's HEAD of a tag and its GET of the
+ * digest nobody can have so many others made.
+ */
 const MAX_INDEXES = 10_000;
 const NOTED_MS = 10 * 60_000;
 
-/** Names that stand for images of several fleets: docs/architectures.md. The index is made for each request, of manifests that are remembered as any are. */
+/**
+ * Names that stand for images of several fleets: docs/architectures.md. The index is made for each request, of manifests that are
+ * remembered as any are.
+ */
 export default fp(
 	async (app: FastifyInstance) => {
 		const notes = new DigestNotes({ max: MAX_NOTES, lifeMs: NOTED_MS });

@@ -32,9 +32,17 @@ export interface DigestSearch {
 declare module 'fastify' {
 	interface FastifyInstance {
 		digestSearch: {
-			/** @returns the repository of a fleet in which a digest is, as far as the caller may see; undefined where it is in none. @throws RegistryError where that could not be found out */
+			/**
+			 * @returns the repository of a fleet in which a digest is, as far as the caller may see; undefined where it is in
+			 * none.
+			 * @throws RegistryError where that could not be found out
+			 */
 			find(search: DigestSearch): Promise<string | undefined>;
-			/** @returns the first of a token's own repositories in which a digest is; one that the token may not read counts as one without it. @throws RegistryError likewise */
+			/**
+			 * @returns the first of a token's own repositories in which a digest is; one that the token may not read counts as
+			 * one without it.
+			 * @throws RegistryError likewise
+			 */
 			among(
 				repositories: readonly string[],
 				kind: DigestKind,
@@ -42,7 +50,10 @@ declare module 'fastify' {
 				token: KnownToken,
 				client: Client,
 			): Promise<string | undefined>;
-			/** @returns whether the registry has a digest in a repository. @throws RegistryError likewise: only 404 means that it has not */
+			/**
+			 * @returns whether the registry has a digest in a repository.
+			 * @throws RegistryError likewise: only 404 means that it has not
+			 */
 			isIn(
 				repository: string,
 				kind: DigestKind,

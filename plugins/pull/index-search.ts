@@ -15,7 +15,8 @@ declare module 'fastify' {
 	interface FastifyInstance {
 		indexSearch: {
 			/**
-			 * Which release of a block an index is of, for a replica that did not make it: the newest ones are made again, one after the other.
+			 * Which release of a block an index is of, for a replica that did not make it: the newest ones are made again, one
+			 * after the other.
 			 *
 			 * @returns undefined where it is of none of them. @throws RegistryError what kept it from being found out
 			 */
@@ -24,7 +25,10 @@ declare module 'fastify' {
 	}
 }
 
-/** How many of the newest versions are made again: what a client has got by its tag a moment ago is hardly ever older. Each is up to five manifests. */
+/**
+ * How many of the newest versions are made again: what a client has got by its tag a moment ago is hardly ever older. Each is up
+ * to five manifests.
+ */
 const MAX_VERSIONS = 8;
 /** That an index is of none of them is remembered as for any digest: many clients have the same old pin. */
 const MAX_NOWHERE = 1000;

@@ -5,13 +5,22 @@ import { onClose } from '../../src/on-close.ts';
 import { PassingMap } from '../../src/passing-map.ts';
 import type { Manifest } from '../../src/registry/manifest.ts';
 
-/** What fits into the kernel's buffers of a connection at once (tcp_wmem, tcp(7)): nothing of it stays in the process, whether it is read or not. */
+/**
+ * What fits into the kernel's buffers of a connection at once (tcp_wmem, tcp(7)): nothing of it stays in the process, whether it
+ * is read or not.
+ */
 const SMALL_BYTES = 16 * 1024;
-/** Manifests that are on their way to clients, or from the registry: a client has half of it, and what does not fit is streamed with back-pressure. */
+/**
+ * Manifests that are on their way to clients, or from the registry: a client has half of it, and what does not fit is streamed
+ * with back-pressure.
+ */
 const MAX_BYTES = 32 * 1024 * 1024;
 const PIECE_BYTES = 64 * 1024;
 
-/** The bytes of manifests that clients have not taken yet, in one budget for all, shared by client: docs/decisions/0007-cost-fairness-memory.md. */
+/**
+ * The bytes of manifests that clients have not taken yet, in one budget for all, shared by client:
+ * docs/decisions/0007-cost-fairness-memory.md.
+ */
 export class LargeManifests {
 	readonly #bytes = new FairQueue({ capacity: MAX_BYTES, queue: 0, refusal: () => new Error('never') });
 	/** Those that are on their way, by digest, and to how many: one buffer each, whoever asks. */

@@ -3,7 +3,10 @@ import type { Config } from '../../src/config.ts';
 import { isDigest } from '../../src/registry/digest.ts';
 import { isAcceptable, type Manifest } from '../../src/registry/manifest.ts';
 
-/** Manifests by repository and digest, and for a short time by tag. Only for tokens that are known to be accepted for the repository, which who asks has to know. */
+/**
+ * Manifests by repository and digest, and for a short time by tag. Only for tokens that are known to be accepted for the
+ * repository, which who asks has to know.
+ */
 export class ManifestMemory {
 	readonly #remembered: LRUCache<string, Manifest> | undefined;
 	readonly #tagTtl: number;
@@ -41,7 +44,10 @@ export class ManifestMemory {
 		}
 	}
 
-	/** Notes which of the remembered manifests a tag is, as the registry said without sending it: clients of containerd ask for a tag by HEAD only, and then by digest. */
+	/**
+	 * Notes which of the remembered manifests a tag is, as the registry said without sending it: clients of containerd ask for a
+	 * tag by HEAD only, and then by digest.
+	 */
 	noteTag(repository: string, tag: string, accept: string | undefined, digest: string): void {
 		const manifest = this.recall(repository, digest, accept);
 		if (manifest !== undefined && this.#tagTtl > 0) {

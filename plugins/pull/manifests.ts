@@ -18,9 +18,16 @@ import type { UpstreamRequest } from '../../src/registry/upstream-request.ts';
 declare module 'fastify' {
 	interface FastifyInstance {
 		manifests: {
-			/** Answers a manifest request: from memory for a token that the registry has accepted for the repository, else from the registry. */
+			/**
+			 * Answers a manifest request: from memory for a token that the registry has accepted for the repository, else from
+			 * the registry.
+			 */
 			send(upstreamRequest: UpstreamRequest, target: Target, request: FastifyRequest, reply: FastifyReply): void | Promise<void>;
-			/** @returns what the tag `latest` of a repository is, in whichever format: from memory or the registry, as for `send`, up to `MAX_READ_BYTES`. @throws RegistryError where the registry does not answer */
+			/**
+			 * @returns what the tag `latest` of a repository is, in whichever format: from memory or the registry, as for `send`,
+			 * up to `MAX_READ_BYTES`.
+			 * @throws RegistryError where the registry does not answer
+			 */
 			load(upstreamRequest: UpstreamRequest, target: Target, request: FastifyRequest, reply: FastifyReply): Promise<Fetched>;
 			/** Answers with a manifest that was made here, and so can be made again. */
 			sendMade(manifest: Manifest, request: FastifyRequest, reply: FastifyReply): void;

@@ -25,8 +25,9 @@ export interface FleetRequest<G extends FleetGrant | BlockGrant = FleetGrant | B
 declare module 'fastify' {
 	interface FastifyInstance {
 		/**
-		 * A fleet's releases besides the one that a token is for, on behalf of the token's holder. All of them throw RegistryErrors: a challenge where the token's credentials cannot be used, the
-		 * upstream's failure where it could not be asked.
+		 * A fleet's releases besides the one that a token is for, on behalf of the token's holder. All of them throw
+		 * RegistryErrors: a challenge where the token's credentials cannot be used, the upstream's failure where it could not be
+		 * asked.
 		 */
 		otherReleases: {
 			/** @returns where the release that a tag names is, or a block's images of it; where it names none, the sentence that says so */
@@ -35,11 +36,17 @@ declare module 'fastify' {
 			ofBlock(of: FleetRequest, images: readonly BlockImage[]): Promise<BlockTarget>;
 			/** @returns where a digest is that is not where the token points. @throws RegistryError *_UNKNOWN where it is in no release */
 			byDigest(of: FleetRequest, kind: DigestKind, digest: string): Promise<Target>;
-			/** @returns where what refers to a digest is: where that digest is. Undefined for where the token points, which it is too where it is nowhere. */
+			/**
+			 * @returns where what refers to a digest is: where that digest is. Undefined for where the token points, which it is
+			 * too where it is nowhere.
+			 */
 			bySubject(of: FleetRequest<FleetGrant>, digest: string): Promise<Target | undefined>;
 			/** @returns where the holder was served a digest from, if that can be asked again at no cost; behind a block's name at any */
 			byNote(of: FleetRequest, digest: string): undefined | Promise<Target | undefined>;
-			/** @returns the versions that can be pulled as tags, of a block those of all its fleets; undefined where the fleet is not there for the holder */
+			/**
+			 * @returns the versions that can be pulled as tags, of a block those of all its fleets; undefined where the fleet is
+			 * not there for the holder
+			 */
 			versions(of: FleetRequest): Promise<string[] | undefined>;
 		};
 	}

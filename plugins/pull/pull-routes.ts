@@ -198,7 +198,10 @@ function upstreamRequest(
 	return { kind, name, item, path: `/v2/${repository}/${endpoint}/${item}`, token: token.upstream, onManifest, onAbsent };
 }
 
-/** The tag of a friendly name has done its work: a release's repository has no tag but `latest`. Digests, and tags that stand for digests, go through unchanged. */
+/**
+ * The tag of a friendly name has done its work: a release's repository has no tag but `latest`. Digests, and tags that stand for
+ * digests, go through unchanged.
+ */
 function upstreamReference(reference: ManifestReference, isUpstreamName: boolean): string {
 	return reference.kind === 'tag' && !isUpstreamName ? 'latest' : reference.text;
 }

@@ -38,14 +38,21 @@ export interface Target {
 
 declare module 'fastify' {
 	interface FastifyInstance {
-		/** @throws RegistryError with the sentence that explains why there is nothing, or a challenge where the token does not cover the name */
+		/**
+		 * @throws RegistryError with the sentence that explains why there is nothing, or a challenge where the token does not
+		 * cover the name
+		 */
 		targetOf(
 			parsed: ContentRequest,
 			token: KnownToken,
 			request: FastifyRequest,
 			reply: FastifyReply,
 		): Target | BlockTarget | Promise<Target | BlockTarget>;
-		/** @returns the versions of a bare fleet or block, where a tag means a release; undefined for any other name: which tags that has, the registry itself says. @throws likewise */
+		/**
+		 * @returns the versions of a bare fleet or block, where a tag means a release; undefined for any other name: which tags
+		 * that has, the registry itself says.
+		 * @throws likewise
+		 */
 		versionsOf(name: string, token: KnownToken, request: FastifyRequest, reply: FastifyReply): Promise<string[] | undefined>;
 	}
 }
@@ -89,7 +96,10 @@ export default fp(
 			return grant.kind === 'fleet' || grant.kind === 'block' ? targetOf({ grant, token, request, reply }, parsed) : targetAt(grant, token);
 		}
 
-		/** A name that can come to mean another release, or that stands for images of several fleets: docs/tags.md, docs/architectures.md. */
+		/**
+		 * A name that can come to mean another release, or that stands for images of several fleets: docs/tags.md,
+		 * docs/architectures.md.
+		 */
 		function targetOf(of: FleetRequest, parsed: ContentRequest): Target | BlockTarget | Promise<Target | BlockTarget> {
 			switch (parsed.kind) {
 				case 'tags':
@@ -123,7 +133,8 @@ export default fp(
 			if (!grant.isBare || isTracked(tag) || TAGS === 'ignore') {
 				return currentOf(of);
 			}
-			// Most words have the shape of no release, so that nobody has to be asked. Who names an architecture does not want the one of their machine.
+			// Most words have the shape of no release, so that nobody has to be asked. Who names an architecture does not want
+			// the one of their machine.
 			const isRelease = formsOf(tag).length > 0 || (grant.kind === 'block' && architectureOf(tag) !== undefined);
 			return TAGS === 'lenient' && !isRelease ? targetWithoutTag(of, tag) : targetOfRelease(of, tag);
 		}

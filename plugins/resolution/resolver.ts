@@ -23,11 +23,21 @@ import type { Config } from '../../src/config.ts';
 export interface Resolver {
 	/** @throws RegistryError only where the API cannot be asked */
 	resolve(reference: ReleaseReference, caller: Caller): Promise<Resolution>;
-	/** @returns the versions of a fleet's pullable releases; undefined where the fleet is not there for the caller. @throws RegistryError likewise */
+	/**
+	 * @returns the versions of a fleet's pullable releases; undefined where the fleet is not there for the caller.
+	 * @throws RegistryError likewise
+	 */
 	versions(slug: string, caller: Caller): Promise<string[] | undefined>;
-	/** @returns the repositories of the release that a fleet tracks, of its highest ones, and of its newest drafts; of several fleets, those of all. @throws RegistryError likewise */
+	/**
+	 * @returns the repositories of the release that a fleet tracks, of its highest ones, and of its newest drafts; of several
+	 * fleets, those of all.
+	 * @throws RegistryError likewise
+	 */
 	repositories(fleets: readonly string[], caller: Caller): Promise<string[]>;
-	/** @returns the repository of an image of the fleets with this manifest digest; undefined where the API knows none. @throws RegistryError likewise */
+	/**
+	 * @returns the repository of an image of the fleets with this manifest digest; undefined where the API knows none.
+	 * @throws RegistryError likewise
+	 */
 	repositoryOf(fleets: readonly string[], digest: string, caller: Caller): Promise<string | undefined>;
 	/** Drops what is remembered for a caller: its credentials turned out to be invalid, so that the answers were an anonymous caller's. */
 	forget(reference: ReleaseReference, caller: Caller): void;
@@ -40,7 +50,10 @@ declare module 'fastify' {
 	}
 }
 
-/** Of releases that are remembered, and as much again for failures: mostly less than 1 KB each, hundreds of KB where somebody wants it so. */
+/**
+ * Of releases that are remembered, and as much again for failures: mostly less than 1 KB each, hundreds of KB where somebody
+ * wants it so.
+ */
 const MAX_RELEASES_BYTES = 24 * 1024 * 1024;
 /** A list of versions can be some 10 KB. */
 const MAX_VERSION_LISTS = 500;
@@ -49,7 +62,10 @@ const MAX_VERSION_LISTS = 500;
 const MAX_NAMESAKES = 1000;
 const NAMESAKES_MS = 10 * 60_000;
 
-/** In how many repositories a digest is looked for: each is a request to the registry, and a scope of one token, which has to fit into the 8 KB that many servers take as a header. */
+/**
+ * In how many repositories a digest is looked for: each is a request to the registry, and a scope of one token, which has to fit
+ * into the 8 KB that many servers take as a header.
+ */
 const MAX_REPOSITORIES = 48;
 
 /** Slugs to releases: one OData query through an LRU cache, more only for a block, or to explain a failure. */
@@ -73,7 +89,10 @@ export default fp(
 			hasBlocks: config.PLATFORM_INDEX === 'on',
 		});
 
-		/** What everybody may see, so that all callers share the answer. One at a time: the API may have to look at all of its fleets for it. */
+		/**
+		 * What everybody may see, so that all callers share the answer. One at a time: the API may have to look at all of its
+		 * fleets for it.
+		 */
 		const namesakes = new LoadingCache<string[]>({ max: MAX_NAMESAKES });
 		let isAsking = false;
 		async function namesakesOf(slug: string): Promise<string[]> {

@@ -1,8 +1,8 @@
 import type { FastifyReply } from 'fastify';
 
 /**
- * For a handler that answers by itself, and returns nothing to Fastify: of a reply that a handler returns, or an async function that it waits for, Fastify waits for the end, with the listeners of a
- * stream, which costs as much as a small answer.
+ * For a handler that answers by itself, and returns nothing to Fastify: of a reply that a handler returns, or an async function
+ * that it waits for, Fastify waits for the end, with the listeners of a stream, which costs as much as a small answer.
  *
  * @param work undefined where the answer is on its way; what it throws becomes the answer
  */

@@ -13,7 +13,10 @@ export interface Certificate {
 	key: Buffer;
 }
 
-/** @returns the certificate and key of TLS_CERT and TLS_KEY; undefined where the service speaks plain HTTP. @throws ConfigError where they cannot be used */
+/**
+ * @returns the certificate and key of TLS_CERT and TLS_KEY; undefined where the service speaks plain HTTP.
+ * @throws ConfigError where they cannot be used
+ */
 export function readCertificate({ TLS_CERT, TLS_KEY }: Pick<Config, 'TLS_CERT' | 'TLS_KEY'>): Certificate | undefined {
 	if (TLS_CERT === undefined || TLS_KEY === undefined) {
 		return undefined;

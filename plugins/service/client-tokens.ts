@@ -37,7 +37,10 @@ declare module 'fastify' {
 const MAX_BYTES = 32 * 1024 * 1024;
 /** Of a token besides its text, which is kept once as it came and once as it was read. */
 const OVERHEAD_BYTES = 1000;
-/** How many upstream tokens' acceptances are remembered, and of each for how many repositories: some 10 KB each, mostly less than 500 bytes. */
+/**
+ * How many upstream tokens' acceptances are remembered, and of each for how many repositories: some 10 KB each, mostly less than
+ * 500 bytes.
+ */
 const MAX_ACCEPTANCES = 10_000;
 const MAX_REPOSITORIES = 64;
 /** For how long, where the registry is asked each time: only to spare the reading of a token. */
@@ -49,9 +52,10 @@ const PURGE_MS = 30_000;
 type Acceptance = Map<string, number>;
 
 /**
- * Bearer tokens, remembered by their hash from when the registry has accepted them, so that a pull's further requests cost no more than a look-up. Not before: anybody can send any number of
- * tokens that nobody has issued. And not for longer than the registry's word counts: then they are secrets that are of no use. That word is kept by the upstream's part
- * of a token, so that no number of texts around one upstream token makes others forgotten.
+ * Bearer tokens, remembered by their hash from when the registry has accepted them, so that a pull's further requests cost no
+ * more than a look-up. Not before: anybody can send any number of tokens that nobody has issued. And not for longer than the
+ * registry's word counts: then they are secrets that are of no use. That word is kept by the upstream's part of a token, so that
+ * no number of texts around one upstream token makes others forgotten.
  */
 export default fp(
 	async (app: FastifyInstance, { AUTHORIZATION_TTL }: Config) => {

@@ -17,8 +17,9 @@ declare module 'fastify' {
 const KEPT_MS = 1;
 
 /**
- * Ends connections that would hold up the end of the service: those on which nothing has been asked yet, which Node counts as busy (balancers like to open such),
- * and those on which an answer comes to its end, which Node would keep for the next request. Answers that begin while the service drains say that theirs ends.
+ * Ends connections that would hold up the end of the service: those on which nothing has been asked yet, which Node counts as
+ * busy (balancers like to open such), and those on which an answer comes to its end, which Node would keep for the next request.
+ * Answers that begin while the service drains say that theirs ends.
  */
 export default fp(
 	async (app: FastifyInstance, { TLS_CERT }: Config) => {

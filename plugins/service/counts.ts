@@ -22,8 +22,8 @@ if redis.call('EXISTS', KEYS[1]) == 1 then return redis.call('DECR', KEYS[1]) en
 return 0`;
 
 /**
- * What @fastify/rate-limit counts with, in this process or, with Redis, in all replicas together. A key that ends in an IPv6 network of 64 bits counts for that of
- * 48 as well, with ten times the limit.
+ * What @fastify/rate-limit counts with, in this process or, with Redis, in all replicas together. A key that ends in an IPv6
+ * network of 64 bits counts for that of 48 as well, with ten times the limit.
  */
 export class Counts implements FastifyRateLimitStore {
 	readonly #local = new Counters();

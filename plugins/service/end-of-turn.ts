@@ -2,14 +2,19 @@ import type { FastifyInstance, FastifyReply } from 'fastify';
 import fp from 'fastify-plugin';
 import { isAscii } from 'node:buffer';
 
-/** Bytes up to which a body goes out as a text, in one piece with its head: Node writes that from its own stack, where it has 16 KB, and counts three for a character. */
+/**
+ * Bytes up to which a body goes out as a text, in one piece with its head: Node writes that from its own stack, where it has 16
+ * KB, and counts three for a character.
+ */
 const MAX_TEXT_BYTES = 4 * 1024;
 
 /**
- * Answers that are ready in one turn of the event loop are written at its end, one right after the other, and what comes after an answer, such as its log line, only then.
+ * Answers that are ready in one turn of the event loop are written at its end, one right after the other, and what comes after an
+ * answer, such as its log line, only then.
  *
- * A write wakes whoever waits for it; between answers that are ready apart, the reader falls asleep again, and each write pays for another wake-up. Written together they cost a third to a half less
- * processor time under load. A single request waits some 15 µs longer.
+ * A write wakes whoever waits for it; between answers that are ready apart, the reader falls asleep again, and each write pays
+ * for another wake-up. Written together they cost a third to a half less processor time under load. A single request waits some
+ * 15 µs longer.
  */
 export default fp(
 	async (app: FastifyInstance) => {

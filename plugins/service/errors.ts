@@ -28,7 +28,10 @@ export default fp(
 	{ name: 'errors', dependencies: ['request-log', 'rate-limit'] },
 );
 
-/** Addresses whose answers say that they are private, also where no route is: what is not there is what a cache may keep unasked (RFC 9111 section 4.2.2). */
+/**
+ * Addresses whose answers say that they are private, also where no route is: what is not there is what a cache may keep unasked
+ * (RFC 9111 section 4.2.2).
+ */
 const BELOW_V2 = /^\/v2(?:[/?]|$)/;
 
 /** Sends an error as it answers itself, and logs what only the operator should know. */
@@ -54,10 +57,16 @@ export function sendError(error: RegistryError, request: FastifyRequest, reply: 
 	return sendJson(reply.code(status).headers(headers), body);
 }
 
-/** What ends a connection to an upstream: undici's own codes, and the system's. What its parser cannot read has a name, but not always a code. */
+/**
+ * What ends a connection to an upstream: undici's own codes, and the system's. What its parser cannot read has a name, but not
+ * always a code.
+ */
 const BROKEN_CONNECTION = /^(UND_ERR_|ECONN|EPIPE|ETIMEDOUT)/;
 
-/** What Fastify refuses before there is a route. An address that cannot be decoded is mostly one with `%%BALENA_ARCH%%` in it, which deserves more than a code. */
+/**
+ * What Fastify refuses before there is a route. An address that cannot be decoded is mostly one with `%%BALENA_ARCH%%` in it,
+ * which deserves more than a code.
+ */
 export function sendFrameworkError(error: FastifyError, request: FastifyRequest, reply: FastifyReply): FastifyReply {
 	const variable = error.code === 'FST_ERR_BAD_URL' ? templateVariableIn(request.url) : undefined;
 	return sendError(
@@ -67,12 +76,16 @@ export function sendFrameworkError(error: FastifyError, request: FastifyRequest,
 	);
 }
 
-/** Fastify's own errors (a body that is too large, a malformed URL) keep their status; anything else is a defect, and says nothing of itself. */
+/**
+ * Fastify's own errors (a body that is too large, a malformed URL) keep their status; anything else is a defect, and says nothing
+ * of itself.
+ */
 export function asRegistryError(error: FastifyError | RegistryError): RegistryError {
 	if (error instanceof RegistryError) {
 		return error;
 	}
-	// A forwarded body that broke before its first byte was sent: the only error of an upstream that Fastify sees before this proxy's own code does.
+	// A forwarded body that broke before its first byte was sent: the only error of an upstream that Fastify sees before this
+	// proxy's own code does.
 	if (BROKEN_CONNECTION.test(error.code ?? '') || error.name === 'HTTPParserError') {
 		return upstreamError('registry', error);
 	}
@@ -109,7 +122,10 @@ export function sendClientError(this: FastifyInstance, error: { code: string }, 
 /** Longest message of a cause in the log: balena-sdk's hold the API's whole answer. */
 const MAX_CAUSE_LENGTH = 500;
 
-/** An error in words that hold no secret: balena-sdk's carry the request's headers as properties, so only names, codes and messages are taken. */
+/**
+ * An error in words that hold no secret: balena-sdk's carry the request's headers as properties, so only names, codes and
+ * messages are taken.
+ */
 function describe(error: unknown, depth = 0): unknown {
 	if (!(error instanceof Error) || depth > 3) {
 		return undefined;

@@ -12,8 +12,9 @@ declare module 'fastify' {
 	interface FastifyInstance {
 		loginLimit: {
 			/**
-			 * Does something that tells whether a caller's credentials are valid. Each try counts as a failure until it is known not to be one, so that many at once
-			 * are no more than many in a row; of the same credentials one at a time is tried, and when they were valid, the others need not wait.
+			 * Does something that tells whether a caller's credentials are valid. Each try counts as a failure until it is known
+			 * not to be one, so that many at once are no more than many in a row; of the same credentials one at a time is tried,
+			 * and when they were valid, the others need not wait.
 			 *
 			 * @param isRefusal whether an error says that the credentials are not valid
 			 * @throws TOOMANYREQUESTS where too many have failed already, from the address or with the credentials; what `attempt` throws
@@ -115,7 +116,10 @@ export default fp(
 	{ name: 'login-limit', dependencies: ['request-log', 'rate-limit'] },
 );
 
-/** A caller's fingerprint means nothing to another process. What replicas count together has to have the same name in each, made with something that they all, and nobody else, know. */
+/**
+ * A caller's fingerprint means nothing to another process. What replicas count together has to have the same name in each, made
+ * with something that they all, and nobody else, know.
+ */
 function credentialKeys({ REDIS_URL, TOKEN_SECRET }: Config): (caller: Credentials) => string {
 	if (REDIS_URL === undefined) {
 		return ({ fingerprint }) => fingerprint;

@@ -33,8 +33,9 @@ const CONTENT_SHARE = 20;
 const CONTENT = /^\/v2\/([^?]+)\/(?:manifests|blobs)\/[^/?]+(?:\?|$)/;
 
 /**
- * A name that is in no memory is one or two queries to the API's database; a digest that has to be looked for is some 50 requests to the registry; and of the images of a block, which
- * are up to five where a request looks like one, each that is in no memory is one.
+ * A name that is in no memory is one or two queries to the API's database; a digest that has to be looked for is some 50 requests
+ * to the registry; and of the images of a block, which are up to five where a request looks like one, each that is in no memory
+ * is one.
  */
 export type Cost = 'cold name' | 'search' | 'cold image';
 /** How many of them count as a request. Of a low limit, at least so many a minute are left. */
@@ -47,7 +48,10 @@ const COSTS: Record<Cost, { requests: number; least: number; limit: Limit; what:
 /** Clients read Retry-After only; on every other answer the counts would be noise. */
 const QUIET = { 'x-ratelimit-limit': false, 'x-ratelimit-remaining': false, 'x-ratelimit-reset': false };
 
-/** Bounds what one client may ask for, in this process or, through Redis, in all replicas together: docs/decisions/0007-cost-fairness-memory.md. */
+/**
+ * Bounds what one client may ask for, in this process or, through Redis, in all replicas together:
+ * docs/decisions/0007-cost-fairness-memory.md.
+ */
 export default fp(
 	async (app: FastifyInstance, config: Config) => {
 		const hasAllowed = config.RATE_LIMIT_ALLOW.length > 0;
@@ -104,7 +108,10 @@ export default fp(
 		}
 
 		const refuse = app.rateLimit();
-		/** Nearly all requests are within the limit, and in one process that is known without a promise. Who is over it meets the plugin, which counts once more and refuses. */
+		/**
+		 * Nearly all requests are within the limit, and in one process that is known without a promise. Who is over it meets the
+		 * plugin, which counts once more and refuses.
+		 */
 		function limit(this: FastifyInstance, request: FastifyRequest, reply: FastifyReply, done: (error?: Error) => void): void {
 			const max = maxOf(request);
 			if (
@@ -120,7 +127,10 @@ export default fp(
 	{ name: 'rate-limit', dependencies: ['request-log', 'client-tokens'] },
 );
 
-/** Only with a token that the registry has accepted, not long ago, and that names what is asked for: anything else may cost more than it looks like. */
+/**
+ * Only with a token that the registry has accepted, not long ago, and that names what is asked for: anything else may cost more
+ * than it looks like.
+ */
 function isContent(app: FastifyInstance, request: FastifyRequest): boolean {
 	if (request.isContent === undefined) {
 		const { raw, headers } = request;

@@ -12,9 +12,16 @@ export const SEALED_LIFE_MS = 10 * 60_000;
 declare module 'fastify' {
 	interface FastifyInstance {
 		sealedCredentials: {
-			/** @param slugs as `sealedFor` @returns credentials that a client can carry but not read, valid for these fleets and blocks; undefined where there are none, or nothing to need them for */
+			/**
+			 * @param slugs as `sealedFor`
+			 * @returns credentials that a client can carry but not read, valid for these fleets and blocks; undefined where there
+			 * are none, or nothing to need them for
+			 */
 			seal(caller: Caller, slugs: string[]): string | undefined;
-			/** @returns on whose behalf a token lets this proxy act for a fleet; undefined where it carries credentials that cannot be used here, or not any more */
+			/**
+			 * @returns on whose behalf a token lets this proxy act for a fleet; undefined where it carries credentials that
+			 * cannot be used here, or not any more
+			 */
 			callerOf(token: ClientToken, slug: string): Caller | undefined;
 		};
 	}

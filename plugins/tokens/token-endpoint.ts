@@ -48,8 +48,8 @@ async function tokenEndpoint(app: FastifyInstance, config: Config): Promise<void
 	);
 
 	const options = { config: { kind: 'token' } } as const;
-	// Whole answers for anonymous callers, who all get the same: for so short a time that it adds nothing to what RESOLUTION_TTL and TOKEN_TTL already allow to be old. `expires_in` counts
-	// from `issued_at`, so that it stays right.
+	// Whole answers for anonymous callers, who all get the same: for so short a time that it adds nothing to what RESOLUTION_TTL
+	// and TOKEN_TTL already allow to be old. `expires_in` counts from `issued_at`, so that it stays right.
 	const isRemembering = config.TOKEN_TTL > ANSWER_MS && config.RESOLUTION_TTL > ANSWER_MS;
 	const answers = isRemembering
 		? lruCache<{ name: string | undefined; bytes: Buffer }>(Math.min(MAX_ANSWERS, config.RESOLUTION_CACHE_SIZE, config.TOKEN_CACHE_SIZE), {

@@ -18,7 +18,8 @@ declare module 'fastify' {
 	interface FastifyInstance {
 		upstreamTokens: {
 			/**
-			 * @returns a token of the balena API that lets the caller pull from all the repositories; for none, proof that the credentials are valid
+			 * @returns a token of the balena API that lets the caller pull from all the repositories; for none, proof that the
+			 * credentials are valid
 			 * @param options.keep keep a token that was got with credentials for a minute, for these credentials only
 			 * @throws RegistryError where the login is refused or the API cannot be asked
 			 */
@@ -44,7 +45,10 @@ const LAST_MINUTE_MS = 60_000;
 /** How long a token got with credentials may be kept, where this proxy acts for the holder of a token and needs it for many requests. */
 const KEPT_MS = 60_000;
 
-/** Upstream tokens. An anonymous caller's are the same for everybody and kept; those got with credentials are not, but asked for once at a time. */
+/**
+ * Upstream tokens. An anonymous caller's are the same for everybody and kept; those got with credentials are not, but asked for
+ * once at a time.
+ */
 export default fp(
 	async (app: FastifyInstance, config: Config) => {
 		const cache = new LoadingCache<UpstreamToken>({

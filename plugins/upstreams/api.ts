@@ -79,7 +79,8 @@ export default fp(
 			if (pauseMs > 0) {
 				throw new TooManyRequests(Math.ceil(pauseMs / 1000));
 			}
-			// Not AbortSignal.timeout: balena-sdk listens on for as long as a signal lives, and throws where nobody can catch when it fires after the answer.
+			// Not AbortSignal.timeout: balena-sdk listens on for as long as a signal lives, and throws where nobody can catch
+			// when it fires after the answer.
 			const deadline = new AbortController();
 			const giveUp = (): void => deadline.abort(signal?.reason);
 			signal?.addEventListener('abort', giveUp, { once: true });

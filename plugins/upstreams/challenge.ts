@@ -17,7 +17,10 @@ export const TOKEN_PATH = '/auth/v1/token';
 declare module 'fastify' {
 	interface FastifyInstance {
 		challenge: {
-			/** @returns the upstream registry's name for itself, which its tokens must carry. @throws RegistryError while it cannot be learned */
+			/**
+			 * @returns the upstream registry's name for itself, which its tokens must carry.
+			 * @throws RegistryError while it cannot be learned
+			 */
 			service(): Promise<string>;
 		};
 	}

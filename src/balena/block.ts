@@ -29,7 +29,10 @@ export interface BlockImage {
 	digest: string | undefined;
 }
 
-/** @returns the slugs of a block's fleets that a caller sees, where a reference means the block: not where it has an architecture in it already, which the sentence knows better */
+/**
+ * @returns the slugs of a block's fleets that a caller sees, where a reference means the block: not where it has an architecture
+ * in it already, which the sentence knows better
+ */
 export function fleetsOfBlock({ slug, release }: Pick<ReleaseReference, 'slug' | 'release'>, { fleet, block }: Neighbourhood): string[] {
 	const isForOne = splitArchitecture(slug).architecture !== undefined || (release !== undefined && architectureOf(release) !== undefined);
 	return fleet !== undefined || isForOne ? [] : block.map((one) => one.slug);
@@ -58,7 +61,10 @@ const fleetRow = z.object({
 	should_be_running__release: z.array(matchedRow).nullish(),
 });
 
-/** @returns for each fleet the releases that a text can mean in it, by slug. @throws ZodError where the API's answer is not of the expected form */
+/**
+ * @returns for each fleet the releases that a text can mean in it, by slug.
+ * @throws ZodError where the API's answer is not of the expected form
+ */
 export function parseCandidates(rows: unknown): Map<string, MatchedRelease[]> {
 	return new Map(
 		z
@@ -68,7 +74,10 @@ export function parseCandidates(rows: unknown): Map<string, MatchedRelease[]> {
 	);
 }
 
-/** @returns what a block's name means: in the order of `ARCHITECTURES`, the image of each fleet that has one for the service; where none has, why */
+/**
+ * @returns what a block's name means: in the order of `ARCHITECTURES`, the image of each fleet that has one for the service;
+ * where none has, why
+ */
 export function imagesOfBlock(reference: ReleaseReference, members: readonly Member[]): BlockImage[] | Failure {
 	const images = ARCHITECTURES.flatMap(({ name }) => {
 		const member = members.find(({ architecture }) => architecture === name);

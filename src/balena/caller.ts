@@ -39,8 +39,8 @@ const fingerprintKey = randomBytes(32);
  * Reads who asks from an `Authorization` header: RFC 7617 Basic with any user name and an API key as the password, or RFC 6750 Bearer with
  * an API key or a session token.
  *
- * @returns undefined where the header cannot be credentials of the balena API. No header, or Basic with both parts empty (which some clients send
- * when they have no credentials), is the anonymous caller.
+ * @returns undefined where the header cannot be credentials of the balena API. No header, or Basic with both parts empty (which
+ * some clients send when they have no credentials), is the anonymous caller.
  */
 export function parseCaller(authorization: string | undefined): Caller | undefined {
 	if (authorization === undefined) {
@@ -63,7 +63,10 @@ export function parseCaller(authorization: string | undefined): Caller | undefin
 	}
 }
 
-/** @returns the caller of the OAuth2 password form, which carries user name and password as parameters. RFC 7617: a user name holds no colon. */
+/**
+ * @returns the caller of the OAuth2 password form, which carries user name and password as parameters. RFC 7617: a user name
+ * holds no colon.
+ */
 export function callerWithPassword(username: string, password: string): Caller | undefined {
 	if (username.includes(':')) {
 		return undefined;

@@ -16,8 +16,8 @@ export interface Failure {
 const MAX_LISTED = 8;
 
 /**
- * The same words whether the fleet does not exist or is hidden from the caller, so that they tell nobody which. What there is instead comes first; to log in is thought of
- * only where nothing in the same organisation is the likelier answer.
+ * The same words whether the fleet does not exist or is hidden from the caller, so that they tell nobody which. What there is
+ * instead comes first; to log in is thought of only where nothing in the same organisation is the likelier answer.
  *
  * @param around what the caller sees beside the fleet
  * @param namesakes slugs of public fleets of the same name
@@ -130,7 +130,8 @@ function suggestion(pullable: ReleaseRow[], wanted: string | undefined): string 
 
 /**
  * @param versions `major.minor.patch`, highest first
- * @returns the version nearest to the wanted one: of the same major and minor if there is one, else of the same major. Undefined where nothing is near.
+ * @returns the version nearest to the wanted one: of the same major and minor if there is one, else of the same major. Undefined
+ * where nothing is near.
  */
 export function closestVersion(wanted: string, versions: string[]): string | undefined {
 	const parts = numbers(wanted);

@@ -63,7 +63,10 @@ export function fleetPageQuery(slug: string): Record<string, unknown> {
 	};
 }
 
-/** @returns options for the resource `release`: all that a reference can mean, if it can. `parseReleases` reads the rows, and `parsePageReleases` the same ones */
+/**
+ * @returns options for the resource `release`: all that a reference can mean, if it can. `parseReleases` reads the rows, and
+ * `parsePageReleases` the same ones
+ */
 export function pageReleaseQuery(reference: Pick<ReleaseReference, 'slug' | 'release'>): Record<string, unknown> | undefined {
 	const query = releaseQuery(reference);
 	return query && { ...query, $select: PAGE_FIELDS, $expand: imagesWith(['is_stored_at__image_location']) };
@@ -149,7 +152,10 @@ export function parsePageReleases(rows: unknown): PageRelease[] {
 		.map((row) => pageRelease(row, row.commit));
 }
 
-/** Whether a plain version means this release: of several revisions it means the highest, and the others can only be named by their commits. */
+/**
+ * Whether a plain version means this release: of several revisions it means the highest, and the others can only be named by
+ * their commits.
+ */
 function isHighest(row: ReleaseRow, releases: ReleaseRow[]): boolean {
 	const isSame = ({ version }: ReleaseRow): boolean =>
 		row.version !== undefined && version !== undefined && compareVersions(row.version, version) === 0;

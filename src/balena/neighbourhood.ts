@@ -5,7 +5,10 @@ import type { Filter } from './release-forms.ts';
 import { HIGHEST_FIRST, PULLABLE } from './release-query.ts';
 import { RELEASE_FIELDS, releaseRow, type ReleaseRow } from './release.ts';
 
-/** What a caller may see of, and around, a fleet that was named: for the sentence that explains a failure, and for a block of several fleets. */
+/**
+ * What a caller may see of, and around, a fleet that was named: for the sentence that explains a failure, and for a block of
+ * several fleets.
+ */
 export interface Neighbourhood {
 	/** The fleet itself; undefined where it is not there for the caller. */
 	fleet: Neighbour | undefined;
@@ -37,8 +40,8 @@ function slugsAround({ slug, release }: Pick<ReleaseReference, 'slug' | 'release
 }
 
 /**
- * The one query that says which fleets there are for a caller. It asks by slug alone, which has an index, and depends on the reference alone, so that what is hidden makes
- * no more work than what is absent.
+ * The one query that says which fleets there are for a caller. It asks by slug alone, which has an index, and depends on the
+ * reference alone, so that what is hidden makes no more work than what is absent.
  *
  * @returns options for the resource `application`; `parseNeighbourhood` reads the rows
  */
@@ -98,8 +101,8 @@ export function fleetForArchitecture({ block }: Neighbourhood, release: string |
 const MAX_NAMESAKES = 4;
 
 /**
- * The fleets of the same name in other organisations. It asks by a field of which nobody outside can say that it has an index (200,000 fleets without one: 63 to 180 ms
- * instead of 0.1), so it is asked seldom: docs/decisions/0010-fleets-by-name-seldom.md.
+ * The fleets of the same name in other organisations. It asks by a field of which nobody outside can say that it has an index
+ * (200,000 fleets without one: 63 to 180 ms instead of 0.1), so it is asked seldom: docs/decisions/0010-fleets-by-name-seldom.md.
  *
  * @returns options for the resource `application`, of what everybody may see; `parseNamesakes` reads the rows
  */

@@ -65,7 +65,10 @@ export function isTracked(text: string): boolean {
 	return TRACKED.has(text);
 }
 
-/** @returns whether a name was `<org>/<fleet>` and no more, so that a tag is all that can say which release. `<org>/<fleet>/latest` says it already. */
+/**
+ * @returns whether a name was `<org>/<fleet>` and no more, so that a tag is all that can say which release.
+ * `<org>/<fleet>/latest` says it already.
+ */
 export function isBareFleet(reference: Reference): reference is FleetReference {
 	return reference.kind === 'fleet' && reference.isBare;
 }

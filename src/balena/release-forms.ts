@@ -11,7 +11,10 @@ interface Form<Value> {
 	name: string;
 	/** @returns what the text says in this form; undefined where it does not have its shape, so that nobody has to be asked */
 	read(text: string): Value | undefined;
-	/** Which rows the text names, to the API. It asks by number first: that is what keeps a query as cheap in a fleet of 10,000 releases as in one of 10. */
+	/**
+	 * Which rows the text names, to the API. It asks by number first: that is what keeps a query as cheap in a fleet of 10,000
+	 * releases as in one of 10.
+	 */
 	filter(value: Value): Filter;
 	/** Whether the text names a row: the same as `filter`, in code. */
 	matches(value: Value, row: ReleaseRow): boolean;
@@ -61,8 +64,9 @@ const commitOf = (text: string): string | undefined => (HEX.test(text) ? text : 
 const withV = (text: string): string[] => [text, `v${text}`];
 
 /**
- * All that a release's text can be. The first form that a release matches wins, so that exact names beat abbreviations. The query, the match, the explanation of a failure,
- * the list in docs/request-handling.md and the generator of the property tests are made from this table.
+ * All that a release's text can be. The first form that a release matches wins, so that exact names beat abbreviations. The
+ * query, the match, the explanation of a failure, the list in docs/request-handling.md and the generator of the property tests
+ * are made from this table.
  */
 export const RELEASE_FORMS: readonly ReleaseForm[] = [
 	form({
@@ -129,8 +133,8 @@ export function formsOf(text: string): NamedForm[] {
 }
 
 /**
- * @returns the shortest text that names exactly this release and that a person can type in a reference: its version, where that means it, or its commit. A raw
- * version with "+" cannot be typed.
+ * @returns the shortest text that names exactly this release and that a person can type in a reference: its version, where that
+ * means it, or its commit. A raw version with "+" cannot be typed.
  * @param isHighest whether it is the highest revision of its version
  */
 export function typable(row: Pick<ReleaseRow, 'commit' | 'isFinal' | 'rawVersion' | 'version'>, isHighest = true): string {

@@ -13,7 +13,10 @@ const MAX_MATCHES = 10;
 /** Of one version; more of them have the same name than anybody can mean. */
 const MAX_PRERELEASES = 500;
 
-/** As near as the API comes to the order of versions: of one version, the one without a prerelease is first, but prereleases are compared as texts. */
+/**
+ * As near as the API comes to the order of versions: of one version, the one without a prerelease is first, but prereleases are
+ * compared as texts.
+ */
 export const HIGHEST_FIRST = [
 	{ semver_major: 'desc' },
 	{ semver_minor: 'desc' },
@@ -54,7 +57,8 @@ const IMAGES = {
 /**
  * The one query of a resolution: every successful release that a reference can mean, with its images.
  *
- * @returns options for the resource `release`; `matchRelease` picks from the rows. Undefined where the release's text has none of the forms, so that nothing can match.
+ * @returns options for the resource `release`; `matchRelease` picks from the rows. Undefined where the release's text has none of
+ * the forms, so that nothing can match.
  */
 export function releaseQuery({ slug, release }: { slug: Slugs; release: string | undefined }): Filter | undefined {
 	return release === undefined
@@ -97,7 +101,8 @@ function candidates(which: Filter | undefined, where: Filter = {}): Filter | und
 }
 
 /**
- * Where a series has more final prereleases of its highest version than the first query reads, the highest may not be among them, because the API orders prereleases as texts.
+ * Where a series has more final prereleases of its highest version than the first query reads, the highest may not be among them,
+ * because the API orders prereleases as texts.
  *
  * @returns options for the resource `release`, all of that version; undefined where there is nothing more to ask
  */
@@ -132,10 +137,11 @@ export function prereleasesQuery(
 }
 
 /**
- * The queries that explain why the first one matched nothing, beside the one for the fleet: each a few rows, because among a fleet's thousands of others those that matter would be
- * cut off.
+ * The queries that explain why the first one matched nothing, beside the one for the fleet: each a few rows, because among a
+ * fleet's thousands of others those that matter would be cut off.
  *
- * @returns options for the resource `release`: what has the name and cannot be pulled by it, with the closest version below; and the closest one above. Rows are `parseRows`'.
+ * @returns options for the resource `release`: what has the name and cannot be pulled by it, with the closest version below; and
+ * the closest one above. Rows are `parseRows`'.
  */
 export function explanationQueries({ slug, release }: { slug: Slugs; release: string | undefined }): Filter[] {
 	const [major, minor, patch] = (release === undefined ? undefined : numbersIn(release)) ?? [];
@@ -178,8 +184,9 @@ export const VERSIONS_PAGE = 2000;
 export const MAX_VERSION_PAGES = 10;
 
 /**
- * The versions of a fleet's pullable releases, of all revisions, with the number of their images. In the order of ids, of which a page begins after the last one of the page before: with
- * a number of releases to skip the API would work out and order all of them for each page.
+ * The versions of a fleet's pullable releases, of all revisions, with the number of their images. In the order of ids, of which a
+ * page begins after the last one of the page before: with a number of releases to skip the API would work out and order all of
+ * them for each page.
  *
  * @param after the last id of the page before
  * @returns options for the resource `application`; `parseListed` reads the rows
@@ -209,7 +216,10 @@ export function highestReleasesQuery(slug: Slugs): Filter {
 	return { ...searched({ is_final: true }, slug), $orderby: HIGHEST_FIRST };
 }
 
-/** @returns options for the resource `release`: the drafts of a fleet that were made last, with their images. `parseReleases` reads the rows. */
+/**
+ * @returns options for the resource `release`: the drafts of a fleet that were made last, with their images. `parseReleases`
+ * reads the rows.
+ */
 export function newestDraftsQuery(slug: Slugs): Filter {
 	return { ...searched({ is_final: false }, slug), $orderby: [{ id: 'desc' }] };
 }
@@ -223,7 +233,10 @@ function searched(filter: Filter, slug: Slugs): Filter {
 	};
 }
 
-/** @returns options for the resource `release`: the releases of a fleet that have an image with a manifest digest. `parseReleases` reads the rows. */
+/**
+ * @returns options for the resource `release`: the releases of a fleet that have an image with a manifest digest. `parseReleases`
+ * reads the rows.
+ */
 export function releaseOfDigestQuery(slug: Slugs, digest: string): Filter {
 	const hasDigest = { $any: { $alias: 'ri', $expr: { ri: { image: { $any: { $alias: 'i', $expr: { i: { content_hash: digest } } } } } } } };
 	return {

@@ -146,8 +146,8 @@ export function matchRelease(candidates: MatchedRelease[], release: string | und
 type Ranked = Pick<ReleaseRow, 'version' | 'isFinal' | 'revision' | 'rawVersion'>;
 
 /**
- * Orders releases by https://semver.org, section 11, and those of one version by revision. The API cannot: it compares prereleases as texts. Of one revision, final ones
- * come before drafts and plain ones before variants, which have build metadata.
+ * Orders releases by https://semver.org, section 11, and those of one version by revision. The API cannot: it compares
+ * prereleases as texts. Of one revision, final ones come before drafts and plain ones before variants, which have build metadata.
  */
 export function highestFirst(a: Ranked, b: Ranked): number {
 	if (a.version === undefined || b.version === undefined) {
@@ -189,7 +189,8 @@ export function parseListed(rows: unknown): ListedRelease[] | undefined {
 
 /**
  * @param releases all of a fleet's that are final
- * @returns their versions as they can be typed, without repetitions. A version whose highest revision has several images, or none, is left out: alone, it cannot be pulled.
+ * @returns their versions as they can be typed, without repetitions. A version whose highest revision has several images, or
+ * none, is left out: alone, it cannot be pulled.
  */
 export function versionsOf(releases: readonly ListedRelease[]): string[] {
 	const images = new Map<string, number>();

@@ -6,7 +6,10 @@ import type { ReleaseReference } from './reference.ts';
 import { explanationQueries, prereleasesQuery, releaseQuery, releasesQuery } from './release-query.ts';
 import { matchRelease, parseReleases, parseRows, pickImage, versionOf, type MatchedRelease } from './release.ts';
 
-/** What a reference means to a caller: an image in the upstream registry, several of a block, or the sentence that says why it means none. */
+/**
+ * What a reference means to a caller: an image in the upstream registry, several of a block, or the sentence that says why it
+ * means none.
+ */
 export type Resolution =
 	| { kind: 'image'; repository: string; digest: string | undefined; version: string }
 	| { kind: 'block'; images: BlockImage[] }
@@ -27,8 +30,9 @@ export interface Asking {
 }
 
 /**
- * Finds what a reference means: by one query, where it is a release. Where it is none, a second one, which depends on the reference alone, says which fleets the caller sees: a block, whose
- * releases are a third; or what there is instead, by a few more. So a hidden fleet makes the same work as one that does not exist.
+ * Finds what a reference means: by one query, where it is a release. Where it is none, a second one, which depends on the
+ * reference alone, says which fleets the caller sees: a block, whose releases are a third; or what there is instead, by a few
+ * more. So a hidden fleet makes the same work as one that does not exist.
  *
  * @throws what the queries throw
  */

@@ -8,7 +8,10 @@ export interface Pine {
 	get(query: { resource: string; options: Record<string, unknown>; passthrough: Record<string, unknown> }): Promise<unknown>;
 }
 
-/** Largest answer of the API, in bytes. A resolution's is a few KB; the largest fleet's list some 100 KB. Parsed, it takes ten times as much. */
+/**
+ * Largest answer of the API, in bytes. A resolution's is a few KB; the largest fleet's list some 100 KB. Parsed, it takes ten
+ * times as much.
+ */
 const MAX_ANSWER_BYTES = 1024 * 1024;
 /** Of all answers together that are being read: half of them one, a third each two, and so on, so that a few KB always fit. */
 const MAX_ANSWERS_BYTES = 8 * 1024 * 1024;
@@ -59,8 +62,9 @@ export async function loadPine(apiUrl: string, dispatcher: Dispatcher): Promise<
 }
 
 /**
- * Refuses redirects and compressed answers of the API: the first could lead credentials and requests elsewhere, the second could unpack to any size. The API does
- * neither to a client that asks for plain answers. Whatever else uses the global fetch is left alone.
+ * Refuses redirects and compressed answers of the API: the first could lead credentials and requests elsewhere, the second could
+ * unpack to any size. The API does neither to a client that asks for plain answers. Whatever else uses the global fetch is left
+ * alone.
  */
 function plainAnswersOnly(apiUrl: string, userAgent: string): Dispatcher.DispatcherComposeInterceptor {
 	const answers = new FairQueue({ capacity: MAX_ANSWERS_BYTES, queue: 0, refusal: () => overloadedError('api') });

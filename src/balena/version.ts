@@ -14,7 +14,10 @@ const NUMBER = '(0|[1-9]\\d{0,9})';
 const VERSION = new RegExp(`^v?${NUMBER}\\.${NUMBER}\\.${NUMBER}(?:-([0-9A-Za-z-]+(?:\\.[0-9A-Za-z-]+)*))?$`);
 const SERIES = new RegExp(`^v?${NUMBER}(?:\\.${NUMBER})?$`);
 
-/** @returns a version without build metadata, with or without a leading "v"; undefined for any other text, and where a number is more than the API can have */
+/**
+ * @returns a version without build metadata, with or without a leading "v"; undefined for any other text, and where a number is
+ * more than the API can have
+ */
 export function parseVersion(text: string): Version | undefined {
 	const match = VERSION.exec(text);
 	if (match === null) {
@@ -54,7 +57,10 @@ export function formatVersion({ major, minor, patch, prerelease }: Version): str
 	return `${major}.${minor}.${patch}${prerelease === '' ? '' : `-${prerelease}`}`;
 }
 
-/** Orders versions as https://semver.org, section 11 has it: negative where `a` comes first, which is the lower one; 0 for two of the same precedence. */
+/**
+ * Orders versions as https://semver.org, section 11 has it: negative where `a` comes first, which is the lower one; 0 for two of
+ * the same precedence.
+ */
 export function compareVersions(a: Version, b: Version): number {
 	return a.major - b.major || a.minor - b.minor || a.patch - b.patch || comparePrereleases(a.prerelease, b.prerelease);
 }

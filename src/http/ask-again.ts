@@ -23,8 +23,9 @@ export function noteKeptConnections(connect: buildConnector.connector): buildCon
 }
 
 /**
- * A server may end a kept connection at any time, also just as a request comes. Such a request is sent once more, on a connection of its own, where that can do no harm: it
- * is a GET or HEAD, and not a byte of an answer has come. RFC 9112 section 9.3.1; nginx and Envoy do the same.
+ * A server may end a kept connection at any time, also just as a request comes. Such a request is sent once more, on a connection
+ * of its own, where that can do no harm: it is a GET or HEAD, and not a byte of an answer has come. RFC 9112 section 9.3.1; nginx
+ * and Envoy do the same.
  *
  * @param fresh makes a dispatcher without any connections
  * @param onAgain called for each request that is sent once more

@@ -28,14 +28,18 @@ export interface AskLater {
 	readonly count: number;
 }
 
-/** For how long nobody waits any more once a second answer of the upstream was a refusal too, or did not come: it is an outage then, and whoever waits would only be one more request to it. */
+/**
+ * For how long nobody waits any more once a second answer of the upstream was a refusal too, or did not come: it is an outage
+ * then, and whoever waits would only be one more request to it.
+ */
 const OUTAGE_MS = 10_000;
 
 /**
- * Where an upstream, or the bound on requests to it, refuses with 429 or 503 and says that it will not be long, a request that is worth it waits so long and is sent once
- * more; whatever comes then is the answer. For clients that do not ask again themselves.
+ * Where an upstream, or the bound on requests to it, refuses with 429 or 503 and says that it will not be long, a request that is
+ * worth it waits so long and is sent once more; whatever comes then is the answer. For clients that do not ask again themselves.
  *
- * It may not make an outage worse: few wait at once, shared by client; each once; none that nobody wants any more; and none for a while after one that has waited in vain.
+ * It may not make an outage worse: few wait at once, shared by client; each once; none that nobody wants any more; and none for a
+ * while after one that has waited in vain.
  */
 export function askLater({ longestMs, budgetMs, places }: Patience): AskLater {
 	const waiting = new FairQueue({ capacity: places, queue: 0, refusal: () => new Error('never') });

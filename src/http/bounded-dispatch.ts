@@ -24,8 +24,9 @@ export interface BoundedOptions {
 }
 
 /**
- * What a download has to move, on average, to keep its connection while others wait for one: bytes in a millisecond (4 KB a second: half of what a GPRS link
- * does), after a time of grace, which is also the most that may be in stock. A piece of a body is 64 KB, which at that rate is 16 s.
+ * What a download has to move, on average, to keep its connection while others wait for one: bytes in a millisecond (4 KB a
+ * second: half of what a GPRS link does), after a time of grace, which is also the most that may be in stock. A piece of a body
+ * is 64 KB, which at that rate is 16 s.
  */
 const MIN_RATE = 4;
 const GRACE_MS = 20_000;
@@ -42,12 +43,12 @@ interface Running {
 }
 
 /**
- * Bounds what waits for an upstream, in number and in time, and shares it between clients. undici's own queue is bounded in neither: where downloads hold all its
- * connections, whatever comes next stays in it until one of them ends, even when nobody wants it any more. A download that moves next to nothing ends when
- * somebody waits for its connection.
+ * Bounds what waits for an upstream, in number and in time, and shares it between clients. undici's own queue is bounded in
+ * neither: where downloads hold all its connections, whatever comes next stays in it until one of them ends, even when nobody
+ * wants it any more. A download that moves next to nothing ends when somebody waits for its connection.
  *
- * @returns an interceptor for `compose`, which may be that of several dispatchers: they share the bound. What it refuses fails with `overloadedError`. Options
- * of a request: `BoundedOptions`.
+ * @returns an interceptor for `compose`, which may be that of several dispatchers: they share the bound. What it refuses fails
+ * with `overloadedError`. Options of a request: `BoundedOptions`.
  */
 export function boundedDispatch({ concurrency, queue, waitMs }: Bounds): Dispatcher.DispatcherComposeInterceptor {
 	const running = new Set<Running>();

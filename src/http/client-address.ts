@@ -4,8 +4,8 @@ import { isIPv6 } from 'node:net';
 /**
  * What stands for a client in limits: its IPv4 address, or its IPv6 network of 64 bits, because one machine may use all addresses of that.
  *
- * @param address as Node gives it; IPv4 in IPv6 notation (`::ffff:192.0.2.7`) counts as IPv4. Undefined, whatever its type says, where the connection was
- * reset before anybody asked for it: all those are one client.
+ * @param address as Node gives it; IPv4 in IPv6 notation (`::ffff:192.0.2.7`) counts as IPv4. Undefined, whatever its type says,
+ * where the connection was reset before anybody asked for it: all those are one client.
  */
 export function clientKey(address: string | undefined): string {
 	if (address === undefined || !address.includes(':')) {
@@ -19,8 +19,8 @@ export function clientKey(address: string | undefined): string {
 }
 
 /**
- * What stands for a client where something is shared out: its IPv4 address, or its IPv6 network of 48 bits, which is what one customer of a provider may be
- * given (RFC 6177): as 65,536 clients of 64 bits each it would get 65,536 shares.
+ * What stands for a client where something is shared out: its IPv4 address, or its IPv6 network of 48 bits, which is what one
+ * customer of a provider may be given (RFC 6177): as 65,536 clients of 64 bits each it would get 65,536 shares.
  *
  * @param address as above
  */

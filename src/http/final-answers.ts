@@ -2,7 +2,10 @@ import type { IncomingHttpHeaders } from 'node:http';
 import type { Dispatcher } from 'undici';
 import { PassingHandler } from './passing-handler.ts';
 
-/** Most interim answers to one request. Each of them starts undici's wait for headers anew, so that without a bound a request could last for ever. */
+/**
+ * Most interim answers to one request. Each of them starts undici's wait for headers anew, so that without a bound a request
+ * could last for ever.
+ */
 const MAX_INTERIM = 20;
 
 /** Fields of one connection: RFC 9110 section 7.6.1, and older ones that are still sent. */
@@ -20,7 +23,10 @@ const HOP_BY_HOP = new Set([
 	'__proto__',
 ]);
 
-/** Fields that are lists and may come in several lines: RFC 9110 section 5.3, and `Set-Cookie`, which is an exception to it. Of all others the first line counts, as in Node's own client. */
+/**
+ * Fields that are lists and may come in several lines: RFC 9110 section 5.3, and `Set-Cookie`, which is an exception to it. Of
+ * all others the first line counts, as in Node's own client.
+ */
 const LISTS = new Set([
 	'accept-ranges',
 	'allow',
@@ -37,8 +43,8 @@ const LISTS = new Set([
 ]);
 
 /**
- * Only final answers pass, of a status from 200 to 599, and without what belongs to one connection. undici hands every interim answer (1xx, RFC 9110 section 15.2) to its
- * handlers as it does the final one, except 100, at which it closes the connection.
+ * Only final answers pass, of a status from 200 to 599, and without what belongs to one connection. undici hands every interim
+ * answer (1xx, RFC 9110 section 15.2) to its handlers as it does the final one, except 100, at which it closes the connection.
  *
  * @returns an interceptor for `compose`. A request whose answer cannot be one fails.
  */

@@ -25,10 +25,12 @@ export interface ForwardedAnswer {
 export type AnswerCallback = (error: Error | null, answer?: ForwardedAnswer) => void;
 
 /**
- * One request whose answer goes on to a client: a large body of a success as a stream, with back-pressure, anything else whole, and of an error the beginning.
+ * One request whose answer goes on to a client: a large body of a success as a stream, with back-pressure, anything else whole,
+ * and of an error the beginning.
  *
  * @param dispatcher its time-outs bound the waits
- * @param clientGone emits "abort" when nobody wants the answer any more, with the reason if there is another than that the client has gone; its `client` stands for the client where connections are shared out, `mayWait` is for `askLater`
+ * @param clientGone emits "abort" when nobody wants the answer any more, with the reason if there is another than that the client
+ * has gone; its `client` stands for the client where connections are shared out, `mayWait` is for `askLater`
  * @param onBytes told the length of each part of a stream
  * @param callback told an error where the registry broke off before there was an answer, whole or to be streamed
  */

@@ -3,8 +3,8 @@ import { plainAddress } from './client-address.ts';
 import { blockList, includesAddress } from './networks.ts';
 
 /*
- * What the hops in front of this service say of a request: X-Forwarded-For, -Proto and -Host. No standard describes them; an address in one of them is written as
- * RFC 7239 section 6 has it, which is what hops do in fact.
+ * What the hops in front of this service say of a request: X-Forwarded-For, -Proto and -Host. No standard describes them; an
+ * address in one of them is written as RFC 7239 section 6 has it, which is what hops do in fact.
  */
 
 /** The names that TRUST_PROXY knows. */
@@ -32,7 +32,8 @@ export function trustedHops(setting: boolean | readonly string[]): (address: str
 /**
  * Reads one address as a hop writes it: with a port, in brackets, with a zone, in quotes.
  *
- * @returns the address alone, in its shortest form, so that it is the same address for trust, limits and the log; undefined for what is none, such as `unknown`
+ * @returns the address alone, in its shortest form, so that it is the same address for trust, limits and the log; undefined for
+ * what is none, such as `unknown`
  */
 export function forwardedAddress(text: string): string | undefined {
 	const node = text.trim().replace(/^"(.*)"$/, '$1');
@@ -55,8 +56,8 @@ function shortest(text: string, isAddress: (text: string) => boolean): string | 
 
 /**
  * @param header X-Forwarded-For
- * @returns the same with nothing but addresses in it. It is read from its end, where the nearest hop has written, as far as it can be read: who is before that is
- * not known, so that the hop that said so is the client.
+ * @returns the same with nothing but addresses in it. It is read from its end, where the nearest hop has written, as far as it
+ * can be read: who is before that is not known, so that the hop that said so is the client.
  */
 export function forwardedAddresses(header: string): string {
 	const addresses: string[] = [];
@@ -74,7 +75,8 @@ export function forwardedAddresses(header: string): string {
 
 /**
  * @param header X-Forwarded-Proto or -Host, to which each hop may have added what it saw
- * @param hops how many trusted ones there are; undefined where no hop said from whom it had the request, so that all who wrote are taken for them
+ * @param hops how many trusted ones there are; undefined where no hop said from whom it had the request, so that all who wrote
+ * are taken for them
  * @returns what the outermost of them saw, which is what the client did
  */
 export function outermostValue(header: string, hops: number | undefined): string {

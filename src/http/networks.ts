@@ -2,8 +2,8 @@ import { BlockList, isIPv4, isIPv6 } from 'node:net';
 import { plainAddress } from './client-address.ts';
 
 /**
- * Networks in which the machine itself, its cloud's metadata service or nobody in particular answers: RFC 1122 section 3.2.1.3, RFC 3927, RFC 4291 sections 2.5.2 to 2.7,
- * RFC 3879 (site-local), RFC 5771 (multicast).
+ * Networks in which the machine itself, its cloud's metadata service or nobody in particular answers: RFC 1122 section 3.2.1.3,
+ * RFC 3927, RFC 4291 sections 2.5.2 to 2.7, RFC 3879 (site-local), RFC 5771 (multicast).
  */
 const LOCAL_NETWORKS: [address: string, bits: number, family: 'ipv4' | 'ipv6'][] = [
 	['0.0.0.0', 8, 'ipv4'],
@@ -24,7 +24,8 @@ const LOCAL_NETWORKS: [address: string, bits: number, family: 'ipv4' | 'ipv6'][]
 	['fd00:c1::a9fe:a9fe', 128, 'ipv6'],
 	['fd00:a9fe:a9fe::1', 128, 'ipv6'],
 	['fd00:42::42', 128, 'ipv6'],
-	// IPv4 in IPv6 clothes that `plainAddress` does not take off: compatible (with loopback), translated (RFC 2765), NAT64 (RFC 6052, 8215), Teredo (RFC 4380), 6to4 (RFC 3056).
+	// IPv4 in IPv6 clothes that `plainAddress` does not take off: compatible (with loopback), translated (RFC 2765), NAT64 (RFC
+	// 6052, 8215), Teredo (RFC 4380), 6to4 (RFC 3056).
 	['::', 96, 'ipv6'],
 	['::ffff:0:0:0', 96, 'ipv6'],
 	['64:ff9b::', 96, 'ipv6'],
@@ -55,7 +56,10 @@ export function includesAddress(list: BlockList, address: string | undefined): b
 	return isIPv4(plain) ? list.check(plain, 'ipv4') : isIPv6(plain) && list.check(plain, 'ipv6');
 }
 
-/** @returns whether the proxy must not connect to an address on the word of a redirect: loopback, link-local and the like, unless they are allowed expressly */
+/**
+ * @returns whether the proxy must not connect to an address on the word of a redirect: loopback, link-local and the like, unless
+ * they are allowed expressly
+ */
 export function isForbiddenTarget(address: string, allowed: BlockList): boolean {
 	return includesAddress(local, address) && !includesAddress(allowed, address);
 }

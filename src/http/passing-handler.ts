@@ -3,7 +3,10 @@ import type { Dispatcher } from 'undici';
 
 type Handler = Dispatcher.DispatchHandler;
 
-/** Passes on what undici tells of a request; interceptors change what they care for. undici's own `DecoratorHandler` is deprecated, and asserts what one that sends a request again breaks. */
+/**
+ * Passes on what undici tells of a request; interceptors change what they care for. undici's own `DecoratorHandler` is
+ * deprecated, and asserts what one that sends a request again breaks.
+ */
 export class PassingHandler implements Handler {
 	readonly inner: Handler;
 

@@ -5,8 +5,9 @@ const ABSOLUTE = /^https?:\/\/([^/?#]+)/i;
  * Reads a request's target in any form that a server has to serve.
  *
  * @param target as it was sent
- * @returns path and query; and the host that the target names, which counts instead of the header of that name (RFC 9112 section 3.2.2). A path that cannot be
- * decoded, or that is none, comes back as one that can be, so that it is limited, logged and answered as any other that means nothing.
+ * @returns path and query; and the host that the target names, which counts instead of the header of that name (RFC 9112 section
+ * 3.2.2). A path that cannot be decoded, or that is none, comes back as one that can be, so that it is limited, logged and
+ * answered as any other that means nothing.
  */
 export function readTarget(target: string): { path: string; host: string | undefined } {
 	const [start = '', host] = ABSOLUTE.exec(target) ?? [];

@@ -35,10 +35,12 @@ export interface UpstreamDispatcher {
 }
 
 /**
- * Connections to an upstream. Their certificates are verified whatever the environment says: `NODE_TLS_REJECT_UNAUTHORIZED=0` is often set for something else, and would hand the
- * credentials of all clients to whoever is in between. A CA of one's own is added with `NODE_EXTRA_CA_CERTS`.
+ * Connections to an upstream. Their certificates are verified whatever the environment says: `NODE_TLS_REJECT_UNAUTHORIZED=0` is
+ * often set for something else, and would hand the credentials of all clients to whoever is in between. A CA of one's own is
+ * added with `NODE_EXTRA_CA_CERTS`.
  *
- * HTTP/1.1, because undici's window for HTTP/2 lets some 256 KB through in a round trip, and all requests share one connection: over 20 ms, 200 MB took 17 s instead of 0.8.
+ * HTTP/1.1, because undici's window for HTTP/2 lets some 256 KB through in a round trip, and all requests share one connection:
+ * over 20 ms, 200 MB took 17 s instead of 0.8.
  */
 export function upstreamDispatcher(options: UpstreamOptions, egress: Egress): UpstreamDispatcher {
 	const base = connections(options, egress);

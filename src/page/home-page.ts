@@ -11,7 +11,10 @@ export interface Trial {
 		| { kind: 'image'; version: string; digest: string | undefined; repository?: string }
 		| { kind: 'block'; images: readonly BlockImage[] }
 		| { kind: 'failure'; message: string };
-	/** What names this release and no later one, as far as is known: for the line with a digest, which a name that moves on would outlive. */
+	/**
+	 * What names this release and no later one, as far as is known: for the line with a digest, which a name that moves on would
+	 * outlive.
+	 */
 	exact?: string | undefined;
 	/** The page that shows more, as what stands behind `/`; undefined where there is none. */
 	page?: string | undefined;

@@ -12,7 +12,8 @@ type Value = Html | string | number | undefined | readonly (Html | string | numb
 const ESCAPES: Record<string, string> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&#39;' };
 
 /**
- * A template of HTML: every value is escaped, so that it may stand as text or in a quoted attribute, unless it is `Html` already. Lists are joined, undefined is nothing.
+ * A template of HTML: every value is escaped, so that it may stand as text or in a quoted attribute, unless it is `Html` already.
+ * Lists are joined, undefined is nothing.
  */
 export function html(parts: TemplateStringsArray, ...values: Value[]): Html {
 	return new Html(parts.reduce((text, part, i) => `${text}${render(values[i - 1])}${part}`));

@@ -16,7 +16,8 @@ export function readTyped(typed: string, hosts: readonly string[]): Typed {
 		.trim()
 		.split(/[\s"'`,;]+/)
 		.map((word) => word.replace(/^(?:https?|docker):\/\//i, '').replace(/[?#].*$/, ''));
-	// In a command or a file, what begins with the host, or at least looks like a name: it has a slash, and does not begin as options and paths do.
+	// In a command or a file, what begins with the host, or at least looks like a name: it has a slash, and does not begin as
+	// options and paths do.
 	const address =
 		words.findLast((word) => hostOf(word, hosts) !== undefined) ??
 		words.findLast((word) => /^[^/.-].*\/./.test(word)) ??

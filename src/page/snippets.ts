@@ -46,7 +46,10 @@ export function snippets(name: string, images: readonly PulledImage[]): Snippet[
 	];
 }
 
-/** What YAML reads as a text without quotes: nothing that begins like a number or a sign of its own, and no word of YAML 1.1 for a boolean or nothing. */
+/**
+ * What YAML reads as a text without quotes: nothing that begins like a number or a sign of its own, and no word of YAML 1.1 for a
+ * boolean or nothing.
+ */
 const PLAIN = /^[a-z][\w.-]*$/i;
 const PLAIN_REFERENCE = /^[a-z0-9][\w.-]*(?::\d+)?\/[\w./@:-]*\w$/i;
 const WORDS = /^(?:y|yes|n|no|true|false|on|off|null)$/i;

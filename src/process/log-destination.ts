@@ -15,18 +15,23 @@ const LAST_WAIT_MS = 1000;
 export interface LogDestination extends DestinationStream {
 	/** How many lines were dropped because nobody read the ones before. */
 	readonly dropped: number;
-	/** Writes what still waits. Resolves when it is out, and at the latest after a second: then the rest is given up, so that the end of the process does not hang on its reader. */
+	/**
+	 * Writes what still waits. Resolves when it is out, and at the latest after a second: then the rest is given up, so that the
+	 * end of the process does not hang on its reader.
+	 */
 	end(): Promise<void>;
 }
 
 /**
- * Where log lines go: standard output, several in one write and never in the way of a request. Lines from "warn" up are written at once, with what came before them.
+ * Where log lines go: standard output, several in one write and never in the way of a request. Lines from "warn" up are written
+ * at once, with what came before them.
  *
  * pino itself writes the rest when the process ends, and goes on without a log where the reader has closed the pipe.
  */
 export function logDestination(): LogDestination {
 	const buffer = pino.destination({
-		// Node makes a pipe non-blocking when it opens it as a stream. A write that blocks in a thread would hold up the end of the process for ever.
+		// Node makes a pipe non-blocking when it opens it as a stream. A write that blocks in a thread would hold up the end of
+		// the process for ever.
 		dest: process.stdout.fd,
 		sync: false,
 		minLength: PIECE_LENGTH,

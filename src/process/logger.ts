@@ -3,7 +3,10 @@ import { pino, symbols, type DestinationStream, type Logger } from 'pino';
 import type { Config } from '../config.ts';
 import type { LogDestination } from './log-destination.ts';
 
-/** Where credentials could stand, should a request or an error of balena-sdk ever be logged whole. No wildcards: they would cost each line more than all the rest. */
+/**
+ * Where credentials could stand, should a request or an error of balena-sdk ever be logged whole. No wildcards: they would cost
+ * each line more than all the rest.
+ */
 const SECRETS = [
 	'authorization',
 	'headers.authorization',
@@ -33,8 +36,9 @@ export function createLogger(
 const INFO = 30;
 
 /**
- * What `logger.info(fields, message)` writes, for lines of plain texts and numbers that hold no secret, of which there is one for each request. On Node 26 pino quotes each name and each text by itself, which
- * takes five times as long as quoting all of them at once.
+ * What `logger.info(fields, message)` writes, for lines of plain texts and numbers that hold no secret, of which there is one for
+ * each request. On Node 26 pino quotes each name and each text by itself, which takes five times as long as quoting all of them
+ * at once.
  *
  * @param message without anything that has to be quoted
  * @returns a function that writes one line; fields that are undefined are left out

@@ -6,8 +6,8 @@ import { randomBytes } from 'node:crypto';
 /* What of a client's trace context counts here: to which trace its request belongs. Loaded only where tracing is on. */
 
 /**
- * W3C Trace Context without `tracestate`: to which trace a request belongs is taken from and passed on in `traceparent`. What else a client says (`tracestate`, `baggage`) does
- * not go on to the upstreams, which are others' than the client's.
+ * W3C Trace Context without `tracestate`: to which trace a request belongs is taken from and passed on in `traceparent`. What
+ * else a client says (`tracestate`, `baggage`) does not go on to the upstreams, which are others' than the client's.
  */
 export function traceparentOnly(): TextMapPropagator {
 	const w3c = new W3CTraceContextPropagator();
@@ -31,8 +31,9 @@ const SAMPLERS: Record<string, (ratio: number) => Sampler> = {
 
 /**
  * @param env of which OTEL_TRACES_SAMPLER and OTEL_TRACES_SAMPLER_ARG decide which requests are sampled
- * @returns a sampler that decides it of every request, whether or not it comes with a `traceparent`: neither the flag in that nor the trace's id, which a client can choose
- * both, make a difference. Requests to the upstreams follow the request that they are made for.
+ * @returns a sampler that decides it of every request, whether or not it comes with a `traceparent`: neither the flag in that nor
+ * the trace's id, which a client can choose both, make a difference. Requests to the upstreams follow the request that they are
+ * made for.
  */
 export function samplerOf(env: Record<string, string | undefined>): Sampler {
 	const name = (env['OTEL_TRACES_SAMPLER'] ?? '').trim().replace(/^parentbased_/, '');

@@ -1,6 +1,9 @@
 /** Asked every few seconds by whatever is in front. */
 const HEALTH = new Set(['/ping', '/ready', '/serving']);
-/** Longest value of an attribute, in characters, unless the standard variables say otherwise: a client's user agent and path can have 16 KB, and 2,048 spans may wait. */
+/**
+ * Longest value of an attribute, in characters, unless the standard variables say otherwise: a client's user agent and path can
+ * have 16 KB, and 2,048 spans may wait.
+ */
 const MAX_VALUE_LENGTH = 1000;
 /** In place of queries: those of signed URLs let anybody have what they point to, and those of logins have names. */
 const REDACTED = 'REDACTED';
@@ -12,8 +15,9 @@ interface Outgoing {
 }
 
 /**
- * Starts OpenTelemetry tracing where the standard OTEL_* variables ask for it: https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/.
- * The SDK reads all the rest from them itself, except what a client could turn against the operator: docs/observe.md, "Traces".
+ * Starts OpenTelemetry tracing where the standard OTEL_* variables ask for it:
+ * https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/. The SDK reads all the rest from them itself,
+ * except what a client could turn against the operator: docs/observe.md, "Traces".
  *
  * It has to run before anything imports Fastify or undici, because it wraps node:http. Where it is off, nothing of it is loaded.
  *

@@ -19,8 +19,8 @@ const known = new Map<string, string>();
 const NOTHING_KNOWN = 'application/octet-stream';
 
 /**
- * What of an `Accept` header (RFC 9110 section 12.5.1) can matter to a registry: the known media types in a fixed order, without weights, which no client sends.
- * So that there are not any number of questions about one manifest.
+ * What of an `Accept` header (RFC 9110 section 12.5.1) can matter to a registry: the known media types in a fixed order, without
+ * weights, which no client sends. So that there are not any number of questions about one manifest.
  *
  * @returns undefined where there is no header, and every type will do
  */

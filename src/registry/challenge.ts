@@ -52,7 +52,10 @@ function parseParameters(text: string, from: number): Map<string, string> {
 	return parameters;
 }
 
-/** @returns the challenge as one header line, every value quoted, in the order that all clients are known to read. The inverse of `parseChallenge`. */
+/**
+ * @returns the challenge as one header line, every value quoted, in the order that all clients are known to read. The inverse of
+ * `parseChallenge`.
+ */
 export function formatChallenge(challenge: Challenge): string {
 	const parameters: [string, string | undefined][] = [
 		['realm', challenge.realm],

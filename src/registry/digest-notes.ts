@@ -13,7 +13,8 @@ interface Note {
 const MAX_OF_ONE_DIGEST = 8;
 
 /**
- * From which repository of a fleet a digest was served, to whom. For each caller their own: that there is a note would tell others that a fleet which they may not see has a digest.
+ * From which repository of a fleet a digest was served, to whom. For each caller their own: that there is a note would tell
+ * others that a fleet which they may not see has a digest.
  */
 export class DigestNotes {
 	readonly #notes: LRUCache<string, Note[]>;
@@ -38,7 +39,8 @@ export class DigestNotes {
 	}
 
 	/**
-	 * @param digest the manifest's own. Where its note is fresh the others are too, and nothing is done, because this is called each time that the manifest is served.
+	 * @param digest the manifest's own. Where its note is fresh the others are too, and nothing is done, because this is called
+	 * each time that the manifest is served.
 	 * @param others what it refers to
 	 */
 	add(slug: string, repository: string, digest: string, others: () => readonly string[], caller: string): void {

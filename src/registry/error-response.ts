@@ -12,15 +12,16 @@ export interface ErrorResponse {
 }
 
 /**
- * These print "not found" for a 404 and nothing else, but show reason phrase and message of a 403. `Docker-Client/` is the command line itself, which asks for
- * `docker manifest`, and goes on to the next endpoint upon MANIFEST_UNKNOWN, NAME_UNKNOWN and UNAUTHORIZED (docker/cli, cli/registry/client/fetcher.go); the
- * engine's own agent has that name only in brackets.
+ * These print "not found" for a 404 and nothing else, but show reason phrase and message of a 403. `Docker-Client/` is the
+ * command line itself, which asks for `docker manifest`, and goes on to the next endpoint upon MANIFEST_UNKNOWN, NAME_UNKNOWN and
+ * UNAUTHORIZED (docker/cli, cli/registry/client/fetcher.go); the engine's own agent has that name only in brackets.
  */
 const HIDES_404 = /containerd|buildkit|^docker-client\//i;
 
 /**
- * The answer to an error, so that its sentence reaches the person: the body's `message`, which most clients print, and for those that do not,
- * the reason phrase and a `Warning` header (RFC 7234 section 5.5), which containers/image, regclient and containerd 2.4 print.
+ * The answer to an error, so that its sentence reaches the person: the body's `message`, which most clients print, and for those
+ * that do not, the reason phrase and a `Warning` header (RFC 7234 section 5.5), which containers/image, regclient and containerd
+ * 2.4 print.
  *
  * @param userAgent decides only how a sentence for people travels, never what is allowed
  */
@@ -41,7 +42,8 @@ export function errorResponse(error: RegistryError, userAgent: string | undefine
 }
 
 /**
- * What to tell the client for an error answer of the upstream registry. Its body is not passed on: it names the repository behind the friendly name.
+ * What to tell the client for an error answer of the upstream registry. Its body is not passed on: it names the repository behind
+ * the friendly name.
  *
  * @param status the upstream's
  * @param what the thing asked for, and how it is called
@@ -66,7 +68,8 @@ export function upstreamStatusError(
 				case 'blob':
 					return new RegistryError('BLOB_UNKNOWN', `${what.name} has no blob ${what.item}`, { cause });
 				case 'referrers':
-					// Not NAME_UNKNOWN: oras-go takes that for a repository that is not there, and any other code for a registry without this API.
+					// Not NAME_UNKNOWN: oras-go takes that for a repository that is not there, and any other code for a registry
+					// without this API.
 					return new RegistryError('UNSUPPORTED', `the registry has no list of referrers for ${what.name}`, { status: 404, cause });
 				default:
 					return new RegistryError('NAME_UNKNOWN', `the registry has nothing like this for ${what.name}`, { cause });

@@ -1,14 +1,18 @@
 import type { IncomingHttpHeaders } from 'node:http';
 
 /*
- * Which headers cross the proxy, in either direction by a list of what may pass: clients are not to be trusted with anything else towards the registry, and of what the
- * registry and whatever is in front of it say of their own host, nothing is true of this one.
+ * Which headers cross the proxy, in either direction by a list of what may pass: clients are not to be trusted with anything else
+ * towards the registry, and of what the registry and whatever is in front of it say of their own host, nothing is true of this
+ * one.
  */
 
 /** Content negotiation, ranges and conditions: RFC 9110 sections 12 to 14. */
 const REQUEST_HEADERS = ['accept', 'accept-encoding', 'range', 'if-range', 'if-none-match', 'if-modified-since', 'user-agent'] as const;
 
-/** What describes the content (RFC 9110 sections 8, 10.2.2, 14 and 12.5.5) and the registry's own: distribution-spec, and distribution's deprecation warnings. */
+/**
+ * What describes the content (RFC 9110 sections 8, 10.2.2, 14 and 12.5.5) and the registry's own: distribution-spec, and
+ * distribution's deprecation warnings.
+ */
 const RESPONSE_HEADERS = [
 	'content-type',
 	'content-length',
@@ -28,8 +32,8 @@ const RESPONSE_HEADERS = [
 const OF_BYTES = ['content-length', 'content-encoding', 'content-range', 'accept-ranges'] as const;
 
 /**
- * Said of every answer below `/v2/`: no cache but the client's own may keep it, because a credential decides who gets it (RFC 9111 section 5.2.2.7), and nobody should guess what
- * it is.
+ * Said of every answer below `/v2/`: no cache but the client's own may keep it, because a credential decides who gets it (RFC
+ * 9111 section 5.2.2.7), and nobody should guess what it is.
  */
 export const PRIVATE_HEADERS = {
 	'docker-distribution-api-version': 'registry/2.0',
@@ -110,7 +114,11 @@ export function followedHeaders(headers: IncomingHttpHeaders, digest: string): R
 	return kept;
 }
 
-/** Node reads headers as UTF-8 and writes them as Latin-1, and refuses what is neither. @returns a value that becomes the same bytes again */
+/**
+ * Node reads headers as UTF-8 and writes them as Latin-1, and refuses what is neither.
+ *
+ * @returns a value that becomes the same bytes again
+ */
 function asLatin1(value: string | string[]): string | string[] {
 	if (Array.isArray(value)) {
 		return value.map((line) => asLatin1(line) as string);

@@ -12,7 +12,10 @@ export interface Manifest {
 	headers?: Record<string, string | string[]>;
 }
 
-/** The size that the distribution-spec asks every registry to accept ("Pushing Manifests"), in bytes; larger ones are streamed and not kept. */
+/**
+ * The size that the distribution-spec asks every registry to accept ("Pushing Manifests"), in bytes; larger ones are streamed and
+ * not kept.
+ */
 export const MAX_MANIFEST_BYTES = 4 * 1024 * 1024;
 
 /**
@@ -25,8 +28,8 @@ export function verifyDigest(bytes: Buffer, digest: string): boolean {
 }
 
 /**
- * Whether a client takes a manifest of a media type: RFC 9110 section 12.5.1, without weights, which no client sends. A registry may answer a client that does
- * not with another manifest, so such a request is the registry's to answer.
+ * Whether a client takes a manifest of a media type: RFC 9110 section 12.5.1, without weights, which no client sends. A registry
+ * may answer a client that does not with another manifest, so such a request is the registry's to answer.
  */
 export function isAcceptable(accept: string | undefined, mediaType: string): boolean {
 	return accept === undefined || accept.includes('*/*') || accept.includes(mediaType);
@@ -41,7 +44,8 @@ export function matchesEtag(ifNoneMatch: string | undefined, digest: string): bo
  * @param asked the digest or tag that was asked for
  * @param headers of the registry's answer
  * @param bytes its body, whole
- * @returns the manifest, whose digest is the registry's word, or computed where it has none; and whether the bytes hash to what was asked for, of a tag to what the registry says of it
+ * @returns the manifest, whose digest is the registry's word, or computed where it has none; and whether the bytes hash to what
+ * was asked for, of a tag to what the registry says of it
  */
 export function readManifest(asked: string, headers: IncomingHttpHeaders, bytes: Buffer): { manifest: Manifest; isVerified: boolean } {
 	const said = headers['docker-content-digest'];
@@ -70,7 +74,8 @@ const read = new WeakMap<Buffer, string[]>();
 /**
  * What a manifest or an index refers to: OCI image-spec, "Image Manifest" and "Image Index", and their Docker forebears.
  *
- * @returns its own digest and those of its config, layers and children; only its own where it is not legible, or larger than 128 KB. Read once for the same bytes.
+ * @returns its own digest and those of its config, layers and children; only its own where it is not legible, or larger than 128
+ * KB. Read once for the same bytes.
  */
 export function digestsIn({ bytes, digest }: Pick<Manifest, 'bytes' | 'digest'>): string[] {
 	let digests = read.get(bytes);

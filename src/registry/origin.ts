@@ -1,6 +1,7 @@
 import { RegistryError } from '../errors.ts';
 
-// A host name, which may end with the root's dot (RFC 3986 section 3.2.2), an IPv4 address or a bracketed IPv6 address, with a port: what may be echoed into a realm.
+// A host name, which may end with the root's dot (RFC 3986 section 3.2.2), an IPv4 address or a bracketed IPv6 address, with a
+// port: what may be echoed into a realm.
 const HOST = /^(?:[a-zA-Z0-9](?:[a-zA-Z0-9._-]{0,252}[a-zA-Z0-9])?\.?|\[[0-9a-fA-F:.]{2,45}\])(?::\d{1,5})?$/;
 
 /**

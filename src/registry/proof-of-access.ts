@@ -11,8 +11,9 @@ export type Answered =
 const REDIRECTS: ReadonlySet<number> = new Set([302, 303, 307, 308]);
 
 /**
- * Whether an answer proves that the registry lets its token read the repository: the only thing that opens what is remembered to that token. That nothing was refused
- * proves nothing, because whatever is in front of a registry may say no with a login page, a redirect to one, or a page of 200 that says "maintenance".
+ * Whether an answer proves that the registry lets its token read the repository: the only thing that opens what is remembered to
+ * that token. That nothing was refused proves nothing, because whatever is in front of a registry may say no with a login page, a
+ * redirect to one, or a page of 200 that says "maintenance".
  *
  * @param answered a final answer: RFC 9110 section 15, from 200
  */

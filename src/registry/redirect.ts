@@ -8,7 +8,10 @@ export type Redirect =
 	| { to: 'elsewhere'; location: string }
 	/** To something of the registry's that this proxy serves under the same path. */
 	| { to: 'proxy'; path: string }
-	/** To something of the registry's that it does not, such as a signed URL of its own storage. The registry's token belongs there only below `/v2/`. */
+	/**
+	 * To something of the registry's that it does not, such as a signed URL of its own storage. The registry's token belongs
+	 * there only below `/v2/`.
+	 */
 	| { to: 'registry'; path: string; isForToken: boolean };
 
 /**
@@ -107,7 +110,10 @@ function basicIsoTime(text: string | undefined): number | undefined {
 		: Date.UTC(Number(match[1]), Number(match[2]) - 1, Number(match[3]), Number(match[4]), Number(match[5]), Number(match[6]));
 }
 
-/** In the name of a parameter, or at the end of its value: what a signature looks like whose life is not understood. Cloudflare's is `<time>-<base64>`, Alibaba's CDN's ends in an MD5. */
+/**
+ * In the name of a parameter, or at the end of its value: what a signature looks like whose life is not understood. Cloudflare's
+ * is `<time>-<base64>`, Alibaba's CDN's ends in an MD5.
+ */
 const SIGNATURE_NAME = /sign|sig|hmac|mac|token|policy|credential|auth|verify|hash|md5|sha|hdn|key/;
 const SIGNATURE_VALUE = /(?:[0-9a-f]{32}|[0-9a-z+/_-]{40,}={0,2}|[0-9a-z+/]{20,}={1,2})$/i;
 const MAX_SIGNATURE_LENGTH = 90;

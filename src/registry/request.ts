@@ -138,7 +138,8 @@ function parseReferrersQuery(query: URLSearchParams): string | undefined {
 }
 
 /**
- * The query of a list of referrers, as the upstream registry is asked: which page that is, only the registry knows, and a client follows its link.
+ * The query of a list of referrers, as the upstream registry is asked: which page that is, only the registry knows, and a client
+ * follows its link.
  *
  * @param which `known`: what else is in the query is dropped. `whole`: then there is no such query
  * @returns without a question mark; undefined where nothing is left

@@ -1,6 +1,6 @@
 /**
- * What people leave in the name of an image: balena's own `%%BALENA_ARCH%%`, the `<arch>` of a README, and what shells and other templates have. As it was typed, or with its
- * signs escaped.
+ * What people leave in the name of an image: balena's own `%%BALENA_ARCH%%`, the `<arch>` of a README, and what shells and other
+ * templates have. As it was typed, or with its signs escaped.
  */
 const VARIABLE =
 	/%%[A-Za-z_]{1,40}%%|(?:<|%3C)[A-Za-z][A-Za-z0-9 _-]{0,40}(?:>|%3E)|(?:\$|%24)?(?:\{|%7B){1,2} ?[A-Za-z_.][A-Za-z0-9_.-]{0,40} ?(?:\}|%7D){1,2}/i;

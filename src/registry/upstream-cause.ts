@@ -2,11 +2,12 @@
 const MAX_WORDS = 300;
 
 /**
- * Why an upstream refused or failed, for the log: its status, and the first of its own words. Never for an answer, because they name what is behind the proxy.
+ * Why an upstream refused or failed, for the log: its status, and the first of its own words. Never for an answer, because they
+ * name what is behind the proxy.
  *
  * @param who in the words of the message, such as "the registry"
- * @param body the beginning of the answer: an error of the distribution-spec ("Error Codes"), or of object storage, of which only the code is taken, because the rest repeats what
- * was signed
+ * @param body the beginning of the answer: an error of the distribution-spec ("Error Codes"), or of object storage, of which only
+ * the code is taken, because the rest repeats what was signed
  */
 export function upstreamCause(who: string, status: number, body: Buffer): Error {
 	const words = firstError(body.toString());

@@ -37,8 +37,8 @@ export function formatToken(token: ClientToken): string {
 }
 
 /**
- * Reads a bearer token. Nothing in it is signed by this proxy, and nothing needs to be: the upstream registry authorises the repository itself.
- * So every part is checked against its grammar before it can touch a URL or a header.
+ * Reads a bearer token. Nothing in it is signed by this proxy, and nothing needs to be: the upstream registry authorises the
+ * repository itself. So every part is checked against its grammar before it can touch a URL or a header.
  *
  * @param text what followed `Bearer `
  * @returns undefined for anything that is no token this proxy or the balena API could have issued

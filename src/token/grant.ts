@@ -25,7 +25,10 @@ export interface FleetGrant {
 	slug: string;
 	/** Whether a tag is all that can say which release. */
 	isBare: boolean;
-	/** What the name meant when the token was issued: a pull is thereby pinned to the release that its start resolved, but for what the fleet's other releases have. */
+	/**
+	 * What the name meant when the token was issued: a pull is thereby pinned to the release that its start resolved, but for
+	 * what the fleet's other releases have.
+	 */
 	current: ImageGrant | FailureGrant;
 	/** Of the current image's manifest, where the API knows it: one digest that need not be looked for. */
 	digest: string | undefined;
@@ -46,7 +49,10 @@ export interface BlockGrant {
 /** What a friendly name means to the holder of a token. */
 export type Grant = ImageGrant | FailureGrant | FleetGrant | BlockGrant;
 
-/** @returns what a reference means that needs no resolution: the upstream's own names mean themselves, and what is no reference means nothing to anybody. */
+/**
+ * @returns what a reference means that needs no resolution: the upstream's own names mean themselves, and what is no reference
+ * means nothing to anybody.
+ */
 export function fixedGrant(reference: Exclude<Reference, FleetReference>): ImageGrant | FailureGrant {
 	return reference.kind === 'repository'
 		? { kind: 'image', repository: reference.repository, version: '' }
@@ -88,7 +94,10 @@ export function repositoriesOf(grant: Grant): string[] {
 	}
 }
 
-/** @returns what credentials have to be sealed for that this proxy may act behind a grant with: a fleet, or all that a block may have, which are others than the fleet of its name */
+/**
+ * @returns what credentials have to be sealed for that this proxy may act behind a grant with: a fleet, or all that a block may
+ * have, which are others than the fleet of its name
+ */
 export function sealedFor({ kind, slug }: Pick<FleetGrant | BlockGrant, 'kind' | 'slug'>): string {
 	return kind === 'fleet' ? slug : memberSlug(slug, '*');
 }

@@ -2,8 +2,8 @@ import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto';
 import { derivedKey } from './derived-key.ts';
 
 /*
- * Credentials that travel inside a client's own token, so that any replica can act for its holder when the tag, and with it the release, becomes known.
- * AES-256-GCM, RFC 5116; the key comes from TOKEN_SECRET by HKDF, RFC 5869.
+ * Credentials that travel inside a client's own token, so that any replica can act for its holder when the tag, and with it the
+ * release, becomes known. AES-256-GCM, RFC 5116; the key comes from TOKEN_SECRET by HKDF, RFC 5869.
  */
 
 /** What is sealed: whose credentials, for which fleets, until when. */

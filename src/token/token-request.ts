@@ -20,8 +20,9 @@ export function parseTokenQuery(query: URLSearchParams, authorization: string | 
 }
 
 /**
- * Parses the POST form: distribution's "OAuth2 Token Authentication", which containerd and BuildKit try first when they have credentials. A refresh token
- * is taken for an API key: this proxy issues none, so that one can only have been configured by hand.
+ * Parses the POST form: distribution's "OAuth2 Token Authentication", which containerd and BuildKit try first when they have
+ * credentials. A refresh token is taken for an API key: this proxy issues none, so that one can only have been configured by
+ * hand.
  *
  * @param form the body
  * @throws RegistryError UNAUTHORIZED likewise; with status 400 for another grant type, upon which containerd falls back to GET
@@ -54,7 +55,8 @@ const SECRETS = ['password', 'refresh_token'];
 const CHARSET = /;\s*charset\s*=\s*"?([^";\s]*)/i;
 
 /**
- * Checks, before it is read, that a body is a form in a form that is read here: what cannot be read may be a login, and is not an anonymous caller's.
+ * Checks, before it is read, that a body is a form in a form that is read here: what cannot be read may be a login, and is not an
+ * anonymous caller's.
  *
  * @throws RegistryError with status 415, RFC 9110 section 15.5.16
  */
