@@ -191,6 +191,9 @@ export default fp(
 							if (status === 200 && typeof digest === 'string' && isDigest(digest)) {
 								upstreamRequest.onManifest?.({ bytes: Buffer.alloc(0), mediaType: '', digest });
 								memory.noteTag(repository, upstreamRequest.item, acceptedTypes(request.headers.accept), digest);
+								if (provesAccess({ kind: 'manifest', status, isVerified: memory.has(repository, digest) })) {
+									token.accept(repository);
+								}
 							}
 						},
 					});

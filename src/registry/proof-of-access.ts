@@ -3,7 +3,10 @@ import type { IncomingHttpHeaders } from 'node:http';
 /** A final answer of the upstream registry to one token, and what that token asked for. */
 export type Answered =
 	| { kind: 'ping'; status: number; headers: IncomingHttpHeaders }
-	/** `isVerified`: the body was read whole and hashes to the digest that was asked for; of a tag, to the one that the registry says. */
+	/**
+	 * `isVerified`: the body was read whole and hashes to the digest that was asked for; of a tag, to the one that the registry
+	 * says. Of a HEAD, what it says is a manifest of the repository that was verified before.
+	 */
 	| { kind: 'manifest'; status: number; isVerified: boolean }
 	| { kind: 'blob'; status: number; headers: IncomingHttpHeaders; digest: string };
 

@@ -178,15 +178,20 @@ test('one memory of a manifest serves GET, HEAD and conditional requests, but on
 test('a tag that is asked for by HEAD only, as clients of containerd do, and then by its digest', async (t) => {
 	const { proxy, registry } = await setUp(t);
 	const token = await tokenFor(proxy, NAME);
-	const rows: [method: string, reference: string, asked: number][] = [
-		['HEAD', 'latest', 1],
-		['GET', IMAGE.digest, 1],
+	const other = await tokenFor(proxy, NAME, basic(upstream.keys.stranger));
+	const rows: [method: string, reference: string, asked: number, token: string][] = [
+		['HEAD', 'latest', 1, token],
+		// A HEAD says of nothing that is not known.
+		['GET', IMAGE.digest, 1, token],
 		// Now it is known what the registry's answer says.
-		['HEAD', 'latest', 1],
-		['HEAD', 'latest', 0],
-		['GET', 'latest', 0],
+		['HEAD', 'latest', 1, token],
+		['HEAD', 'latest', 0, token],
+		['GET', 'latest', 0, token],
+		// Of another token, the answer to its own HEAD proves that it may have what is remembered.
+		['HEAD', 'latest', 1, other],
+		['GET', IMAGE.digest, 0, other],
 	];
-	for (const [method, reference, asked] of rows) {
+	for (const [method, reference, asked, token] of rows) {
 		registry.requests = [];
 		const answer = await ask(proxy, `/v2/${NAME}/manifests/${reference}`, { method, token, headers: { accept: ACCEPT } });
 		assert.deepEqual([answer.status, answer.headers['docker-content-digest'], registry.requests.length], [200, IMAGE.digest, asked]);
