@@ -18,7 +18,8 @@ const REASONS: Record<string, string> = {
 		'Beyond 10,000 names (and 2,000 tokens) the least used ones are forgotten, so that memory is bounded: each of them then costs a query and a token of the API again. The API that is asked here answers from memory; a real one takes some ms.',
 	tokens:
 		'What is remembered of tokens is bounded to 32 MB, some 8,000 of them: of the others each use is asked of the registry, as the first one is.',
-	connections: 'Each connection costs some KB, and with thousands of them the processor finds less of what it needs in its caches.',
+	connections:
+		'Each connection costs some 50 KB, for as long as it is open, and the more are busy at once, the more V8 keeps of what is on its way; with thousands of them the processor finds less of what it needs in its caches.',
 };
 
 /** @returns docs/reports/scale.md */
@@ -44,7 +45,8 @@ ${series.map(table).join('\n')}
 | --- | --- | --- | --- |
 ${behind.map(({ processes, hasRedis, rate, cpu }) => `| ${processes} | ${hasRedis ? 'yes' : 'no'} | ${withSpread(rate)} | ${withSpread(cpu)} |`).join('\n')}
 
-The load and nginx need a core for themselves, so that on ${cores} cores more processes cannot bring much more; what matters is that a request costs all of them together no more than one alone.
+The load, nginx and Redis share ${cores} cores with the processes here, so that more of them bring nothing, and each request costs more: every process compiles for itself, and they take each other's place in the caches.
+How much a second one brings on a core of its own was not measured.
 
 **a whole pull, from memory**
 
