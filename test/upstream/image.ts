@@ -145,6 +145,6 @@ function filler(name: string, size: number): Buffer {
 	return createCipheriv('aes-256-ctr', key, Buffer.alloc(16)).update(Buffer.alloc(size));
 }
 
-export function digestOf(bytes: Buffer): string {
+export function digestOf(bytes: Buffer | string): string {
 	return `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
 }

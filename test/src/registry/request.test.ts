@@ -6,9 +6,13 @@ import { outcome, table } from '../../support/table.ts';
 
 const SHA256 = `sha256:${'0123456789abcdef'.repeat(4)}`;
 const SHA512 = `sha512:${'0123456789abcdef'.repeat(8)}`;
+const FALLBACK_TAG = SHA256.replace(':', '-');
 const COMMIT = '0123456789abcdef0123456789abcdef01234567';
 
 const tag = (name: string, text: string) => ({ kind: 'manifest', name, reference: { kind: 'tag', text } });
+const fallbackTag = (name: string, text: string) => ({ kind: 'manifest', name, reference: { kind: 'fallback-tag', text } });
+const digest = (name: string, text: string) => ({ kind: 'manifest', name, reference: { kind: 'digest', text } });
+const referrers = (query?: string) => ({ kind: 'referrers', name: 'org/app', digest: SHA256, ...(query === undefined ? {} : { query }) });
 const tags = (name: string, pagination: object = {}) => ({ kind: 'tags', name, pagination });
 
 const parse = (url: string) => outcome(() => parseRegistryRequest(url));
@@ -24,23 +28,17 @@ describe('parseRegistryRequest: the endpoints of a pull', () => {
 			['/v2/org/app/manifests/latest', tag('org/app', 'latest')],
 			['/v2/org/app/2.4.1/manifests/latest', tag('org/app/2.4.1', 'latest')],
 			[`/v2/org/app/${COMMIT}/svc/manifests/latest`, tag(`org/app/${COMMIT}/svc`, 'latest')],
-			[`/v2/org/app/manifests/${SHA256}`, { kind: 'manifest', name: 'org/app', reference: { kind: 'digest', text: SHA256 } }],
-			[`/v2/org/app/manifests/${SHA512}`, { kind: 'manifest', name: 'org/app', reference: { kind: 'digest', text: SHA512 } }],
-			[
-				`/v2/org/app/manifests/${SHA256.replace(':', '-')}`,
-				{ kind: 'manifest', name: 'org/app', reference: { kind: 'fallback-tag', text: SHA256.replace(':', '-') } },
-			],
-			[
-				`/v2/org/app/manifests/${SHA256.replace(':', '-')}.sig`,
-				{ kind: 'manifest', name: 'org/app', reference: { kind: 'fallback-tag', text: `${SHA256.replace(':', '-')}.sig` } },
-			],
+			[`/v2/org/app/manifests/${SHA256}`, digest('org/app', SHA256)],
+			[`/v2/org/app/manifests/${SHA512}`, digest('org/app', SHA512)],
+			[`/v2/org/app/manifests/${FALLBACK_TAG}`, fallbackTag('org/app', FALLBACK_TAG)],
+			[`/v2/org/app/manifests/${FALLBACK_TAG}.sig`, fallbackTag('org/app', `${FALLBACK_TAG}.sig`)],
 			[`/v2/org/app/blobs/${SHA256}`, { kind: 'blob', name: 'org/app', digest: SHA256 }],
 			[`/v2/org/app/blobs/${SHA512}`, { kind: 'blob', name: 'org/app', digest: SHA512 }],
 			['/v2/org/app/tags/list', tags('org/app')],
-			[`/v2/org/app/referrers/${SHA256}`, { kind: 'referrers', name: 'org/app', digest: SHA256 }],
+			[`/v2/org/app/referrers/${SHA256}`, referrers()],
 			[
 				`/v2/org/app/referrers/${SHA256}?artifactType=application%2Fvnd.oci.image.config.v1%2Bjson`,
-				{ kind: 'referrers', name: 'org/app', digest: SHA256, query: 'artifactType=application%2Fvnd.oci.image.config.v1%2Bjson' },
+				referrers('artifactType=application%2Fvnd.oci.image.config.v1%2Bjson'),
 			],
 			[`/v2/v2/${'0'.repeat(32)}/manifests/latest`, tag(`v2/${'0'.repeat(32)}`, 'latest')],
 			// A mirror's query changes nothing.
@@ -68,10 +66,7 @@ describe('parseRegistryRequest: names that look like endpoints', () => {
 describe('parseRegistryRequest: escapes are decoded once', () => {
 	table(
 		[
-			[
-				`/v2/org/app/manifests/${SHA256.replace(':', '%3A')}`,
-				{ kind: 'manifest', name: 'org/app', reference: { kind: 'digest', text: SHA256 } },
-			],
+			[`/v2/org/app/manifests/${SHA256.replace(':', '%3A')}`, digest('org/app', SHA256)],
 			[`/v2/org/app/blobs/${SHA256.replace(':', '%3a')}`, { kind: 'blob', name: 'org/app', digest: SHA256 }],
 			['/v2/org%2Fapp/manifests/latest', tag('org/app', 'latest')],
 			['/v2/%6Frg/app/manifests/latest', tag('org/app', 'latest')],
@@ -143,10 +138,7 @@ describe('parseRegistryRequest: tags and digests that are none', () => {
 			[`/v2/org/app/referrers/${SHA256}?artifactType=x`, '400 MANIFEST_INVALID'],
 			[`/v2/org/app/referrers/${SHA256}?artifactType=a/b%0d%0ax`, '400 MANIFEST_INVALID'],
 			[`/v2/org/app/referrers/${SHA256}?artifactType=%20a/b`, '400 MANIFEST_INVALID'],
-			[
-				`/v2/org/app/referrers/${SHA256}?artifactType=a/b`,
-				{ kind: 'referrers', name: 'org/app', digest: SHA256, query: 'artifactType=a%2Fb' },
-			],
+			[`/v2/org/app/referrers/${SHA256}?artifactType=a/b`, referrers('artifactType=a%2Fb')],
 			// Pages, in the registry's own words.
 			...(
 				[
@@ -159,16 +151,13 @@ describe('parseRegistryRequest: tags and digests that are none', () => {
 					['ns=bh.cr', undefined],
 					[`nextToken=${'a'.repeat(2048)}`, `nextToken=${'a'.repeat(2048)}`],
 				] as const
-			).map(([sent, query]): [string, unknown] => [
-				`/v2/org/app/referrers/${SHA256}?${sent}`,
-				{ kind: 'referrers', name: 'org/app', digest: SHA256, ...(query === undefined ? {} : { query }) },
-			]),
+			).map(([sent, query]): [string, unknown] => [`/v2/org/app/referrers/${SHA256}?${sent}`, referrers(query)]),
 			[`/v2/org/app/referrers/${SHA256}?nextToken=${'a'.repeat(2049)}`, '400 PAGINATION_NUMBER_INVALID'],
 			[`/v2/org/app/referrers/${SHA256}?nextToken=a%0d%0ab`, '400 PAGINATION_NUMBER_INVALID'],
-			[`/v2/org/app/referrers/${SHA256}?last=`, { kind: 'referrers', name: 'org/app', digest: SHA256, query: 'last=' }],
+			[`/v2/org/app/referrers/${SHA256}?last=`, referrers('last=')],
 			[
 				`/v2/org/app/referrers/${SHA256}?artifactType=${'a'.repeat(127)}/${'b'.repeat(127)}`,
-				{ kind: 'referrers', name: 'org/app', digest: SHA256, query: `artifactType=${'a'.repeat(127)}%2F${'b'.repeat(127)}` },
+				referrers(`artifactType=${'a'.repeat(127)}%2F${'b'.repeat(127)}`),
 			],
 			[`/v2/org/app/referrers/${SHA256}?artifactType=${'a'.repeat(128)}/b`, '400 MANIFEST_INVALID'],
 			[`/v2/org/app/referrers/${SHA256}?artifactType=a/${'b'.repeat(128)}`, '400 MANIFEST_INVALID'],

@@ -1,6 +1,5 @@
 import fc, { type Arbitrary } from 'fast-check';
 import assert from 'node:assert/strict';
-import { hash } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -8,22 +7,19 @@ import { after, before, describe } from 'node:test';
 import type { FastifyInstance } from 'fastify';
 import { buildApp } from '../../src/app.ts';
 import { ARCHITECTURES } from '../../src/balena/architectures.ts';
-import { match, resolution } from '../../src/balena/resolution.ts';
 import { INDEX_TYPES, makeIndex, type Child } from '../../src/registry/platform-index.ts';
 import { configOf } from '../support/constants.ts';
 import { ACCEPT } from '../support/proxy.ts';
 import { ask, forge, type Answer } from '../support/setup.ts';
+import { digestOf } from '../upstream/image.ts';
 import { base64url } from './arbitraries.ts';
 import { check } from './check.ts';
-import { apiRow, candidate } from './fleets.ts';
 
-/* No input makes two callers share an index, two different sets of releases one digest, or a child outside the block reachable through it: docs/architectures.md. */
+/* No input makes two callers share an index, or a child outside the block reachable through it: docs/architectures.md. */
 
 const [OCI] = INDEX_TYPES;
 const IMAGE = 'application/vnd.oci.image.manifest.v1+json';
-const digestOf = (bytes: Buffer | string): string => `sha256:${hash('sha256', bytes, 'hex')}`;
-const ORG = 'acme';
-const BLOCK = `${ORG}/b`;
+const BLOCK = 'acme/b';
 
 interface Content {
 	repository: string;
@@ -208,87 +204,5 @@ describe('through the service', () => {
 			},
 		),
 		0.2,
-	);
-});
-
-describe('the index', () => {
-	const child = fc.tuple(fc.constantFrom(...ARCHITECTURES), fc.constantFrom('a', 'b', 'c', 'd')).map(([{ platform }, text]): Child => ({
-		platform,
-		manifest: { bytes: Buffer.from(text), mediaType: IMAGE, digest: digestOf(text) },
-	}));
-	const children = fc.uniqueArray(child, { maxLength: 5, selector: ({ platform }) => platform.architecture + platform.variant });
-	check(
-		'two different sets of images have two digests, and the same ones one',
-		// Of two that are made apart few are alike: the second is the first with one image changed, or left out.
-		fc.property(children, fc.nat(4), fc.constantFrom('a', 'b', 'c', undefined), (a, at, text) => {
-			const b = a.flatMap((one, i) => {
-				if (i !== at || text === undefined) {
-					return i === at ? [] : [one];
-				}
-				return [{ ...one, manifest: { ...one.manifest, bytes: Buffer.from(text), digest: digestOf(text) } }];
-			});
-			const of = (set: Child[]): unknown => set.map(({ platform, manifest }) => [platform, manifest.digest]);
-			const isSame = JSON.stringify(of(a)) === JSON.stringify(of(b));
-			assert.equal(makeIndex(a, OCI).digest === makeIndex(b, OCI).digest, isSame);
-		}),
-	);
-});
-
-describe('the resolution', () => {
-	const slug = fc.constantFrom(
-		...ARCHITECTURES.map(({ name }) => `${BLOCK}-${name}`),
-		BLOCK,
-		'other/b-amd64',
-		`${ORG}/c-amd64`,
-		`${BLOCK}-amd64-amd64`,
-		`${BLOCK}-riscv64`,
-	);
-	const rowsOf = fc.array(fc.tuple(slug, candidate), { maxLength: 8 });
-	check(
-		'a block has images of its own fleets alone, whatever the API says',
-		fc.asyncProperty(rowsOf, rowsOf, fc.constantFrom(undefined, '1.0.0', '1', 'aaaaaaa'), async (seen, found, release) => {
-			const reference = { slug: BLOCK, release, service: undefined };
-			let asked = 0;
-			const matched = await match(reference, {
-				query: async (resource) => {
-					asked++;
-					if (resource === 'release') {
-						return [];
-					}
-					return (asked <= 2 ? seen : found).map(([of, row]) => ({
-						slug: of,
-						service: [],
-						owns__release: [
-							{
-								...apiRow(row),
-								release_image: row.images.map(({ service, repository, digest }) => ({
-									image: [
-										{
-											is_stored_at__image_location: `registry/${repository}`,
-											content_hash: digest ?? null,
-											is_a_build_of__service: [{ service_name: service }],
-										},
-									],
-								})),
-							},
-						],
-					}));
-				},
-				namesakesOf: async () => [],
-				isAnonymous: true,
-				hasBlocks: true,
-			});
-			const meant = resolution(reference, matched);
-			if (meant.kind === 'block') {
-				assert.ok(!seen.some(([of]) => of === BLOCK));
-				for (const { architecture, repository } of meant.images) {
-					const of = `${BLOCK}-${architecture}`;
-					assert.ok(seen.some(([one]) => one === of));
-					assert.ok(found.some(([one, { images }]) => one === of && images.some((image) => image.repository === repository)));
-				}
-				assert.ok(asked <= 3);
-			}
-		}),
-		0.3,
 	);
 });
