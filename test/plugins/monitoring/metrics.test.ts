@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
-import { request } from 'node:http';
+import { request, type ClientRequest } from 'node:http';
 import { test, type TestContext } from 'node:test';
 import { ACCEPT, basic } from '../../support/proxy.ts';
-import { ask, faultAt, setUp, tokenFor, type Setup } from '../../support/setup.ts';
+import { ask, faultAt, setUp, tokenFor, type Answer, type Setup } from '../../support/setup.ts';
 import { imageOf } from '../../upstream/index.ts';
 import { freePort } from '../../upstream/listen.ts';
+import type { Relay } from '../../upstream/relay.ts';
 import { sharedUpstream } from '../../upstream/shared.ts';
 import { LONG } from '../../support/expect.ts';
 import { sendRaw } from '../../support/raw-client.ts';
@@ -16,6 +17,7 @@ const upstream = await sharedUpstream();
 const NAME = 'acme/pinned/1.0.0';
 const BLOB = `/v2/${NAME}/blobs/${imageOf(upstream, 'acme/pinned', '1.0.0').platforms[0]!.layers[0]!.digest}`;
 const MANIFEST = `/v2/${NAME}/manifests/latest`;
+const TOKEN_OF_SECRET = '/auth/v1/token?scope=repository:acme/secret:pull';
 const login = { headers: { authorization: basic(upstream.keys.owner) } };
 
 /** @returns the series of a metric that are not 0, as in `{limit="address"}`: value */
@@ -30,8 +32,27 @@ async function series(port: string, metric: string): Promise<Record<string, numb
 }
 
 /** Asks for a token that needs the API, and what comes of it does not matter. */
-const askApi = ({ proxy }: Setup): Promise<unknown> => ask(proxy, '/auth/v1/token?scope=repository:acme/secret:pull', login);
+const askApi = ({ proxy }: Setup): Promise<unknown> => ask(proxy, TOKEN_OF_SECRET, login);
 const askRegistry = ({ proxy }: Setup, token: string): Promise<unknown> => ask(proxy, MANIFEST, { token, headers: { accept: ACCEPT } });
+
+const requestBlob = ({ proxy }: Setup, token: string): ClientRequest =>
+	request(proxy.url + BLOB, { headers: { authorization: `Bearer ${token}` } });
+
+/** Does something while an upstream does not answer a request, which is given up then. */
+async function whileOneHangs(relay: Relay, waiting: ClientRequest, run: () => Promise<unknown>): Promise<void> {
+	relay.fault = () => 'hang';
+	waiting.on('error', () => undefined).end();
+	await until(() => relay.underWay === 1);
+	await run();
+	waiting.destroy();
+}
+
+/** Asks for one thing after another, until it was one too many. */
+async function untilLimited(askFor: (i: number) => Promise<Answer>): Promise<void> {
+	for (let i = 0, status = 0; status !== 429; i++) {
+		status = (await askFor(i)).status;
+	}
+}
 
 /** `run` is called when the service has been asked for a token once. `series`: what the metric holds then, exactly. */
 const ROWS: Record<
@@ -64,27 +85,16 @@ const ROWS: Record<
 		metric: 'upstream_errors_total',
 		series: { '{upstream="api",reason="overloaded"}': 1 },
 		env: { API_CONCURRENCY: '1', API_QUEUE: '0' },
-		async run(setup) {
-			setup.api.fault = () => 'hang';
-			const waiting = request(`${setup.proxy.url}/auth/v1/token?scope=repository:acme/secret:pull`).on('error', () => undefined);
-			waiting.end();
-			await until(() => setup.api.underWay === 1);
-			await askApi(setup);
-			waiting.destroy();
-		},
+		run: (setup) => whileOneHangs(setup.api, request(setup.proxy.url + TOKEN_OF_SECRET), () => askApi(setup)),
 	},
 	'the API is asked too much, by a page': {
 		metric: 'upstream_errors_total',
 		series: { '{upstream="api",reason="overloaded"}': 1 },
 		env: { API_CONCURRENCY: '1', API_QUEUE: '0' },
-		async run(setup) {
-			setup.api.fault = () => 'hang';
-			const waiting = request(`${setup.proxy.url}/auth/v1/token?scope=repository:acme/secret:pull`).on('error', () => undefined);
-			waiting.end();
-			await until(() => setup.api.underWay === 1);
-			await ask(setup.proxy, '/acme/several', { headers: { accept: 'text/html' } });
-			waiting.destroy();
-		},
+		run: (setup) =>
+			whileOneHangs(setup.api, request(setup.proxy.url + TOKEN_OF_SECRET), () =>
+				ask(setup.proxy, '/acme/several', { headers: { accept: 'text/html' } }),
+			),
 	},
 	'the registry hangs': {
 		metric: 'upstream_errors_total',
@@ -130,14 +140,7 @@ const ROWS: Record<
 		metric: 'upstream_errors_total',
 		series: { '{upstream="registry",reason="overloaded"}': 1 },
 		env: { REGISTRY_CONNECTIONS: '1', REGISTRY_QUEUE: '0' },
-		async run(setup, token) {
-			setup.registry.fault = () => 'hang';
-			const waiting = request(setup.proxy.url + BLOB, { headers: { authorization: `Bearer ${token}` } }).on('error', () => undefined);
-			waiting.end();
-			await until(() => setup.registry.underWay === 1);
-			await askRegistry(setup, token);
-			waiting.destroy();
-		},
+		run: (setup, token) => whileOneHangs(setup.registry, requestBlob(setup, token), () => askRegistry(setup, token)),
 	},
 	'the registry refuses, as registries do': {
 		metric: 'upstream_errors_total',
@@ -148,11 +151,7 @@ const ROWS: Record<
 		metric: 'requests_total',
 		series: { '{kind="token",status="200"}': 1, '{kind="blob",status="499"}': 1 },
 		async run(setup, token) {
-			setup.registry.fault = () => 'hang';
-			const client = request(setup.proxy.url + BLOB, { headers: { authorization: `Bearer ${token}` } }).on('error', () => undefined);
-			client.end();
-			await until(() => setup.registry.underWay === 1);
-			client.destroy();
+			await whileOneHangs(setup.registry, requestBlob(setup, token), async () => undefined);
 			await until(() => setup.registry.underWay === 0);
 		},
 	},
@@ -166,7 +165,7 @@ const ROWS: Record<
 		series: {},
 		async run(setup, token) {
 			setup.registry.fault = faultAt(/blobs/, { status: 200, body: 'x'.repeat(20_000_000) });
-			const client = request(setup.proxy.url + BLOB, { headers: { authorization: `Bearer ${token}` } }).on('error', () => undefined);
+			const client = requestBlob(setup, token).on('error', () => undefined);
 			client.once('response', (response) => response.on('error', () => undefined).once('data', () => client.destroy())).end();
 			// It may be over before one looks.
 			await until(() => setup.registry.requests.some(({ url }) => url.includes('/blobs/')));
@@ -189,21 +188,13 @@ const ROWS: Record<
 		metric: 'rate_limited_total',
 		series: { '{limit="name"}': 1 },
 		env: { RATE_LIMIT_MAX: '100' },
-		async run({ proxy }) {
-			for (let i = 0, status = 0; status !== 429; i++) {
-				status = (await ask(proxy, `/auth/v1/token?scope=repository:acme/made-up-${i}:pull`)).status;
-			}
-		},
+		run: ({ proxy }) => untilLimited((i) => ask(proxy, `/auth/v1/token?scope=repository:acme/made-up-${i}:pull`)),
 	},
 	'and has had pages made for them': {
 		metric: 'rate_limited_total',
 		series: { '{limit="name"}': 1 },
 		env: { RATE_LIMIT_MAX: '100' },
-		async run({ proxy }) {
-			for (let i = 0, status = 0; status !== 429; i++) {
-				status = (await ask(proxy, `/acme/made-up-${i}`)).status;
-			}
-		},
+		run: ({ proxy }) => untilLimited((i) => ask(proxy, `/acme/made-up-${i}`)),
 	},
 	'an address has had too many digests looked for': {
 		metric: 'rate_limited_total',
@@ -211,9 +202,7 @@ const ROWS: Record<
 		env: { RATE_LIMIT_MAX: '100' },
 		async run({ proxy }) {
 			const token = await tokenFor(proxy, 'acme/pinned');
-			for (let i = 0, status = 0; status !== 429; i++) {
-				status = (await ask(proxy, `/v2/acme/pinned/blobs/sha256:${String(i).padStart(64, '0')}`, { token })).status;
-			}
+			await untilLimited((i) => ask(proxy, `/v2/acme/pinned/blobs/sha256:${String(i).padStart(64, '0')}`, { token }));
 		},
 	},
 	'a login has failed too often': {

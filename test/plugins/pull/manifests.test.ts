@@ -2,52 +2,15 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { acceptedTypes } from '../../../src/registry/accept.ts';
 import { ACCEPT, basic } from '../../support/proxy.ts';
-import { digestOf } from '../../upstream/image.ts';
+import { ask, assertError, CACHE_MODES, forgetRequests, seen, setUp, tokenFor, upstreamPart } from '../../support/setup.ts';
 import { imageOf, type ImageSummary } from '../../upstream/index.ts';
-import type { Fault } from '../../upstream/relay.ts';
 import { sharedUpstream } from '../../upstream/shared.ts';
-import {
-	ask,
-	assertError,
-	CACHE_MODES,
-	forgetRequests,
-	seen,
-	setUp,
-	tokenFor,
-	upstreamPart,
-	type Answer,
-	type Question,
-	type Setup,
-} from '../../support/setup.ts';
+import { manifest } from './checked-manifest.ts';
 
 /* `/v2/<name>/manifests/<reference>`: the tag is ignored, digests and tags that stand for digests are not. Run with every cache on and off. */
 
 const upstream = await sharedUpstream();
 const owner = basic(upstream.keys.owner);
-
-/** @returns the answer to a request for a manifest, checked as every client checks it: the bytes are what the digest says, and HEAD says the same */
-async function manifest(
-	{ proxy }: Setup,
-	name: string,
-	reference: string,
-	token: string,
-	headers: Question['headers'] = {},
-): Promise<Answer> {
-	const question = { token, headers: { accept: ACCEPT, ...headers } };
-	const path = `/v2/${name}/manifests/${reference}`;
-	const [head, answer] = [await ask(proxy, path, { ...question, method: 'HEAD' }), await ask(proxy, path, question)];
-	assert.equal(answer.status, 200, answer.text);
-	assert.equal(digestOf(Buffer.from(answer.text)), answer.headers['docker-content-digest']);
-	assert.equal(head.status, 200);
-	assert.equal(head.text, '');
-	for (const header of ['content-type', 'content-length', 'docker-content-digest', 'etag', 'docker-distribution-api-version']) {
-		assert.notEqual(head.headers[header], undefined, header);
-		assert.equal(head.headers[header], answer.headers[header], header);
-	}
-	assert.equal(head.headers['content-length'], String(Buffer.byteLength(answer.text)));
-	assert.equal(answer.headers['transfer-encoding'], undefined);
-	return answer;
-}
 
 for (const [mode, env] of Object.entries(CACHE_MODES)) {
 	test(`with TAGS=ignore, a tag means the release, whatever it says; ${mode}`, async (t) => {
@@ -163,95 +126,6 @@ for (const [mode, env] of Object.entries(CACHE_MODES)) {
 		}
 	});
 
-	test(`the upstream’s own names pass through; ${mode}`, async (t) => {
-		const setup = await setUp(t, env);
-		const { proxy } = setup;
-		const image = imageOf(upstream, 'acme/pinned');
-		const secret = imageOf(upstream, 'acme/secret');
-		await t.test('with their tag', async () => {
-			const token = await tokenFor(proxy, image.repository);
-			assert.equal((await manifest(setup, image.repository, 'latest', token)).headers['docker-content-digest'], image.digest);
-			assertError(
-				await ask(proxy, `/v2/${image.repository}/manifests/1.1.0`, { token, headers: { accept: ACCEPT } }),
-				404,
-				'MANIFEST_UNKNOWN',
-			);
-		});
-		await t.test('under a token of the API itself', async () => {
-			const token = upstreamPart(await tokenFor(proxy, image.repository));
-			assert.equal((await manifest(setup, image.repository, image.digest, token)).headers['docker-content-digest'], image.digest);
-		});
-		await t.test('only for those who may', async () => {
-			assert.equal(
-				(await manifest(setup, secret.repository, 'latest', await tokenFor(proxy, secret.repository, owner))).headers[
-					'docker-content-digest'
-				],
-				secret.digest,
-			);
-			for (const authorization of [undefined, basic(upstream.keys.stranger)]) {
-				const answer = await ask(proxy, `/v2/${secret.repository}/manifests/latest`, {
-					token: await tokenFor(proxy, secret.repository, authorization),
-				});
-				assertError(answer, 401, 'UNAUTHORIZED');
-				assert.match(answer.headers['www-authenticate']!, /error="insufficient_scope"/);
-			}
-		});
-	});
-
-	test(`tokens that the API issued itself; ${mode}`, async (t) => {
-		const setup = await setUp(t, env);
-		const { proxy } = setup;
-		const own = async (scope: string, authorization?: string): Promise<string> => {
-			const answer = await ask({ url: upstream.apiUrl }, `/auth/v1/token?scope=repository:${scope}:pull`, {
-				headers: authorization === undefined ? {} : { authorization },
-			});
-			return JSON.parse(answer.text).token as string;
-		};
-		const pinned = imageOf(upstream, 'acme/pinned');
-		const rows: { name: string; pulls: string; token: () => Promise<string>; digest: string | 401 | 404 }[] = [
-			{
-				name: 'an alias, public',
-				pulls: 'acme/pinned/1.0.0',
-				token: () => own('acme/pinned/1.0.0'),
-				digest: imageOf(upstream, 'acme/pinned', '1.0.0').digest,
-			},
-			{
-				name: 'an alias, private',
-				pulls: 'acme/secret',
-				token: () => own('acme/secret', owner),
-				digest: imageOf(upstream, 'acme/secret').digest,
-			},
-			{ name: 'an alias of another name', pulls: 'acme/multi-arch', token: () => own('acme/pinned'), digest: 401 },
-			{
-				name: 'no alias: the name is resolved for anybody',
-				pulls: 'acme/pinned',
-				token: () => own(pinned.repository),
-				digest: pinned.digest,
-			},
-			{ name: 'no alias, and another image', pulls: 'acme/multi-arch', token: () => own(pinned.repository), digest: 401 },
-			{
-				name: 'no alias, and a private fleet, whoever asks',
-				pulls: 'acme/secret',
-				token: () => own(imageOf(upstream, 'acme/secret').repository, owner),
-				digest: 404,
-			},
-		];
-		for (const { name, pulls, token, digest } of rows) {
-			await t.test(name, async () => {
-				const text = await token();
-				if (typeof digest === 'string') {
-					assert.equal((await manifest(setup, pulls, 'latest', text)).headers['docker-content-digest'], digest);
-				} else {
-					assertError(
-						await ask(proxy, `/v2/${pulls}/manifests/latest`, { token: text }),
-						digest,
-						digest === 401 ? 'UNAUTHORIZED' : 'NAME_UNKNOWN',
-					);
-				}
-			});
-		}
-	});
-
 	test(`what the registry sees of a client; ${mode}`, async (t) => {
 		const setup = await setUp(t, env);
 		const { proxy, registry } = setup;
@@ -288,90 +162,3 @@ for (const [mode, env] of Object.entries(CACHE_MODES)) {
 		assert.equal(headers.host, new URL(registry.url).host);
 	});
 }
-
-const PINNED_NAME = 'acme/pinned/1.0.0';
-const PINNED = imageOf(upstream, 'acme/pinned', '1.0.0');
-
-test('what is not what it says is passed on at the most, and not kept', async (t) => {
-	const other = imageOf(upstream, 'acme/pinned', '1.2.0');
-	const good = { 'content-type': PINNED.mediaType, 'docker-content-digest': PINNED.digest };
-	const whole = await (async () => {
-		const { proxy } = await setUp(t);
-		return (
-			await ask(proxy, `/v2/${PINNED_NAME}/manifests/latest`, { token: await tokenFor(proxy, PINNED_NAME), headers: { accept: ACCEPT } })
-		).text;
-	})();
-	const rows: Record<string, Fault> = {
-		'other bytes': { status: 200, headers: { ...good, 'content-length': '9' }, body: '{"evil":1' },
-		'no digest': { status: 200, headers: { 'content-type': PINNED.mediaType, 'content-length': '2' }, body: '{}' },
-		'a digest that is none': { status: 200, headers: { ...good, 'docker-content-digest': 'sha256:0', 'content-length': '2' }, body: '{}' },
-		'an empty body': { status: 200, headers: { ...good, 'content-length': '0' }, body: '' },
-		'no length': { status: 200, headers: good, body: '{}' },
-		'5 MB': { status: 200, headers: { ...good, 'content-length': '5000000' }, body: ' '.repeat(5_000_000) },
-		'another status': { status: 203, headers: { ...good, 'content-length': String(whole.length) }, body: whole },
-		'half of it': { truncateAfterBytes: 20 },
-	};
-	for (const [what, fault] of Object.entries(rows)) {
-		for (const reference of ['latest', PINNED.digest]) {
-			await t.test(`${what}, asked for by ${reference.slice(0, 6)}`, async (t) => {
-				const setup = await setUp(t);
-				const { proxy, registry } = setup;
-				const token = await tokenFor(proxy, PINNED_NAME);
-				const path = `/v2/${PINNED_NAME}/manifests/${reference}`;
-				const question = { token, headers: { accept: ACCEPT } };
-				registry.fault = () => fault;
-				await ask(proxy, path, question).catch(() => 'broken off');
-				registry.fault = () => undefined;
-				registry.requests = [];
-				const answer = await ask(proxy, path, question);
-				assert.equal(answer.headers['docker-content-digest'], PINNED.digest);
-				assert.deepEqual(JSON.parse(answer.text).config.digest, PINNED.platforms[0]!.configDigest);
-				assert.equal(registry.requests.length, 1);
-			});
-		}
-	}
-	await t.test('another manifest than the digest that was asked for', async (t) => {
-		const { proxy, registry } = await setUp(t);
-		const token = await tokenFor(proxy, [PINNED_NAME, 'acme/pinned/1.2.0']);
-		const real = await ask(proxy, `/v2/acme/pinned/1.2.0/manifests/${other.digest}`, { token, headers: { accept: ACCEPT } });
-		registry.fault = () => ({
-			status: 200,
-			headers: { ...good, 'docker-content-digest': other.digest, 'content-length': String(real.text.length) },
-			body: real.text,
-		});
-		await ask(proxy, `/v2/${PINNED_NAME}/manifests/${PINNED.digest}`, { token, headers: { accept: ACCEPT } });
-		registry.fault = () => undefined;
-		for (const digest of [PINNED.digest, other.digest]) {
-			const answer = await ask(proxy, `/v2/${PINNED_NAME}/manifests/${digest}`, { token, headers: { accept: ACCEPT } });
-			assert.equal(answer.status, digest === PINNED.digest ? 200 : 404);
-		}
-	});
-});
-
-test('a manifest in memory is not read again', async (t) => {
-	for (const tags of ['lenient', 'strict', 'ignore']) {
-		await t.test(`TAGS=${tags}`, async (t) => {
-			const { proxy } = await setUp(t, { TAGS: tags });
-			const name = 'acme/pinned';
-			const { digest } = imageOf(upstream, name);
-			const path = (reference: string): string => `/v2/${name}/manifests/${reference}`;
-			const tokens = [await tokenFor(proxy, name), await tokenFor(proxy, name, owner)];
-			const headers = { accept: ACCEPT };
-			for (const reference of ['latest', '1.0.0', digest]) {
-				assert.equal((await ask(proxy, path(reference), { token: tokens[0]!, headers })).status, 200);
-			}
-			const parse = t.mock.method(JSON, 'parse');
-			const read = (): number => parse.mock.calls.filter((call) => String(call.arguments[0]).includes('"schemaVersion"')).length;
-			// The second has nothing accepted yet, but the bytes are the same.
-			for (const token of tokens) {
-				for (const reference of ['latest', '1.0.0', digest]) {
-					for (const question of [{}, { method: 'HEAD' }, { headers: { ...headers, 'if-none-match': `"${digest}"` } }]) {
-						const { status } = await ask(proxy, path(reference), { token, headers, ...question });
-						assert.ok(status === 200 || status === 304, String(status));
-					}
-				}
-			}
-			assert.equal(read(), 0);
-		});
-	}
-});

@@ -17,7 +17,7 @@ import {
 	type Setup,
 } from '../../support/setup.ts';
 
-/* `tags/list`: of a fleet, what can be pulled; of a release, what the registry has. And `_catalog`, which tells nothing. */
+/* `tags/list`: of a fleet, what can be pulled; of a release, what the registry has. */
 
 const upstream = await sharedUpstream();
 const BROWSER = 'balenalabs/browser-aarch64';
@@ -208,18 +208,6 @@ test('pages', async (t) => {
 	for (const [query, code] of bad) {
 		await t.test(query.slice(0, 30), async () => void assertError(await list(setup, BROWSER, { query }), 400, code));
 	}
-});
-
-test('the catalog is empty, with a token', async (t) => {
-	const { proxy } = await setUp(t);
-	const token = await tokenFor(proxy, []);
-	for (const query of ['', '?n=10', '?n=10&last=x']) {
-		const answer = await ask(proxy, `/v2/_catalog${query}`, { token });
-		assert.equal(answer.status, 200);
-		assert.deepEqual(JSON.parse(answer.text), { repositories: [] });
-	}
-	assertError(await ask(proxy, '/v2/_catalog?n=x', { token }), 400, 'PAGINATION_NUMBER_INVALID');
-	assertError(await ask(proxy, '/v2/_catalog'), 401, 'UNAUTHORIZED');
 });
 
 test('what the registry answers for tags is not believed blindly', async (t) => {
