@@ -1,18 +1,17 @@
-import { createHash } from 'node:crypto';
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { generateKeyPairSync } from 'node:crypto';
 import { run, type Outcome } from '../support/run.ts';
 import { until } from '../support/until.ts';
 import { freePort } from '../upstream/listen.ts';
-import { must } from './cache.ts';
 import { withImage, type Client, type Pulled } from './client.ts';
 import { CONTAINERD_2, startContainerd, tagged } from './containerd.ts';
 import { startDaemon, type Daemon } from './daemon.ts';
 import { built, installDebian } from './install.ts';
+import { startApiServer } from './kube-apiserver.ts';
 import { directoryOf, PACKAGES } from './packages.ts';
 import type { Result } from './report.ts';
+import { SANDBOX, sandboxImage } from './sandbox-image.ts';
 import type { Servers } from './servers.ts';
 
 /*
@@ -21,9 +20,6 @@ import type { Servers } from './servers.ts';
  */
 
 const NODE = 'sample';
-const TOKEN = 'sample';
-/** What every Pod's sandbox runs: a program that waits. */
-const SANDBOX = 'localhost/sandbox:1';
 const SECONDS = 120;
 
 /** A pull secret: the beginning of the names that it is for, and a key. */
@@ -40,7 +36,6 @@ interface Kubelet {
 async function startKubelet(): Promise<Kubelet> {
 	const directory = await mkdtemp(join(tmpdir(), 'kubelet-'));
 	await installDebian({ etcd: 'etcd-server', kubectl: 'kubernetes-client' });
-	const binary = (name: string): string => join(directoryOf('Kubernetes'), name);
 	const containerd = await startContainerd({
 		...CONTAINERD_2,
 		daemon: CONTAINERD_2.daemon,
@@ -55,6 +50,7 @@ runtime_path = "${built('containerd-shim-runc-v2')}"
 `,
 	});
 	const daemons: Daemon[] = [containerd];
+	const start = async (...daemon: Parameters<typeof startDaemon>): Promise<unknown> => daemons.push(await startDaemon(...daemon));
 	const stop = async (): Promise<void> => {
 		for (const daemon of daemons.reverse()) {
 			if (daemon === containerd) {
@@ -75,62 +71,8 @@ runtime_path = "${built('containerd-shim-runc-v2')}"
 		await rm(directory, { recursive: true, force: true });
 	};
 	try {
-		const [etcd, peer, api, kubeletPort, health] = await Promise.all([freePort(), freePort(), freePort(), freePort(), freePort()]);
-		const store = `http://127.0.0.1:${etcd}`;
-		daemons.push(
-			await startDaemon(
-				'etcd',
-				[
-					...['--data-dir', join(directory, 'etcd'), '--listen-client-urls', store, '--advertise-client-urls', store],
-					...['--listen-peer-urls', `http://127.0.0.1:${peer}`, '--initial-advertise-peer-urls', `http://127.0.0.1:${peer}`],
-					...['--initial-cluster', `default=http://127.0.0.1:${peer}`],
-				],
-				async () =>
-					fetch(`${store}/health`).then(
-						({ ok }) => ok,
-						() => false,
-					),
-			),
-		);
-		const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
-		const accounts = join(directory, 'accounts.pem');
-		await writeFile(accounts, privateKey.export({ type: 'pkcs1', format: 'pem' }));
-		await writeFile(join(directory, 'tokens.csv'), `${TOKEN},admin,admin,system:masters\n`);
-		const kubeconfig = join(directory, 'kubeconfig');
-		await writeFile(
-			kubeconfig,
-			JSON.stringify({
-				apiVersion: 'v1',
-				kind: 'Config',
-				clusters: [{ name: 'sample', cluster: { server: `https://127.0.0.1:${api}`, 'insecure-skip-tls-verify': true } }],
-				users: [{ name: 'admin', user: { token: TOKEN } }],
-				contexts: [{ name: 'sample', context: { cluster: 'sample', user: 'admin' } }],
-				'current-context': 'sample',
-			}),
-		);
-		const kubectl = async (args: string[], input?: object): Promise<Outcome & { stdout: string }> =>
-			run('kubectl', ['--kubeconfig', kubeconfig, ...args], { input: input === undefined ? undefined : JSON.stringify(input) });
-		daemons.push(
-			await startDaemon(
-				binary('kube-apiserver'),
-				[
-					`--etcd-servers=${store}`,
-					'--bind-address=127.0.0.1',
-					`--secure-port=${api}`,
-					`--cert-dir=${join(directory, 'certificates')}`,
-					`--service-account-key-file=${accounts}`,
-					`--service-account-signing-key-file=${accounts}`,
-					'--service-account-issuer=https://kubernetes.default.svc',
-					'--service-cluster-ip-range=10.0.0.0/24',
-					`--token-auth-file=${join(directory, 'tokens.csv')}`,
-					'--authorization-mode=AlwaysAllow',
-					// Nothing gives Pods an account, and nobody has to find the API server.
-					'--disable-admission-plugins=ServiceAccount',
-					'--endpoint-reconciler-type=none',
-				],
-				async () => (await kubectl(['get', 'namespace', 'default'])).code === 0,
-			),
-		);
+		const { kubeconfig, kubectl } = await startApiServer(directory, start);
+		const [kubeletPort, health] = await Promise.all([freePort(), freePort()]);
 		await writeFile(
 			join(directory, 'kubelet.json'),
 			JSON.stringify({
@@ -151,18 +93,16 @@ runtime_path = "${built('containerd-shim-runc-v2')}"
 				evictionHard: { 'memory.available': '0%', 'nodefs.available': '0%', 'imagefs.available': '0%' },
 			}),
 		);
-		daemons.push(
-			await startDaemon(
-				binary('kubelet'),
-				[
-					`--config=${join(directory, 'kubelet.json')}`,
-					`--kubeconfig=${kubeconfig}`,
-					`--root-dir=${join(directory, 'root')}`,
-					`--cert-dir=${join(directory, 'certificates')}`,
-					`--hostname-override=${NODE}`,
-				],
-				async () => (await kubectl(['get', 'node', NODE])).code === 0,
-			),
+		await start(
+			join(directoryOf('Kubernetes'), 'kubelet'),
+			[
+				`--config=${join(directory, 'kubelet.json')}`,
+				`--kubeconfig=${kubeconfig}`,
+				`--root-dir=${join(directory, 'root')}`,
+				`--cert-dir=${join(directory, 'certificates')}`,
+				`--hostname-override=${NODE}`,
+			],
+			async () => (await kubectl(['get', 'node', NODE])).code === 0,
 		);
 		const sandbox = await sandboxImage(directory);
 		let pods = 0;
@@ -225,29 +165,6 @@ runtime_path = "${built('containerd-shim-runc-v2')}"
 		await stop();
 		throw error;
 	}
-}
-
-/** @returns an archive as `docker save` writes it, of an image with one program */
-async function sandboxImage(directory: string): Promise<string> {
-	const at = join(directory, 'sandbox');
-	await mkdir(at);
-	await must('tar', ['-C', directoryOf('Kubernetes'), '-cf', join(at, 'layer.tar'), 'wait']);
-	const layer = createHash('sha256')
-		.update(await readFile(join(at, 'layer.tar')))
-		.digest('hex');
-	const architecture = process.arch === 'x64' ? 'amd64' : process.arch;
-	await writeFile(
-		join(at, 'config.json'),
-		JSON.stringify({
-			architecture,
-			os: 'linux',
-			config: { Entrypoint: ['/wait'] },
-			rootfs: { type: 'layers', diff_ids: [`sha256:${layer}`] },
-		}),
-	);
-	await writeFile(join(at, 'manifest.json'), JSON.stringify([{ Config: 'config.json', RepoTags: [SANDBOX], Layers: ['layer.tar'] }]));
-	await must('tar', ['-C', at, '-cf', `${at}.tar`, 'manifest.json', 'config.json', 'layer.tar']);
-	return `${at}.tar`;
 }
 
 export async function kubelet(): Promise<Client> {

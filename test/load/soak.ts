@@ -5,7 +5,8 @@ import { processOptions } from '../support/constants.ts';
 import { startUpstream } from '../upstream/index.ts';
 import { freePort } from '../upstream/listen.ts';
 import { availableRegistry } from '../upstream/shared.ts';
-import { CLIENTS, closeAll, keepRunning, type Ground } from './soak-clients.ts';
+import { CLIENTS, keepRunning } from './soak-clients.ts';
+import { closeAll, type Ground } from './soak-requests.ts';
 
 /*
  * `npm run soak [-- minutes]`: the service as a process, under a mixed load for ten minutes or as long as is said. Prints the curve of its memory, and fails where memory grows once it
