@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
-import { readdirSync, readFileSync } from 'node:fs';
+import { globSync, readdirSync, readFileSync } from 'node:fs';
 import { posix } from 'node:path';
 import { test } from 'node:test';
 
-/* The floors of the house: who may import whom. */
+/* The floors of the house: who may import whom, and how much is in one file. */
 
 /** Folders and files of src/, from the lowest floor up: each imports those before it only. */
 const FLOORS = [
@@ -29,6 +29,9 @@ const FLOORS = [
 	'app',
 	'server',
 ];
+
+/** One concept each: more than these have room for two. */
+const MAX_LINES = 250;
 
 /** What the pure folders may use from outside: nothing that reads a file, opens a connection or knows of Fastify. */
 const OUTSIDE: Record<string, RegExp> = {
@@ -93,4 +96,15 @@ test('no file needs itself', () => {
 		}
 	};
 	files.forEach((file) => follow(file, []));
+});
+
+test(`no file has more than ${MAX_LINES} lines, in src/, plugins/ and everywhere else`, () => {
+	const all = globSync('**/*.ts', { cwd: root.pathname, exclude: (name) => /(^|\/)(node_modules|\.git)$/.test(name) });
+	assert.ok(all.length > files.length);
+	assert.deepEqual(
+		all
+			.map((file) => ({ file, lines: readFileSync(new URL(file, root), 'utf8').split('\n').length - 1 }))
+			.filter(({ lines }) => lines > MAX_LINES),
+		[],
+	);
 });
