@@ -19,7 +19,7 @@ const REASONS: Record<string, string> = {
 	tokens:
 		'What is remembered of tokens is bounded to 32 MB, some 8,000 of them: of the others each use is asked of the registry, as the first one is.',
 	connections:
-		'Each connection costs some 50 KB, for as long as it is open, and the more are busy at once, the more V8 keeps of what is on its way; with thousands of them the processor finds less of what it needs in its caches.',
+		'Each connection costs some 35 KB, for as long as it is open, and the more are busy at once, the more V8 keeps of what is on its way; with thousands of them the processor finds less of what it needs in its caches.',
 };
 
 /** @returns docs/reports/scale.md */
