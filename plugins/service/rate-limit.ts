@@ -45,6 +45,8 @@ const COSTS: Record<Cost, { requests: number; least: number; limit: Limit; what:
 	'cold image': { requests: 1, least: 10, limit: 'address', what: 'images of blocks' },
 };
 
+const TOO_MANY = 'too many requests from this address; try again in a moment';
+
 /** Clients read Retry-After only; on every other answer the counts would be noise. */
 const QUIET = { 'x-ratelimit-limit': false, 'x-ratelimit-remaining': false, 'x-ratelimit-reset': false };
 
@@ -92,7 +94,7 @@ export default fp(
 				request.facts.limit ??= 'address';
 			},
 			// The plugin throws what this returns, and sets Retry-After itself.
-			errorResponseBuilder: () => tooMany('too many requests from this address; try again in a moment'),
+			errorResponseBuilder: () => tooMany(TOO_MANY),
 			skipOnError: true,
 			// It makes the store itself; a constructor may return another object.
 			store: function () {
@@ -107,21 +109,20 @@ export default fp(
 			});
 		}
 
-		const refuse = app.rateLimit();
-		/**
-		 * Nearly all requests are within the limit, and in one process that is known without a promise. Who is over it meets the
-		 * plugin, which counts once more and refuses.
-		 */
+		const limitByRedis = app.rateLimit();
+		/** What one process counts by itself is known at once; the plugin awaits five times. */
 		function limit(this: FastifyInstance, request: FastifyRequest, reply: FastifyReply, done: (error?: Error) => void): void {
-			const max = maxOf(request);
-			if (
-				isWithoutLimits(request.ip) ||
-				(config.REDIS_URL === undefined && counts.takeHere(keyOf(request), config.RATE_LIMIT_WINDOW, max).current <= max)
-			) {
-				done();
-			} else {
-				refuse.call(this, request, reply).then(() => done(), done);
+			if (config.REDIS_URL !== undefined) {
+				limitByRedis.call(this, request, reply).then(() => done(), done);
+				return;
 			}
+			if (isWithoutLimits(request.ip)) {
+				done();
+				return;
+			}
+			const max = maxOf(request);
+			const { current, ttl } = counts.takeHere(keyOf(request), config.RATE_LIMIT_WINDOW, max);
+			done(current > max ? tooMany(TOO_MANY, ttl, 'address') : undefined);
 		}
 	},
 	{ name: 'rate-limit', dependencies: ['request-log', 'client-tokens'] },
