@@ -2,7 +2,7 @@ import { writeFileSync } from 'node:fs';
 import { request, type IncomingMessage, type ServerResponse } from 'node:http';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
-import { isInstalled, run, stopAll, waitForAnswer } from './processes.ts';
+import { needPrograms, run, stopAll, waitForAnswer } from './processes.ts';
 import { pull } from './pulls.ts';
 import { withSpread } from './statistics.ts';
 import { imageOf, startUpstream } from '../test/upstream/index.ts';
@@ -27,10 +27,7 @@ interface Event {
 	to: number;
 }
 
-if (!isInstalled('skopeo')) {
-	console.error('the benchmark needs skopeo: apt-get install skopeo');
-	process.exit(1);
-}
+needPrograms(['skopeo']);
 const upstream = await startUpstream();
 let events: Event[] = [];
 const api = await timed('API', upstream.apiUrl, ADDED_MS, (text) => text);

@@ -1,9 +1,8 @@
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { load } from './load.ts';
-import { isInstalled, residentMb, stopAll } from './processes.ts';
+import { needPrograms, readableDirectory, residentMb, stopAll } from './processes.ts';
 import { figure, median } from './statistics.ts';
 import { stream } from './streams.ts';
 import { startService, type Target } from './targets.ts';
@@ -34,14 +33,8 @@ const WAYS: Record<string, Record<string, string>> = {
 	'`MALLOC_ARENA_MAX=1`': { MALLOC_ARENA_MAX: '1' },
 };
 
-const missing = ['wrk', 'nginx', 'curl'].filter((command) => !isInstalled(command));
-if (missing.length > 0) {
-	console.error(`the benchmark needs ${missing.join(', ')}: apt-get install wrk nginx-light curl`);
-	process.exit(1);
-}
-const directory = mkdtempSync(join(tmpdir(), 'bench-'));
-// nginx's worker runs as another user and has to read the files.
-chmodSync(directory, 0o755);
+needPrograms(['wrk', 'nginx', 'curl']);
+const directory = readableDirectory();
 try {
 	const upstream = await startUpstream(join(directory, 'upstream'));
 	const measured = new Map<string, Memory[]>();

@@ -1,6 +1,8 @@
 import { spawn, spawnSync, type ChildProcess, type StdioOptions } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 
 /** Clock ticks of /proc/<pid>/stat a second: USER_HZ, which is 100 on every Linux that Node runs on. */
@@ -85,7 +87,22 @@ export function childOf(pid: number): number {
 	return child;
 }
 
-/** @returns whether a program can be started, by asking for its version */
-export function isInstalled(command: string): boolean {
-	return spawnSync(command, ['--version'], { stdio: 'ignore' }).error === undefined;
+/** Debian's package of each program that a benchmark may need, where it has another name. */
+const PACKAGES: Record<string, string> = { nginx: 'nginx-light' };
+
+/** Ends the process, with what to install, where a program is not there. */
+export function needPrograms(programs: string[]): void {
+	const missing = programs.filter((program) => spawnSync(program, ['--version'], { stdio: 'ignore' }).error !== undefined);
+	if (missing.length > 0) {
+		const packages = missing.map((program) => PACKAGES[program] ?? program);
+		console.error(`the benchmark needs ${missing.join(', ')}: apt-get install ${packages.join(' ')}`);
+		process.exit(1);
+	}
+}
+
+/** @returns a new folder, which nginx's worker can read too: it runs as another user */
+export function readableDirectory(): string {
+	const directory = mkdtempSync(join(tmpdir(), 'bench-'));
+	chmodSync(directory, 0o755);
+	return directory;
 }

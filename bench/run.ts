@@ -1,8 +1,8 @@
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { cpus, tmpdir } from 'node:os';
+import { rmSync, writeFileSync } from 'node:fs';
+import { cpus } from 'node:os';
 import { join } from 'node:path';
 import { load, type Request } from './load.ts';
-import { isInstalled, stopAll } from './processes.ts';
+import { needPrograms, readableDirectory, stopAll } from './processes.ts';
 import { pull } from './pulls.ts';
 import { startRealRegistry } from './real-registry.ts';
 import { report, type Aim, type Measured, type Measurement } from './report.ts';
@@ -48,15 +48,9 @@ const ACCEPT =
 const BOUNDS_FROM_MEMORY = 'what counts and shares cost: manifest from memory';
 const BOUNDS_FORWARDED = 'what counts and shares cost: manifest forwarded';
 
-const missing = ['wrk', 'nginx', 'skopeo', 'curl', 'docker-registry'].filter((command) => !isInstalled(command));
-if (missing.length > 0) {
-	console.error(`the benchmark needs ${missing.join(', ')}: apt-get install wrk nginx-light skopeo curl docker-registry`);
-	process.exit(1);
-}
+needPrograms(['wrk', 'nginx', 'skopeo', 'curl', 'docker-registry']);
 
-const directory = mkdtempSync(join(tmpdir(), 'bench-'));
-// nginx's worker runs as another user and has to read the files.
-chmodSync(directory, 0o755);
+const directory = readableDirectory();
 const measurements: Measurement[] = [];
 try {
 	await measureAll();

@@ -1,8 +1,8 @@
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { cpus, tmpdir } from 'node:os';
+import { rmSync, writeFileSync } from 'node:fs';
+import { cpus } from 'node:os';
 import { join } from 'node:path';
 import { CONNECTIONS, load, type Request } from './load.ts';
-import { isInstalled, residentMb, stopAll } from './processes.ts';
+import { needPrograms, readableDirectory, residentMb, stopAll } from './processes.ts';
 import { replicas } from './replicas.ts';
 import { picture } from './scale-picture.ts';
 import { scaleReport, type Series } from './scale-report.ts';
@@ -39,14 +39,8 @@ interface Axis {
 	steps: (target: Target) => Step[];
 }
 
-const missing = ['wrk', 'nginx', 'redis-server'].filter((command) => !isInstalled(command));
-if (missing.length > 0) {
-	console.error(`the benchmark needs ${missing.join(', ')}: apt-get install wrk nginx-light redis-server`);
-	process.exit(1);
-}
-const directory = mkdtempSync(join(tmpdir(), 'bench-'));
-// nginx's worker runs as another user and has to read the files.
-chmodSync(directory, 0o755);
+needPrograms(['wrk', 'nginx', 'redis-server']);
+const directory = readableDirectory();
 try {
 	const upstream = await startUpstream(join(directory, 'upstream'));
 	const series: Series[] = [];
