@@ -33,7 +33,7 @@ export class ManifestMemory {
 		if (!isDigest(item)) {
 			return this.#remembered?.get(tagKey(repository, item, accept));
 		}
-		const manifest = this.#remembered?.get(digestKey(repository, item));
+		const manifest = this.find(repository, item);
 		return manifest !== undefined && isAcceptable(accept, manifest.mediaType) ? manifest : undefined;
 	}
 
@@ -45,23 +45,18 @@ export class ManifestMemory {
 	}
 
 	/**
-	 * Notes which of the remembered manifests a tag is, as the registry said without sending it: clients of containerd ask for a
-	 * tag by HEAD only, and then by digest.
+	 * Notes that a tag is one of the remembered manifests, as the registry said without sending it: clients of containerd ask for
+	 * a tag by HEAD only, and then by digest.
 	 */
-	noteTag(repository: string, tag: string, accept: string | undefined, digest: string): void {
-		const manifest = this.recall(repository, digest, accept);
-		if (manifest !== undefined && this.#tagTtl > 0) {
+	noteTag(manifest: Manifest, repository: string, tag: string, accept: string | undefined): void {
+		if (this.#tagTtl > 0 && isAcceptable(accept, manifest.mediaType)) {
 			this.#remembered?.set(tagKey(repository, tag, accept), manifest, { ttl: this.#tagTtl });
 		}
 	}
 
-	has(repository: string, digest: string): boolean {
-		return this.#remembered?.has(digestKey(repository, digest)) ?? false;
-	}
-
-	/** @returns the bytes that are there already for a digest */
-	bytesOf(repository: string, digest: string): Buffer | undefined {
-		return this.#remembered?.get(digestKey(repository, digest))?.bytes;
+	/** @returns a repository's manifest, whatever a client accepts */
+	find(repository: string, digest: string): Manifest | undefined {
+		return this.#remembered?.get(digestKey(repository, digest));
 	}
 }
 

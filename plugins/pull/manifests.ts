@@ -7,7 +7,7 @@ import type { Config } from '../../src/config.ts';
 import { acceptedTypes } from '../../src/registry/accept.ts';
 import { isDigest } from '../../src/registry/digest.ts';
 import { ANY_FORMAT } from '../../src/registry/formats.ts';
-import { matchesEtag, MAX_MANIFEST_BYTES, MAX_READ_BYTES, readManifest, type Manifest } from '../../src/registry/manifest.ts';
+import { isDescribed, matchesEtag, MAX_MANIFEST_BYTES, MAX_READ_BYTES, readManifest, type Manifest } from '../../src/registry/manifest.ts';
 import { provesAccess } from '../../src/registry/proof-of-access.ts';
 import { smallRequest } from '../../src/http/small-request.ts';
 import { LargeManifests } from './large-manifests.ts';
@@ -91,7 +91,7 @@ export default fp(
 				}
 				const { manifest: read, isVerified } = readManifest(upstreamRequest.item, headers, body);
 				// One buffer for one digest, whoever asked for it, and in whichever words.
-				const bytes = isVerified ? (memory.bytesOf(repository, read.digest) ?? large.bytesOf(read.digest)) : undefined;
+				const bytes = isVerified ? (memory.find(repository, read.digest)?.bytes ?? large.bytesOf(read.digest)) : undefined;
 				const manifest = bytes === undefined ? read : { ...read, bytes };
 				if (isVerified) {
 					memory.remember(manifest, repository, upstreamRequest.item, accept);
@@ -188,12 +188,14 @@ export default fp(
 						...upstreamRequest,
 						onAnswer: (status, headers) => {
 							const digest = headers['docker-content-digest'];
-							if (status === 200 && typeof digest === 'string' && isDigest(digest)) {
-								upstreamRequest.onManifest?.({ bytes: Buffer.alloc(0), mediaType: '', digest });
-								memory.noteTag(repository, upstreamRequest.item, acceptedTypes(request.headers.accept), digest);
-								if (provesAccess({ kind: 'manifest', status, isVerified: memory.has(repository, digest) })) {
-									token.accept(repository);
-								}
+							if (status !== 200 || typeof digest !== 'string' || !isDigest(digest)) {
+								return;
+							}
+							upstreamRequest.onManifest?.({ bytes: Buffer.alloc(0), mediaType: '', digest });
+							const known = memory.find(repository, digest);
+							if (known !== undefined && provesAccess({ kind: 'manifest', status, isVerified: isDescribed(known, headers) })) {
+								token.accept(repository);
+								memory.noteTag(known, repository, upstreamRequest.item, acceptedTypes(request.headers.accept));
 							}
 						},
 					});
@@ -231,7 +233,7 @@ export default fp(
 					throw overloadedError('registry');
 				}
 			},
-			isRemembered: (repository, digest) => memory.has(repository, digest),
+			isRemembered: (repository, digest) => memory.find(repository, digest) !== undefined,
 			get counts() {
 				return { ...counts, size: memory.size };
 			},

@@ -64,6 +64,19 @@ export function readManifest(asked: string, headers: IncomingHttpHeaders, bytes:
 	return { manifest: { bytes, mediaType, digest, headers: more }, isVerified };
 }
 
+/**
+ * @param headers of a registry's answer to a HEAD, which has no bytes to verify: distribution-spec, "Pulling manifests"
+ * @returns whether they are those of a manifest that was verified before: its digest, its type and its length. A digest alone may
+ * be said by what is in front of the registry, of a page of its own
+ */
+export function isDescribed({ bytes, mediaType, digest }: Manifest, headers: IncomingHttpHeaders): boolean {
+	return (
+		headers['docker-content-digest'] === digest &&
+		headers['content-type'] === mediaType &&
+		headers['content-length'] === String(bytes.length)
+	);
+}
+
 /** Images have 127 layers at the most, and indexes a dozen entries. More would fill the notes of where digests are. */
 const MAX_DIGESTS = 256;
 /** In bytes. Larger manifests are not read, and none is a block's image: some 500 layers fit into it, and one of 4 MB can take 100 ms. */
