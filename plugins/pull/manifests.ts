@@ -7,7 +7,14 @@ import type { Config } from '../../src/config.ts';
 import { acceptedTypes } from '../../src/registry/accept.ts';
 import { isDigest } from '../../src/registry/digest.ts';
 import { ANY_FORMAT } from '../../src/registry/formats.ts';
-import { isDescribed, matchesEtag, MAX_MANIFEST_BYTES, MAX_READ_BYTES, readManifest, type Manifest } from '../../src/registry/manifest.ts';
+import {
+	describedManifest,
+	matchesEtag,
+	MAX_MANIFEST_BYTES,
+	MAX_READ_BYTES,
+	readManifest,
+	type Manifest,
+} from '../../src/registry/manifest.ts';
 import { provesAccess } from '../../src/registry/proof-of-access.ts';
 import { smallRequest } from '../../src/http/small-request.ts';
 import { LargeManifests } from './large-manifests.ts';
@@ -193,9 +200,10 @@ export default fp(
 							}
 							upstreamRequest.onManifest?.({ bytes: Buffer.alloc(0), mediaType: '', digest });
 							const known = memory.find(repository, digest);
-							if (known !== undefined && provesAccess({ kind: 'manifest', status, isVerified: isDescribed(known, headers) })) {
+							const described = known && describedManifest(known, headers);
+							if (described !== undefined && provesAccess({ kind: 'manifest', status, isVerified: true })) {
 								token.accept(repository);
-								memory.noteTag(known, repository, upstreamRequest.item, acceptedTypes(request.headers.accept));
+								memory.noteTag(described, repository, upstreamRequest.item, acceptedTypes(request.headers.accept));
 							}
 						},
 					});

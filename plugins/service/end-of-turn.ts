@@ -1,6 +1,7 @@
 import type { FastifyInstance, FastifyReply } from 'fastify';
 import fp from 'fastify-plugin';
 import { isAscii } from 'node:buffer';
+import type { ServerResponse } from 'node:http';
 
 /**
  * Bytes up to which a body goes out as a text, in one piece with its head: Node writes that from its own stack, where it has 16
@@ -33,7 +34,11 @@ export default fp(
 			}
 		};
 		app.addHook('onSend', (_request, reply, payload, done) => {
-			const body = Buffer.isBuffer(payload) && payload.length <= MAX_TEXT_BYTES && isAscii(payload) ? payload.toString('latin1') : payload;
+			let body = payload;
+			if (Buffer.isBuffer(payload) && payload.length <= MAX_TEXT_BYTES && isAscii(payload)) {
+				body = payload.toString('latin1');
+				reply.raw.end = endLatin1 as ServerResponse['end'];
+			}
 			if (ready.push({ reply, send: () => done(null, body) }) === 1) {
 				setImmediate(sendAll);
 			}
@@ -41,3 +46,11 @@ export default fp(
 	},
 	{ name: 'end-of-turn' },
 );
+
+/**
+ * Fastify names no encoding for a text, and Node writes the head in that of the text, UTF-8 then: a header beyond ASCII would
+ * become other bytes.
+ */
+function endLatin1(this: ServerResponse, text: string): ServerResponse {
+	return (Object.getPrototypeOf(this) as ServerResponse).end.call(this, text, 'latin1');
+}

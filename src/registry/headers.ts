@@ -77,7 +77,7 @@ export function answerHeaders(headers: IncomingHttpHeaders, isImmutable: boolean
 	for (const name of RESPONSE_HEADERS) {
 		const value = headers[name];
 		if (value !== undefined) {
-			kept[name] = asLatin1(value);
+			kept[name] = value;
 		}
 	}
 	const age = isImmutable ? maxAge(headers['cache-control']) : undefined;
@@ -108,26 +108,10 @@ export function followedHeaders(headers: IncomingHttpHeaders, digest: string): R
 	for (const name of OF_BYTES) {
 		const value = headers[name];
 		if (value !== undefined) {
-			kept[name] = asLatin1(value);
+			kept[name] = value;
 		}
 	}
 	return kept;
-}
-
-/**
- * Node reads headers as UTF-8 and writes them as Latin-1, and refuses what is neither.
- *
- * @returns a value that becomes the same bytes again
- */
-function asLatin1(value: string | string[]): string | string[] {
-	if (Array.isArray(value)) {
-		return value.map((line) => asLatin1(line) as string);
-	}
-	return /^[\t\x20-\x7e]*$/.test(value)
-		? value
-		: Buffer.from(value)
-				.toString('latin1')
-				.replace(/[^\t\x20-\x7e\x80-\xff]/g, ' ');
 }
 
 /** @returns a text as it may stand in a header or a reason phrase: printable ASCII, of bounded length. */

@@ -54,27 +54,33 @@ export function readManifest(asked: string, headers: IncomingHttpHeaders, bytes:
 	const digest = isSaid ? said : isAsked ? asked : `sha256:${hash('sha256', bytes, 'hex')}`;
 	const isVerified = (isSaid || isAsked) && verifyDigest(bytes, digest) && (!isAsked || digest === asked || verifyDigest(bytes, asked));
 	const mediaType = headers['content-type'] ?? 'application/octet-stream';
+	return { manifest: { bytes, mediaType, digest, headers: moreHeaders(headers, isAsked) }, isVerified };
+}
+
+/** @returns what a client sees of an answer's headers beside those that describe the bytes */
+function moreHeaders(headers: IncomingHttpHeaders, isImmutable: boolean): NonNullable<Manifest['headers']> {
 	const {
 		'content-length': _length,
 		'content-type': _type,
 		'docker-content-digest': _digest,
 		etag: _etag,
 		...more
-	} = answerHeaders(headers, isAsked);
-	return { manifest: { bytes, mediaType, digest, headers: more }, isVerified };
+	} = answerHeaders(headers, isImmutable);
+	return more;
 }
 
 /**
- * @param headers of a registry's answer to a HEAD, which has no bytes to verify: distribution-spec, "Pulling manifests"
- * @returns whether they are those of a manifest that was verified before: its digest, its type and its length. A digest alone may
- * be said by what is in front of the registry, of a page of its own
+ * @param known a manifest that was verified before
+ * @param headers of a registry's answer to a HEAD of a tag, which has no bytes to verify: distribution-spec, "Pulling manifests"
+ * @returns the manifest as a GET of the tag would have brought it, where they are its digest, its type and its length. A digest
+ * alone may be said by what is in front of the registry, of a page of its own
  */
-export function isDescribed({ bytes, mediaType, digest }: Manifest, headers: IncomingHttpHeaders): boolean {
-	return (
-		headers['docker-content-digest'] === digest &&
-		headers['content-type'] === mediaType &&
-		headers['content-length'] === String(bytes.length)
-	);
+export function describedManifest(known: Manifest, headers: IncomingHttpHeaders): Manifest | undefined {
+	const isDescribed =
+		headers['docker-content-digest'] === known.digest &&
+		headers['content-type'] === known.mediaType &&
+		headers['content-length'] === String(known.bytes.length);
+	return isDescribed ? { ...known, headers: moreHeaders(headers, false) } : undefined;
 }
 
 /** Images have 127 layers at the most, and indexes a dozen entries. More would fill the notes of where digests are. */

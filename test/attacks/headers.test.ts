@@ -39,6 +39,7 @@ const HOSTILE = {
 	Link: '<https://evil.example/x>; rel=preload',
 	'Cache-Control': 'public, max-age=31536000, immutable',
 	'Docker-Distribution-Api-Version': 'registry/2.0',
+	Warning: '299 - "déprécié"',
 };
 const MANIFEST = '{"schemaVersion":2}';
 const IMAGE = 'application/vnd.oci.image.manifest.v1+json';
@@ -79,11 +80,13 @@ function answer(socket: Socket, head: string): void {
 const NAME = 'acme/pinned/1.0.0';
 const BLOCK = 'acme/display/1.0.0';
 const FAILED = 'acme/none/1.0.0';
+const BY_DIGEST = 'acme/by-digest/1.0.0';
 const REPOSITORY = `v2/${'0'.repeat(32)}`;
 const TOKEN = forge(`e30.${Buffer.from(JSON.stringify({ exp: 4_000_000_000 })).toString('base64url')}.any`, {
 	n: {
 		[NAME]: [REPOSITORY, '1.0.0'],
 		[BLOCK]: { block: { amd64: [REPOSITORY, '1.0.0'] } },
+		[BY_DIGEST]: [`v2/${'1'.repeat(32)}`, '1.0.0'],
 		[FAILED]: { code: 'NAME_UNKNOWN', message: 'there is none' },
 	},
 });
@@ -105,6 +108,10 @@ const ROWS: [path: string, status: number, question?: Omit<Question, 'token'> & 
 	[`/v2/${NAME}/manifests/${MANIFEST_DIGEST}`, 200],
 	[`/v2/${NAME}/manifests/${MANIFEST_DIGEST}`, 200, { method: 'HEAD' }],
 	[`/v2/${NAME}/manifests/${MANIFEST_DIGEST}`, 206, { headers: { range: 'bytes=0-1' } }],
+	// What is said of the digest, which a client may keep, is not said of a tag that turns out to be the same.
+	[`/v2/${BY_DIGEST}/manifests/${MANIFEST_DIGEST}`, 200],
+	[`/v2/${BY_DIGEST}/manifests/latest`, 200, { method: 'HEAD' }],
+	[`/v2/${BY_DIGEST}/manifests/latest`, 200],
 	[`/v2/${REPOSITORY}/manifests/absent`, 404],
 	[`/v2/${FAILED}/manifests/latest`, 404],
 	['/v2/acme/of-no-token/manifests/latest', 401],
@@ -161,6 +168,10 @@ test('every answer below /v2/ is private, is what it says it is, and says nothin
 		const mayBeKept = path.includes('sha256:') && !path.includes('/referrers/') && got < 400 && got !== 307;
 		assert.match(headers['cache-control'] ?? 'nothing', mayBeKept ? /^private(, max-age=31536000)?$/ : /^private$/);
 		assert.doesNotMatch(JSON.stringify(headers), /evil|inner\.example|nginx/);
+		if (got < 400 && headers.warning !== undefined) {
+			// The registry's own bytes, which node:http reads as Latin-1.
+			assert.equal(Buffer.from(String(headers.warning), 'latin1').toString(), HOSTILE.Warning);
+		}
 		if (got >= 400 && question.method !== 'HEAD') {
 			assert.equal(JSON.parse(text).errors.length, 1);
 		}

@@ -87,9 +87,8 @@ describe('answerHeaders: what a client may see of the registry', () => {
 				{ warning: '299 - "deprecated"', 'oci-subject': 'sha256:0', 'oci-filters-applied': 'artifactType' },
 			],
 			[[{ warning: ['299 - "a"', '299 - "b"'] as never }], { warning: ['299 - "a"', '299 - "b"'] }],
-			// The same bytes again: Node reads UTF-8 and writes Latin-1.
-			[[{ warning: '299 - "é"' }], { warning: '299 - "\u00c3\u00a9"' }],
-			[[{ etag: '"\ufffd"' }], { etag: '"\u00ef\u00bf\u00bd"' }],
+			// The same bytes again: undici reads Latin-1, and Node writes it.
+			[[{ warning: '299 - "\u00c3\u00a9"' }], { warning: '299 - "\u00c3\u00a9"' }],
 			// How long it may be kept, by the client alone.
 			[[{ 'cache-control': 'max-age=31536000' }, true], { 'cache-control': 'private, max-age=31536000' }],
 			[[{ 'cache-control': 'public, immutable, Max-Age=60, s-maxage=5' }, true], { 'cache-control': 'private, max-age=60' }],
