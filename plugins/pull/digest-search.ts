@@ -183,7 +183,9 @@ export default fp(
 				}
 				// All that the outcome depends on: which fleets a block has is in the token, and so anybody's word.
 				const key = [caller.fingerprint, kind, slug, digest, ...fleets, ...except].join(' ');
-				return shared(key, caller.client, (signal) => search(wanted, signal));
+				// What it asks for on the way is for all who wait: it ends with the last of them, and not with the one who began it.
+				const forAll = { ...caller, client: caller.client && { address: caller.client.address } };
+				return shared(key, caller.client, (signal) => search({ ...wanted, caller: forAll }, signal));
 			},
 			among: (repositories, kind, digest, token, client) =>
 				shared(['token', token.fingerprint, kind, digest, ...repositories].join(' '), client, async (signal) => {

@@ -5,8 +5,8 @@ import type { EventEmitter } from 'node:events';
 export interface Client {
 	/** As `request.ip`. */
 	address: string;
-	/** Emits "close" when the answer is out, or nobody is there for it any more. */
-	connection: Pick<EventEmitter, 'once'>;
+	/** Emits "close" when the answer is out, or nobody is there for it any more. None where several wait for the same. */
+	connection?: Pick<EventEmitter, 'once'>;
 }
 
 /** On whose behalf something is asked of the balena API. */

@@ -38,6 +38,8 @@ interface Sample {
 	files: number;
 	inFlight: number;
 	requests: number;
+	/** Answers that say that this program has a defect, also to clients that have gone. */
+	defects: number;
 }
 
 const minutes = Number(process.argv[2] ?? 10);
@@ -112,6 +114,10 @@ async function sample(): Promise<Sample> {
 		files: value('process_open_fds'),
 		inFlight: value('registry_proxy_in_flight_requests'),
 		requests: [...ground.statuses.values()].reduce((sum, count) => sum + count, 0),
+		defects: [...exposition.matchAll(/^registry_proxy_requests_total\{.*status="500".*\} (\S+)$/gm)].reduce(
+			(sum, [, count]) => sum + Number(count),
+			0,
+		),
 	};
 }
 
@@ -162,9 +168,12 @@ function judgeMemory(): string[] {
 }
 
 function judgeAnswers(): string[] {
-	return ground.surprises.length === 0
-		? []
-		: [`FAILED: ${ground.surprises.length} answers that nobody provoked, such as`, ...new Set(ground.surprises.slice(0, 20))];
+	return [
+		...(ground.surprises.length === 0
+			? []
+			: [`FAILED: ${ground.surprises.length} answers that nobody provoked, such as`, ...new Set(ground.surprises.slice(0, 20))]),
+		...(after.defects === 0 ? [] : [`FAILED: ${after.defects} answers of 500, which the log explains`]),
+	];
 }
 
 function judgeLeftovers(): string[] {
