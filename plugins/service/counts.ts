@@ -55,42 +55,43 @@ export class Counts implements FastifyRateLimitStore {
 	/** Counts one more in this process only. @returns the count that is the nearest to its limit, as one of `max` */
 	takeHere(key: string, windowMs: number, max: number): Count {
 		const own = this.#local.take(key, windowMs, max);
-		const network = networkOf(key);
+		const network = networkToo(key, own, max);
 		return network === undefined ? own : higher(own, this.#local.take(network, windowMs, max * NETWORK_SHARE));
 	}
 
-	/** Counts one more, in all replicas. @throws where Redis does not answer */
-	async take(key: string, windowMs: number, max: number): Promise<Count> {
+	/** Counts one more, in all replicas. @returns the same, and what to give back. @throws where Redis does not answer */
+	async take(key: string, windowMs: number, max: number): Promise<Count & { keys: string[] }> {
 		const redis = this.#redis;
-		if (redis === undefined) {
-			return this.takeHere(key, windowMs, max);
-		}
-		const keys = [key, networkOf(key)].filter((one) => one !== undefined);
-		const [own, network] = await Promise.all(
-			keys.map(async (one) => {
-				const [current, ttl] = await redis.countOne(PREFIX + one, windowMs);
-				return { current, ttl };
-			}),
-		);
-		return network === undefined ? own! : higher(own!, network);
+		const one = async (of: string, most: number): Promise<Count> => {
+			if (redis === undefined) {
+				return this.#local.take(of, windowMs, most);
+			}
+			const [current, ttl] = await redis.countOne(PREFIX + of, windowMs);
+			return { current, ttl };
+		};
+		const own = await one(key, max);
+		const network = networkToo(key, own, max);
+		return network === undefined
+			? { ...own, keys: [key] }
+			: { ...higher(own, await one(network, max * NETWORK_SHARE)), keys: [key, network] };
 	}
 
-	/** Takes one back. Where Redis does not answer, it stays until its window ends. */
-	async giveBack(key: string): Promise<void> {
-		const keys = [key, networkOf(key)].filter((one) => one !== undefined);
-		if (this.#redis === undefined) {
-			keys.forEach((one) => this.#local.giveBack(one));
+	/** Takes back what `take` has counted. Where Redis does not answer, it stays until its window ends. */
+	async giveBack(keys: readonly string[]): Promise<void> {
+		const redis = this.#redis;
+		if (redis === undefined) {
+			keys.forEach((key) => this.#local.giveBack(key));
 		} else {
-			const redis = this.#redis;
-			await Promise.all(keys.map((one) => redis.countBack(PREFIX + one))).catch(() => undefined);
+			await Promise.all(keys.map((key) => redis.countBack(PREFIX + key))).catch(() => undefined);
 		}
 	}
 }
 
 const PREFIX = 'registry-proxy:';
 
-function networkOf(key: string): string | undefined {
-	if (!key.endsWith('::/64')) {
+/** What is refused to a client itself is nothing that its network has got: else one client could use up what all of it have. */
+function networkToo(key: string, { current }: Count, max: number): string | undefined {
+	if (current > max || !key.endsWith('::/64')) {
 		return undefined;
 	}
 	const [, prefix = '', network = ''] = OF_NETWORK.exec(key) ?? [];

@@ -58,18 +58,14 @@ export default fp(
 				// Without Redis, requests are let through.
 				const count = await counts.take(key, windowMs, most).catch(() => undefined);
 				if (count !== undefined) {
-					taken.push(key);
+					taken.push(...count.keys);
 				}
 				if (count !== undefined && count.current > most) {
-					await giveBack(taken);
+					await counts.giveBack(taken);
 					throw tooMany('too many failed logins; check the API key, and try again later', count.ttl, 'login');
 				}
 			}
 			return taken;
-		}
-
-		async function giveBack(keys: string[]): Promise<void> {
-			await Promise.all(keys.map((key) => counts.giveBack(key)));
 		}
 
 		app.decorate('loginLimit', {
@@ -92,11 +88,11 @@ export default fp(
 					reserved = wasProven ? [] : await reserve(request, caller);
 					const value = await attempt();
 					proven.set(fingerprint, true);
-					await giveBack(reserved);
+					await counts.giveBack(reserved);
 					return value;
 				} catch (error) {
 					if (!isRefusal(error)) {
-						await giveBack(reserved);
+						await counts.giveBack(reserved);
 					} else if (wasProven) {
 						proven.delete(fingerprint);
 						await reserve(request, caller);

@@ -52,8 +52,26 @@ test('an IPv6 network of 48 bits has ten times the limit of one of 64', async ()
 	assert.equal(take(30), 4);
 	assert.equal(counts.takeHere('login 2001:db8:8:1::/64', MINUTE, 3).current, 1, 'another network');
 	assert.equal(counts.takeHere('login 192.0.2.7', MINUTE, 3).current, 1);
-	// What is given back is given back to both.
-	await counts.giveBack('login 2001:db8:7:1e::/64');
-	await counts.giveBack('login 2001:db8:7:1::/64');
-	assert.equal(take(31), 3);
+});
+
+test('of a network of 48 bits counts what its clients got: neither what was given back nor what was refused to one of them', async () => {
+	const counts = new Counts(undefined);
+	const take = (client: number): ReturnType<Counts['take']> => counts.take(`2001:db8:7:${client.toString(16)}::/64`, MINUTE, 3);
+	const rows: [what: string, run: () => Promise<void>, left: number][] = [
+		['27 of 30', async () => void (await Promise.all(Array.from({ length: 27 }, (_, client) => take(client)))), 3],
+		['given back', async () => counts.giveBack([...(await take(100)).keys, ...(await take(100)).keys]), 3],
+		['a client that goes on beyond its limit', async () => void (await Promise.all(Array.from({ length: 100 }, () => take(101)))), 0],
+		['and gives back the last', async () => counts.giveBack((await take(101)).keys), 0],
+	];
+	for (const [what, run, left] of rows) {
+		await run();
+		// As many newcomers as are left get something, and one more does not.
+		const newcomers = await Promise.all(Array.from({ length: left + 1 }, (_, i) => take(200 + i)));
+		assert.deepEqual(
+			newcomers.map(({ current }) => current > 3),
+			newcomers.map((_, i) => i === left),
+			what,
+		);
+		await Promise.all(newcomers.map(({ keys }) => counts.giveBack(keys)));
+	}
 });
