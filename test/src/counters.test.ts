@@ -58,10 +58,10 @@ test('of a network of 48 bits counts what its clients got: neither what was give
 	const counts = new Counts(undefined);
 	const take = (client: number): ReturnType<Counts['take']> => counts.take(`2001:db8:7:${client.toString(16)}::/64`, MINUTE, 3);
 	const rows: [what: string, run: () => Promise<void>, left: number][] = [
-		['27 of 30', async () => void (await Promise.all(Array.from({ length: 27 }, (_, client) => take(client)))), 3],
-		['given back', async () => counts.giveBack([...(await take(100)).keys, ...(await take(100)).keys]), 3],
-		['a client that goes on beyond its limit', async () => void (await Promise.all(Array.from({ length: 100 }, () => take(101)))), 0],
-		['and gives back the last', async () => counts.giveBack((await take(101)).keys), 0],
+		['20 of 30', async () => void (await Promise.all(Array.from({ length: 20 }, (_, client) => take(client)))), 10],
+		['given back', async () => counts.giveBack([...(await take(100)).keys, ...(await take(100)).keys]), 10],
+		['a client that goes on beyond its limit', async () => void (await Promise.all(Array.from({ length: 100 }, () => take(101)))), 7],
+		['and gives back the last', async () => counts.giveBack((await take(101)).keys), 7],
 	];
 	for (const [what, run, left] of rows) {
 		await run();
