@@ -10,6 +10,7 @@ import { forwardRequest, type ForwardedAnswer } from '../../src/http/forward-req
 import type { Config } from '../../src/config.ts';
 import { forwardedRequestHeaders } from '../../src/registry/headers.ts';
 import type { UpstreamRequest } from '../../src/registry/upstream-request.ts';
+import { answerLater } from '../service/answer-later.ts';
 import type { ClientGone } from './ask-for.ts';
 import { sendAnswer } from './send-answer.ts';
 
@@ -78,10 +79,10 @@ export default fp(
 			rewriteHeaders: () => NONE,
 			onResponse: (_request: unknown, reply: unknown, response: unknown) => {
 				const { answer } = (response as { stream: Outcome }).stream;
-				(answer instanceof Error
-					? Promise.reject(upstreamError('registry', answer))
-					: sendAnswer(reply as FastifyReply, answer, config)
-				).catch((error: unknown) => void (reply as FastifyReply).send(error));
+				answerLater(
+					reply as FastifyReply,
+					answer instanceof Error ? Promise.reject(upstreamError('registry', answer)) : sendAnswer(reply as FastifyReply, answer, config),
+				);
 			},
 		};
 

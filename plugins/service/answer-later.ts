@@ -7,5 +7,8 @@ import type { FastifyReply } from 'fastify';
  * @param work undefined where the answer is on its way; what it throws becomes the answer
  */
 export function answerLater(reply: FastifyReply, work: Promise<void> | void): void {
-	work?.catch((error: unknown) => void reply.send(error));
+	work?.catch((error: unknown) => {
+		// What is no error Fastify would send as an answer, of status 200.
+		reply.send(error instanceof Error ? error : new Error('a failure without an error', { cause: error }));
+	});
 }
