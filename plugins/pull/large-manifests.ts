@@ -27,21 +27,21 @@ export class LargeManifests {
 	readonly #shared = new PassingMap<{ manifest: Manifest; owner: string; holders: number }>();
 
 	/**
-	 * Sends a manifest's bytes.
+	 * Takes what a manifest's bytes need until an answer has ended.
 	 *
 	 * @param client whose share it is of, as `FairQueue` has it
-	 * @returns undefined where it would be too much at the moment, and nothing was sent
+	 * @returns false where it would be too much at the moment
 	 */
-	send(manifest: Manifest, client: string, reply: FastifyReply): FastifyReply | undefined {
+	hold(manifest: Manifest, client: string, reply: FastifyReply): boolean {
 		const { digest } = manifest;
 		const size = manifest.bytes.length;
 		if (size <= SMALL_BYTES) {
-			return reply.send(manifest.bytes);
+			return true;
 		}
 		let shared = this.#shared.get(digest);
 		if (shared === undefined) {
 			if (!this.take(client, size)) {
-				return undefined;
+				return false;
 			}
 			shared = { manifest, owner: client, holders: 0 };
 			this.#shared.set(digest, shared);
@@ -54,7 +54,16 @@ export class LargeManifests {
 				this.give(own.owner, size);
 			}
 		});
-		return reply.header('content-length', size).send(inPieces(own.manifest.bytes));
+		return true;
+	}
+
+	/** Sends a manifest's bytes, of which there is one buffer for all that `hold` it. */
+	send({ digest, bytes }: Manifest, reply: FastifyReply): void {
+		if (bytes.length <= SMALL_BYTES) {
+			reply.send(bytes);
+		} else {
+			reply.header('content-length', bytes.length).send(inPieces(this.bytesOf(digest) ?? bytes));
+		}
 	}
 
 	/** @returns the bytes of a manifest that is on its way to others already */

@@ -7,14 +7,7 @@ import type { Config } from '../../src/config.ts';
 import { acceptedTypes } from '../../src/registry/accept.ts';
 import { isDigest } from '../../src/registry/digest.ts';
 import { ANY_FORMAT } from '../../src/registry/formats.ts';
-import {
-	describedManifest,
-	matchesEtag,
-	MAX_MANIFEST_BYTES,
-	MAX_READ_BYTES,
-	readManifest,
-	type Manifest,
-} from '../../src/registry/manifest.ts';
+import { asDescribed, matchesEtag, MAX_MANIFEST_BYTES, MAX_READ_BYTES, readManifest, type Manifest } from '../../src/registry/manifest.ts';
 import { provesAccess } from '../../src/registry/proof-of-access.ts';
 import { smallRequest } from '../../src/http/small-request.ts';
 import { LargeManifests } from './large-manifests.ts';
@@ -155,26 +148,34 @@ export default fp(
 
 		function sendManifest(manifest: Manifest, upstreamRequest: UpstreamRequest, request: FastifyRequest, reply: FastifyReply): void {
 			// What is too much for the moment is streamed from the registry.
-			if (sendWhole(manifest, request, reply) === undefined) {
+			if (!sendWhole(manifest, request, reply)) {
 				reply.forward(upstreamRequest);
 			}
 		}
 
-		/** @returns undefined where it would be too much at the moment */
-		function sendWhole(manifest: Manifest, request: FastifyRequest, reply: FastifyReply): FastifyReply | undefined {
+		/** @returns false where it would be too much at the moment, and nothing was said of it */
+		function sendWhole(manifest: Manifest, request: FastifyRequest, reply: FastifyReply): boolean {
 			const { bytes, mediaType, digest, headers } = manifest;
+			const isKnown = matchesEtag(request.headers['if-none-match'], digest);
+			const hasBody = !isKnown && request.method !== 'HEAD';
+			if (hasBody && !large.hold(manifest, app.shareOf(request.ip), reply)) {
+				return false;
+			}
 			if (headers !== undefined) {
 				reply.headers(headers);
 			}
 			reply.headers({ 'docker-content-digest': digest, etag: `"${digest}"` });
-			if (matchesEtag(request.headers['if-none-match'], digest)) {
-				return reply.code(304).send();
+			if (isKnown) {
+				reply.code(304).send();
+				return true;
 			}
 			reply.header('content-type', mediaType);
-			if (request.method === 'HEAD') {
-				return reply.header('content-length', bytes.length).send();
+			if (hasBody) {
+				large.send(manifest, reply);
+			} else {
+				reply.header('content-length', bytes.length).send();
 			}
-			return large.send(manifest, app.shareOf(request.ip), reply);
+			return true;
 		}
 
 		app.decorate('manifests', {
@@ -200,7 +201,7 @@ export default fp(
 							}
 							upstreamRequest.onManifest?.({ bytes: Buffer.alloc(0), mediaType: '', digest });
 							const known = memory.find(repository, digest);
-							const described = known && describedManifest(known, headers);
+							const described = known && asDescribed(known, headers);
 							if (described !== undefined && provesAccess({ kind: 'manifest', status, isVerified: true })) {
 								token.accept(repository);
 								memory.noteTag(described, repository, upstreamRequest.item, acceptedTypes(request.headers.accept));
@@ -234,10 +235,7 @@ export default fp(
 				return fetched;
 			},
 			sendMade: (manifest, request, reply) => {
-				if (sendWhole(manifest, request, reply) === undefined) {
-					for (const name of ['docker-content-digest', 'etag', 'content-type']) {
-						reply.removeHeader(name);
-					}
+				if (!sendWhole(manifest, request, reply)) {
 					throw overloadedError('registry');
 				}
 			},

@@ -75,7 +75,7 @@ function moreHeaders(headers: IncomingHttpHeaders, isImmutable: boolean): NonNul
  * @returns the manifest as a GET of the tag would have brought it, where they are its digest, its type and its length. A digest
  * alone may be said by what is in front of the registry, of a page of its own
  */
-export function describedManifest(known: Manifest, headers: IncomingHttpHeaders): Manifest | undefined {
+export function asDescribed(known: Manifest, headers: IncomingHttpHeaders): Manifest | undefined {
 	const isDescribed =
 		headers['docker-content-digest'] === known.digest &&
 		headers['content-type'] === known.mediaType &&

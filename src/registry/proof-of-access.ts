@@ -5,7 +5,7 @@ export type Answered =
 	| { kind: 'ping'; status: number; headers: IncomingHttpHeaders }
 	/**
 	 * `isVerified`: the body was read whole and hashes to the digest that was asked for; of a tag, to the one that the registry
-	 * says. Of a HEAD, its headers are those of a manifest of the repository that was verified before: `describedManifest`.
+	 * says. Of a HEAD, its headers are those of a manifest of the repository that was verified before: `asDescribed`.
 	 */
 	| { kind: 'manifest'; status: number; isVerified: boolean }
 	| { kind: 'blob'; status: number; headers: IncomingHttpHeaders; digest: string };

@@ -5,6 +5,7 @@ import { test } from 'node:test';
 import { httpAnswer, startBrokenServer } from '../support/broken-server.ts';
 import { NO_PROC, rssOf } from '../support/proc.ts';
 import { startProcess } from '../support/process.ts';
+import { sendRaw } from '../support/raw-client.ts';
 import { ask, begin, forge, setUp, tokenFor, type Answer } from '../support/setup.ts';
 import { until } from '../support/until.ts';
 import { sharedUpstream } from '../upstream/shared.ts';
@@ -113,3 +114,43 @@ test('clients that go before their manifest is there leave nothing of the budget
 	assert.equal((await get(SMALL)).status, 200);
 	assert.equal(asked(), NAMES.length + 1, 'there is room for it, so that it is remembered');
 });
+
+test(
+	'what does not fit at the moment, and then fails at the registry, is answered with nothing of the manifest',
+	{ timeout: 60_000 },
+	async (t) => {
+		const ABOUT = { 'Last-Modified': 'Wed, 21 Oct 2026 07:28:00 GMT', 'Cache-Control': 'max-age=60' };
+		const bodies = Array.from({ length: 6 }, (_, i) => Buffer.from(`{"n":${i},"x":"${'x'.repeat(4 * MB - 1000)}"}`));
+		const digests = bodies.map((body) => `sha256:${hash('sha256', body)}`);
+		let isDown = false;
+		const registry = await startBrokenServer(t, (socket, head) => {
+			const i = digests.findIndex((digest) => head.includes(digest));
+			const headers = { ...ABOUT, 'Content-Type': MEDIA_TYPE, 'Docker-Content-Digest': digests[i]! };
+			socket.write(isDown ? httpAnswer('500 Internal Server Error', {}) : httpAnswer('200 OK', headers, bodies[i]));
+		});
+		const { proxy } = await setUp(t);
+		const token = await tokenFor(proxy, NAME);
+		const service = await startProcess(t, { apiUrl: upstream.apiUrl, registryUrl: registry.url });
+		const path = (digest: string): string => `/v2/${NAME}/manifests/${digest}`;
+		for (const digest of digests) {
+			assert.equal((await ask(service, path(digest), { token })).status, 200);
+		}
+		isDown = true;
+		// All at once on one connection, so that no buffer of the kernel takes any of them before the last is asked for.
+		const { answers } = await sendRaw(
+			service,
+			digests
+				.map(
+					(digest, i) =>
+						`GET ${path(digest)} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${token}\r\n${i === 5 ? 'Connection: close\r\n' : ''}\r\n`,
+				)
+				.join(''),
+		);
+		const refused = answers.filter(({ status }) => status !== 200);
+		assert.notEqual(refused.length, 0);
+		for (const { status, headers } of refused) {
+			const { etag, 'docker-content-digest': digest, 'last-modified': modified, 'cache-control': cacheControl } = headers;
+			assert.deepEqual([status, etag, digest, modified, cacheControl], [502, undefined, undefined, undefined, 'private']);
+		}
+	},
+);
