@@ -24,51 +24,56 @@ const PIECE_BYTES = 64 * 1024;
 export class LargeManifests {
 	readonly #bytes = new FairQueue({ capacity: MAX_BYTES, queue: 0, refusal: () => new Error('never') });
 	/** Those that are on their way, by digest, and to how many: one buffer each, whoever asks. */
-	readonly #shared = new PassingMap<{ manifest: Manifest; owner: string; holders: number }>();
+	readonly #shared = new PassingMap<{ bytes: Buffer; owner: string; holders: number }>();
 
 	/**
 	 * Takes what a manifest's bytes need until an answer has ended.
 	 *
+	 * @param isVerified whether they hash to its digest: any others are of the one answer alone
 	 * @param client whose share it is of, as `FairQueue` has it
-	 * @returns false where it would be too much at the moment
+	 * @returns the bytes to `send`, of one buffer for a digest; undefined where it would be too much at the moment
 	 */
-	hold(manifest: Manifest, client: string, reply: FastifyReply): boolean {
-		const { digest } = manifest;
-		const size = manifest.bytes.length;
+	hold(manifest: Manifest, isVerified: boolean, client: string, reply: FastifyReply): Buffer | undefined {
+		const { bytes, digest } = manifest;
+		const size = bytes.length;
 		if (size <= SMALL_BYTES) {
-			return true;
+			return bytes;
 		}
-		let shared = this.#shared.get(digest);
+		let shared = isVerified ? this.#shared.get(digest) : undefined;
 		if (shared === undefined) {
 			if (!this.take(client, size)) {
-				return false;
+				return undefined;
 			}
-			shared = { manifest, owner: client, holders: 0 };
-			this.#shared.set(digest, shared);
+			shared = { bytes, owner: client, holders: 0 };
+			if (isVerified) {
+				this.#shared.set(digest, shared);
+			}
 		}
 		const own = shared;
 		own.holders++;
 		onClose(reply.raw, () => {
 			if (--own.holders === 0) {
-				this.#shared.delete(digest);
+				if (isVerified) {
+					this.#shared.delete(digest);
+				}
 				this.give(own.owner, size);
 			}
 		});
-		return true;
+		return own.bytes;
 	}
 
-	/** Sends a manifest's bytes, of which there is one buffer for all that `hold` it. */
-	send({ digest, bytes }: Manifest, reply: FastifyReply): void {
+	/** Sends bytes that are held. */
+	send(bytes: Buffer, reply: FastifyReply): void {
 		if (bytes.length <= SMALL_BYTES) {
 			reply.send(bytes);
 		} else {
-			reply.header('content-length', bytes.length).send(inPieces(this.bytesOf(digest) ?? bytes));
+			reply.header('content-length', bytes.length).send(inPieces(bytes));
 		}
 	}
 
-	/** @returns the bytes of a manifest that is on its way to others already */
+	/** @returns the verified bytes of a manifest that is on its way to others already */
 	bytesOf(digest: string): Buffer | undefined {
-		return this.#shared.get(digest)?.manifest.bytes;
+		return this.#shared.get(digest)?.bytes;
 	}
 
 	/** @returns whether there is room for so many bytes; they are the client's until `give` */

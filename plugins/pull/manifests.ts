@@ -135,7 +135,10 @@ export default fp(
 						token.accept(repository);
 						upstreamRequest.onManifest?.(fetched.manifest);
 					}
-					return sendManifest(fetched.manifest, upstreamRequest, request, reply);
+					if (!sendWhole(fetched.manifest, fetched.isVerified, request, reply)) {
+						reply.forward(upstreamRequest);
+					}
+					return;
 				case 'refused':
 					if (fetched.status === 404 && upstreamRequest.onAbsent !== undefined) {
 						return upstreamRequest.onAbsent();
@@ -146,19 +149,13 @@ export default fp(
 			}
 		}
 
-		function sendManifest(manifest: Manifest, upstreamRequest: UpstreamRequest, request: FastifyRequest, reply: FastifyReply): void {
-			// What is too much for the moment is streamed from the registry.
-			if (!sendWhole(manifest, request, reply)) {
-				reply.forward(upstreamRequest);
-			}
-		}
-
-		/** @returns false where it would be too much at the moment, and nothing was said of it */
-		function sendWhole(manifest: Manifest, request: FastifyRequest, reply: FastifyReply): boolean {
+		/** @returns false where it would be too much at the moment, and nothing was said of it: it can be streamed from the registry */
+		function sendWhole(manifest: Manifest, isVerified: boolean, request: FastifyRequest, reply: FastifyReply): boolean {
 			const { bytes, mediaType, digest, headers } = manifest;
 			const isKnown = matchesEtag(request.headers['if-none-match'], digest);
 			const hasBody = !isKnown && request.method !== 'HEAD';
-			if (hasBody && !large.hold(manifest, app.shareOf(request.ip), reply)) {
+			const held = hasBody ? large.hold(manifest, isVerified, app.shareOf(request.ip), reply) : bytes;
+			if (held === undefined) {
 				return false;
 			}
 			if (headers !== undefined) {
@@ -171,7 +168,7 @@ export default fp(
 			}
 			reply.header('content-type', mediaType);
 			if (hasBody) {
-				large.send(manifest, reply);
+				large.send(held, reply);
 			} else {
 				reply.header('content-length', bytes.length).send();
 			}
@@ -215,7 +212,9 @@ export default fp(
 				counts.hits++;
 				request.facts.cache = 'hit';
 				upstreamRequest.onManifest?.(manifest);
-				return sendManifest(manifest, upstreamRequest, request, reply);
+				if (!sendWhole(manifest, true, request, reply)) {
+					reply.forward(upstreamRequest);
+				}
 			},
 			load: async (upstreamRequest, target, request, reply) => {
 				const accept = acceptedTypes(ANY_FORMAT);
@@ -235,7 +234,7 @@ export default fp(
 				return fetched;
 			},
 			sendMade: (manifest, request, reply) => {
-				if (!sendWhole(manifest, request, reply)) {
+				if (!sendWhole(manifest, true, request, reply)) {
 					throw overloadedError('registry');
 				}
 			},

@@ -1,12 +1,12 @@
 import { pino, type DestinationStream } from 'pino';
 import { setTimeout as wait } from 'node:timers/promises';
 
-/** Lines are written in pieces of this many characters: one write for each line was a fifth of all processor time from memory. */
-const PIECE_LENGTH = 8192;
+/** Lines are written in pieces of this many bytes: one write for each line was a fifth of all processor time from memory. */
+const PIECE_BYTES = 8192;
 /** How long a line of every day may wait for its piece to fill, in milliseconds. */
 const LONGEST_WAIT_MS = 200;
-/** What may wait for a reader that does not read, in characters. Whatever comes beyond that is dropped and counted. */
-const MAX_WAITING_LENGTH = 4 * 1024 * 1024;
+/** What may wait for a reader that does not read, in bytes. Whatever comes beyond that is dropped and counted. */
+const MAX_WAITING_BYTES = 4 * 1024 * 1024;
 /** pino's number for "warn": from here on a line goes out at once. */
 const URGENT_LEVEL = 40;
 /** How long the end of the process waits for a reader that does not read, in milliseconds. */
@@ -34,9 +34,9 @@ export function logDestination(): LogDestination {
 		// the process for ever.
 		dest: process.stdout.fd,
 		sync: false,
-		minLength: PIECE_LENGTH,
+		minLength: PIECE_BYTES,
 		periodicFlush: LONGEST_WAIT_MS,
-		maxLength: MAX_WAITING_LENGTH,
+		maxLength: MAX_WAITING_BYTES,
 		// Texts it would join and measure anew with each line, which takes longer than to make the line.
 		contentMode: 'buffer',
 	});

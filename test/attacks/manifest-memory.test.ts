@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import { httpAnswer, startBrokenServer } from '../support/broken-server.ts';
 import { NO_PROC, rssOf } from '../support/proc.ts';
 import { startProcess } from '../support/process.ts';
-import { sendRaw } from '../support/raw-client.ts';
+import { connectTo, sendRaw } from '../support/raw-client.ts';
 import { ask, begin, forge, setUp, tokenFor, type Answer } from '../support/setup.ts';
 import { until } from '../support/until.ts';
 import { sharedUpstream } from '../upstream/shared.ts';
@@ -151,6 +151,39 @@ test(
 		for (const { status, headers } of refused) {
 			const { etag, 'docker-content-digest': digest, 'last-modified': modified, 'cache-control': cacheControl } = headers;
 			assert.deepEqual([status, etag, digest, modified, cacheControl], [502, undefined, undefined, undefined, 'private']);
+		}
+	},
+);
+
+test(
+	'bytes that are not what their digest says go to nobody but who asked, however many ask for that digest meanwhile',
+	{ timeout: 60_000 },
+	async (t) => {
+		const good = `{"x":"${'x'.repeat(MB)}"}`;
+		const bad = good.replace('xx', 'ab');
+		const digest = `sha256:${hash('sha256', good)}`;
+		const registry = await startBrokenServer(t, (socket, head) => {
+			if (head.includes('/blobs/')) {
+				// Goes on for as long as its client does not read.
+				socket.write(httpAnswer('200 OK', { 'Content-Type': 'a/b' }, Buffer.alloc(64 * MB)));
+			} else {
+				const headers = { 'Content-Type': MEDIA_TYPE, 'Docker-Content-Digest': digest };
+				socket.write(httpAnswer('200 OK', headers, head.includes(digest) ? good : bad));
+			}
+		});
+		const { proxy } = await setUp(t);
+		const token = await tokenFor(proxy, NAME);
+		const service = await startProcess(t, { apiUrl: upstream.apiUrl, registryUrl: registry.url });
+		const socket = connectTo(service).pause();
+		t.after(() => socket.destroy());
+		// The second waits for the end of the first.
+		for (const path of [`blobs/${digest}`, 'manifests/latest']) {
+			socket.write(`GET /v2/${NAME}/${path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${token}\r\n\r\n`);
+			await until(() => registry.heads.some((head) => head.includes(path.split('/', 1)[0]!)));
+		}
+		for (const from of ['the registry', 'memory']) {
+			const answer = await ask(service, `/v2/${NAME}/manifests/${digest}`, { token });
+			assert.ok(answer.text === good, `${from}: ${answer.status} ${answer.text.slice(0, 20)}`);
 		}
 	},
 );
