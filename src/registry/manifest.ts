@@ -72,13 +72,14 @@ function moreHeaders(headers: IncomingHttpHeaders, isImmutable: boolean): NonNul
 /**
  * @param known a manifest that was verified before
  * @param headers of a registry's answer to a HEAD of a tag, which has no bytes to verify: distribution-spec, "Pulling manifests"
- * @returns the manifest as a GET of the tag would have brought it, where they are its digest, its type and its length. A digest
+ * @returns the manifest as a GET of the tag would have brought it, where they are its digest, type, encoding and length. A digest
  * alone may be said by what is in front of the registry, of a page of its own
  */
 export function asDescribed(known: Manifest, headers: IncomingHttpHeaders): Manifest | undefined {
 	const isDescribed =
 		headers['docker-content-digest'] === known.digest &&
 		headers['content-type'] === known.mediaType &&
+		headers['content-encoding'] === known.headers?.['content-encoding'] &&
 		headers['content-length'] === String(known.bytes.length);
 	return isDescribed ? { ...known, headers: moreHeaders(headers, false) } : undefined;
 }

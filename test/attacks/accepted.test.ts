@@ -78,6 +78,11 @@ const ANSWERS: Record<string, Buffer> = {
 		{ ...REGISTRY, 'Content-Type': 'text/html', 'Docker-Content-Digest': MANIFEST_DIGEST },
 		MANIFEST.replace('2', '3'),
 	),
+	'200 of its digest, type and length, but encoded': httpAnswer(
+		'200 OK',
+		{ ...REGISTRY, 'Content-Type': MANIFEST_TYPE, 'Docker-Content-Digest': MANIFEST_DIGEST, 'Content-Encoding': 'gzip' },
+		MANIFEST.replace('2', '3'),
+	),
 	'200 of its type and length, but another digest': httpAnswer(
 		'200 OK',
 		{ ...REGISTRY, 'Content-Type': MANIFEST_TYPE, 'Docker-Content-Digest': OTHER_DIGEST },
