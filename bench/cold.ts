@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { request, type IncomingMessage, type ServerResponse } from 'node:http';
-import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
+import { builtService } from './built-service.ts';
 import { needPrograms, run, stopAll, waitForAnswer } from './processes.ts';
 import { pull } from './pulls.ts';
 import { withSpread } from './statistics.ts';
@@ -41,7 +41,7 @@ let timeline: Event[] = [];
 for (let round = 0; round < ROUNDS; round++) {
 	// A process of its own each time, which knows nothing but what it learns at its start.
 	const port = await freePort();
-	const service = run(process.execPath, [join(import.meta.dirname, '../src/server.ts')], {
+	const service = run(process.execPath, [builtService()], {
 		PROXY_HOST: '127.0.0.1',
 		PROXY_PORT: String(port),
 		API_URL: api.url,

@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { builtService } from './built-service.ts';
 import { startNginx } from './nginx.ts';
 import { run, waitForAnswer, type Running } from './processes.ts';
 import type { Upstream } from './upstream.ts';
@@ -26,11 +27,11 @@ const ROOT = join(import.meta.dirname, '..');
 const CACHES_OFF = { MANIFEST_CACHE_BYTES: '0', REDIRECT_TTL: '0', AUTHORIZATION_TTL: '0', TOKEN_TTL: '0', RESOLUTION_TTL: '0' };
 
 /**
- * How this service is started for all measurements: as `npm start` does, with a limit that is counted but never met. Its log goes
- * to /dev/null.
+ * How this service is started for all measurements: as the container image does, with a limit that is counted but never met. Its
+ * log goes to /dev/null.
  */
 export function spawnService(upstream: Upstream, port: number, env: Record<string, string> = {}): Running {
-	return run(process.execPath, [join(ROOT, 'src/server.ts')], {
+	return run(process.execPath, [builtService()], {
 		NODE_COMPILE_CACHE: join(ROOT, 'node_modules/.cache/compile-cache'),
 		PROXY_HOST: '127.0.0.1',
 		PROXY_PORT: String(port),

@@ -8,7 +8,7 @@ const REDIS_COMPLAINT_MS = 30_000;
 /** @returns a connection that is made again when it breaks, and ends with the app; its calls fail at once while there is none */
 export async function connectRedis(app: FastifyInstance, url: string): Promise<Redis> {
 	// Only where it is used: it costs a start 20 ms and 5 MB.
-	const { Redis } = await import('ioredis');
+	const { Redis } = (await import('ioredis')).default;
 	const redis = new Redis(url, {
 		connectTimeout: REDIS_TIMEOUT_MS * 4,
 		commandTimeout: REDIS_TIMEOUT_MS,

@@ -55,7 +55,7 @@ export function sdkDispatcher(apiUrl: string, timeoutMs: number, userAgent: stri
  */
 export async function loadPine(apiUrl: string, dispatcher: Dispatcher): Promise<Pine> {
 	setGlobalDispatcher(dispatcher);
-	const { getSdk } = await import('balena-sdk');
+	const { getSdk } = (await import('balena-sdk')).default;
 	// dataDirectory: false, or the SDK reads and writes a login of its own in the home directory.
 	const { pine } = getSdk({ apiUrl: `${apiUrl}/`, dataDirectory: false, apiVersion: 'v7' } as Parameters<typeof getSdk>[0]);
 	return pine as unknown as Pine;

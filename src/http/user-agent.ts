@@ -1,11 +1,8 @@
-import { readFileSync } from 'node:fs';
+import packageJson from '../../package.json' with { type: 'json' };
 
 const HOME = 'https://github.com/balena-io/open-balena-registry-proxy';
 
-const { name, version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
-	name: string;
-	version: string;
-};
+const { name, version } = packageJson;
 
 /**
  * What the API is told of who asks: RFC 9110 section 10.1.5.

@@ -63,7 +63,7 @@ suite('the container image', needs('buildah', 'podman', 'ldd', 'npm'), () => {
 		const { config } = JSON.parse(run('buildah', ['inspect', '--type=image', image])).Docker as { config: Record<string, any> };
 		assert.equal(config['User'], '65532:65532');
 		assert.deepEqual(config['Entrypoint'], [NODE]);
-		assert.deepEqual(config['Cmd'], ['src/server.ts']);
+		assert.deepEqual(config['Cmd'], ['dist/server.mjs']);
 		assert.deepEqual(Object.keys(config['ExposedPorts']), ['80/tcp']);
 		assert.deepEqual(config['Healthcheck'].Test, ['CMD', NODE, 'healthcheck.ts']);
 		assert.equal(config['Labels']['org.opencontainers.image.version'], '1.2.3');
@@ -93,20 +93,20 @@ suite('the container image', needs('buildah', 'podman', 'ldd', 'npm'), () => {
 			assert.deepEqual([...new Set(paths.filter((path) => path.startsWith('/app/')).map((path) => path.split('/')[2]))].sort(), [
 				'LICENSE',
 				'compile-cache',
+				'dist',
 				'healthcheck.ts',
 				'node_modules',
 				'package-lock.json',
 				'package.json',
-				'plugins',
-				'src',
 			]);
 			assert.deepEqual(
 				paths.filter((path) => /\/(sh|bash|npm|npx|\.npmrc|\.env)$/.test(path)),
 				[],
 			);
 			assert.deepEqual(
-				paths.filter((path) => path.startsWith('/app/node_modules/') && /\.(ts|map)$/.test(path)),
+				paths.filter((path) => path.startsWith('/app/node_modules/') && !/\/(package\.json|(licen[cs]e|notice|copying)[^/]*)$/i.test(path)),
 				[],
+				'of the packages, nothing that could run',
 			);
 			assert.ok(
 				paths.some((path) => path === '/app/node_modules/fastify/LICENSE'),
@@ -137,7 +137,7 @@ suite('the container image', needs('buildah', 'podman', 'ldd', 'npm'), () => {
 		assert.equal(JSON.parse(answer.text).schemaVersion, 2);
 		assert.equal(container.exec([NODE, '--eval', 'fs.writeFileSync("/tmp/x", "")']), 1, 'it cannot write');
 		assert.equal(container.exec([NODE, '--eval', 'process.exit(process.getuid() === 65532 ? 0 : 1)']), 0, 'it is not root');
-		const compiled = container.log.filter((line) => /V8 code cache for ESM file:\/\/\/app\/src\/app\.ts was/.test(line));
+		const compiled = container.log.filter((line) => /V8 code cache for ESM file:\/\/\/app\/dist\/app\.mjs was/.test(line));
 		assert.match(compiled[0] ?? '', /accepted/, 'the code compiled at build time is used');
 	});
 

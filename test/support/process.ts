@@ -19,14 +19,15 @@ export interface ServiceProcess {
 	ended: Promise<[code: number | null, signal: NodeJS.Signals | null]>;
 }
 
-/** Starts `node src/server.ts` on a free port, with settings by their environment variables and constants by their names. It is killed with the test, if it has not ended by then. */
+/** Starts `node src/server.ts`, or another script, on a free port, with settings by their environment variables and constants by their names. It is killed with the test, if it has not ended by then. */
 export async function startProcess(
 	t: TestContext,
 	upstream: { apiUrl: string; registryUrl: string },
 	env: Record<string, string> = {},
+	script = SERVER,
 ): Promise<ServiceProcess> {
 	const options = processOptions(env);
-	const child = spawn(process.execPath, [...options.args, SERVER], {
+	const child = spawn(process.execPath, [...options.args, script], {
 		env: {
 			...inherited(),
 			PROXY_HOST: '127.0.0.1',
