@@ -67,7 +67,8 @@ export class Counts implements FastifyRateLimitStore {
 				return this.#local.take(of, windowMs, most);
 			}
 			const [current, ttl] = await redis.countOne(PREFIX + of, windowMs);
-			return { current, ttl };
+			// Redis says 0 in the last moment of a window, which as a `Retry-After` would mean at once.
+			return { current, ttl: Math.max(1, ttl) };
 		};
 		const own = await one(key, max);
 		const network = networkToo(key, own, max);
