@@ -21,7 +21,7 @@ import {
 	startForwardingService,
 	startNginxProxy,
 	startService,
-	startUnboundedService,
+	startBoundsPair,
 	STATIC,
 	staticTarget,
 	tokenPath,
@@ -100,9 +100,8 @@ async function measureAll(): Promise<void> {
 	await measureLoad('blob answered by a 307, forwarded', forwarded, redirected);
 	await measureLoad('anonymous token, from memory', [service, staticTarget(upstream), express], token);
 	await measureLoad('token with credentials', [service, nginx, express], tokens);
-	const [unbounded, unboundedForwarding] = [await startUnboundedService(upstream, false), await startUnboundedService(upstream, true)];
-	await measureLoad(BOUNDS_FROM_MEMORY, [service, unbounded], manifest('GET'));
-	await measureLoad(BOUNDS_FORWARDED, [forwarding, unboundedForwarding], manifests('GET'));
+	await measureLoad(BOUNDS_FROM_MEMORY, await startBoundsPair(upstream, false), manifest('GET'));
+	await measureLoad(BOUNDS_FORWARDED, await startBoundsPair(upstream, true), manifests('GET'));
 	const real = await startRealRegistry(join(directory, 'nginx-of-real'));
 	await measureLoad('small blob, forwarded, of a real docker-registry', real.targets, real.config);
 	await real.close();

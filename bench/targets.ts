@@ -30,8 +30,8 @@ const CACHES_OFF = { MANIFEST_CACHE_BYTES: '0', REDIRECT_TTL: '0', AUTHORIZATION
  * How this service is started for all measurements: as the container image does, with a limit that is counted but never met. Its
  * log goes to /dev/null.
  */
-export function spawnService(upstream: Upstream, port: number, env: Record<string, string> = {}): Running {
-	return run(process.execPath, [builtService()], {
+export function spawnService(upstream: Upstream, port: number, env: Record<string, string> = {}, script = builtService()): Running {
+	return run(process.execPath, [script], {
 		NODE_COMPILE_CACHE: join(ROOT, 'node_modules/.cache/compile-cache'),
 		PROXY_HOST: '127.0.0.1',
 		PROXY_PORT: String(port),
@@ -60,19 +60,25 @@ export async function startForwardingService(upstream: Upstream, env: Record<str
 	return serviceTarget(FORWARDING, upstream, { ...CACHES_OFF, ...env });
 }
 
-/** This service without counts and shares, remembering or not. */
-export async function startUnboundedService(upstream: Upstream, isForwarding: boolean): Promise<Target> {
+/** This service, remembering or not, with and without counts and shares: both from the sources, where these can be replaced. */
+export async function startBoundsPair(upstream: Upstream, isForwarding: boolean): Promise<Target[]> {
+	const sources = join(ROOT, 'src/server.ts');
+	const env = isForwarding ? CACHES_OFF : {};
 	const preload = `--import ${join(import.meta.dirname, 'without-bounds.ts')}`;
-	return serviceTarget(UNBOUNDED, upstream, {
-		RATE_LIMIT_MAX: '0',
-		NODE_OPTIONS: `${process.env['NODE_OPTIONS'] ?? ''} ${preload}`.trim(),
-		...(isForwarding ? CACHES_OFF : {}),
-	});
+	return [
+		await serviceTarget(isForwarding ? FORWARDING : SERVICE, upstream, env, sources),
+		await serviceTarget(
+			UNBOUNDED,
+			upstream,
+			{ RATE_LIMIT_MAX: '0', NODE_OPTIONS: `${process.env['NODE_OPTIONS'] ?? ''} ${preload}`.trim(), ...env },
+			sources,
+		),
+	];
 }
 
-async function serviceTarget(name: string, upstream: Upstream, env: Record<string, string>): Promise<Target> {
+async function serviceTarget(name: string, upstream: Upstream, env: Record<string, string>, script?: string): Promise<Target> {
 	const port = await freePort();
-	const running = spawnService(upstream, port, env);
+	const running = spawnService(upstream, port, env, script);
 	const url = `http://127.0.0.1:${port}`;
 	await waitForAnswer(`${url}/ping`);
 	const image = upstream.content.name;
