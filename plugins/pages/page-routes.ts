@@ -14,7 +14,7 @@ import { fleetPage } from '../../src/page/fleet-page.ts';
 import { homePage, messagePage } from '../../src/page/home-page.ts';
 import { CONTENT_SECURITY_POLICY } from '../../src/page/layout.ts';
 import { clientOf } from '../service/client-of.ts';
-import { asRegistryError } from '../service/errors.ts';
+import { asRegistryError, logError } from '../service/errors.ts';
 import { pageData } from './page-data.ts';
 
 /** Pages that one client may open in a minute, all kinds together. */
@@ -66,12 +66,9 @@ async function pageRoutes(app: FastifyInstance, config: Config): Promise<void> {
 	};
 
 	app.setErrorHandler((error: FastifyError | RegistryError, request, reply) => {
-		const { statusCode, message, headers, cause, overloaded, limit } = asRegistryError(error);
-		request.facts.overloaded = overloaded;
-		request.facts.limit ??= limit;
-		if (statusCode >= 500) {
-			request.log.error({ cause: (cause as Error | undefined)?.message }, message);
-		}
+		const known = asRegistryError(error);
+		const { statusCode, message, headers } = known;
+		logError(known, request, reply);
 		return sendPage(
 			reply.code(statusCode).headers(headers),
 			messagePage(hostOrNothing(request), statusCode === 429 ? 'Slow down a little' : 'This did not work', message),

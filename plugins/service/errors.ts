@@ -34,8 +34,8 @@ export default fp(
  */
 const BELOW_V2 = /^\/v2(?:[/?]|$)/;
 
-/** Sends an error as it answers itself, and logs what only the operator should know. */
-export function sendError(error: RegistryError, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+/** Notes an error for the line of its request, and logs what only the operator should know. */
+export function logError(error: RegistryError, request: FastifyRequest, reply: FastifyReply): void {
 	// A request that Fastify itself refuses has no facts yet.
 	if (request.facts !== undefined) {
 		request.facts.overloaded = error.overloaded;
@@ -47,6 +47,11 @@ export function sendError(error: RegistryError, request: FastifyRequest, reply: 
 	} else {
 		request.log.debug({ code: error.code, cause: describe(error.cause) }, error.message);
 	}
+}
+
+/** Sends an error as it answers itself, and logs it. */
+export function sendError(error: RegistryError, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+	logError(error, request, reply);
 	const { status, reason, headers, body } = errorResponse(error, request.headers['user-agent']);
 	if (reason !== undefined && request.raw.httpVersionMajor === 1) {
 		reply.raw.statusMessage = reason;

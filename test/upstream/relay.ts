@@ -85,6 +85,10 @@ async function handle(relay: Relay, target: string, req: IncomingMessage, res: S
 	if (fault !== undefined && 'after' in fault) {
 		await fault.after;
 	}
+	// Whoever went away meanwhile takes nothing, and would leave the target's answer unread for ever.
+	if (res.destroyed) {
+		return;
+	}
 	passOn(target, recorded, res, fault);
 }
 
