@@ -5,6 +5,8 @@ interface Note {
 	caller: string;
 	slug: string;
 	repository: string;
+	/** The manifest with which it was noted, and all that this refers to; undefined where only a digest was known. */
+	manifest: string | undefined;
 	/** Milliseconds since the epoch. */
 	until: number;
 }
@@ -39,17 +41,18 @@ export class DigestNotes {
 	}
 
 	/**
-	 * @param digest the manifest's own. Where its note is fresh the others are too, and nothing is done, because this is called
-	 * each time that the manifest is served.
-	 * @param others what it refers to
+	 * @param digest the manifest's own. Where its note is fresh, and was made with the others, they are fresh too, and nothing is
+	 * done, because this is called each time that the manifest is served.
+	 * @param others what it refers to, as far as that is known; its own digest may be among them
 	 */
 	add(slug: string, repository: string, digest: string, others: () => readonly string[], caller: string): void {
 		const known = this.#of(slug, digest, caller);
-		if (known?.repository === repository && known.until - this.#now() > this.#lifeMs / 2) {
+		if (known?.repository === repository && known.manifest === digest && known.until - this.#now() > this.#lifeMs / 2) {
 			return;
 		}
-		const note: Note = { caller, slug, repository, until: this.#now() + this.#lifeMs };
-		for (const each of [digest, ...others()]) {
+		const all = new Set([digest, ...others()]);
+		const note: Note = { caller, slug, repository, manifest: all.size > 1 ? digest : undefined, until: this.#now() + this.#lifeMs };
+		for (const each of all) {
 			const rest = (this.#notes.get(each) ?? []).filter((old) => old.until > this.#now() && (old.caller !== caller || old.slug !== slug));
 			this.#notes.set(each, [note, ...rest].slice(0, MAX_OF_ONE_DIGEST));
 		}

@@ -175,6 +175,34 @@ test('what a pull of the tracked release costs: what one of a release costs', as
 	assert.deepEqual(counts['acme/pinned']![0], ['/v7/release', '/auth/v1/token']);
 });
 
+for (const [name, tag] of [
+	['acme/pinned', '1.0.0'],
+	['acme/multi-arch', '1.0.0'],
+] as const) {
+	for (const first of ['GET', 'HEAD']) {
+		test(`nothing of ${name}:${tag} is looked for, once its manifest was served: ${first} by tag, then by digest`, async (t) => {
+			const setup = await setUp(t);
+			const token = await tokenFor(setup.proxy, name);
+			const { digest, platforms } = imageOf(upstream, name, tag);
+			const ask1 = await ask(setup.proxy, `/v2/${name}/manifests/${tag}`, { token, method: first, headers: { accept: ACCEPT } });
+			assert.deepEqual([ask1.status, ask1.headers['docker-content-digest']], [200, digest]);
+			forgetRequests(setup);
+			const paths = [
+				`manifests/${digest}`,
+				...platforms.flatMap((platform) => [
+					`manifests/${platform.digest}`,
+					`blobs/${platform.configDigest}`,
+					...platform.layers.map((layer) => `blobs/${layer.digest}`),
+				]),
+			];
+			for (const path of paths) {
+				assert.equal((await get(setup, name, path, token)).status, 200, path);
+			}
+			assert.deepEqual([seen(setup.api), seen(setup.registry, ({ method }) => method === 'HEAD')], [[], []]);
+		});
+	}
+}
+
 test('a search that could not be completed is no "not there"', async (t) => {
 	const rows: [what: string, fault: Parameters<typeof faultAt>[1], status: number, retryAfter: string | undefined][] = [
 		['503', { status: 503, headers: { 'retry-after': '7' } }, 503, '7'],

@@ -30,6 +30,19 @@ describe('DigestNotes', () => {
 		clock.now = LIFE_MS * 2;
 		assert.equal(notes.find('acme/app', 'layer', 'caller'), 'v2/a');
 	});
+	// What is noted of a digest alone: by a HEAD, which has no bytes; by a search; by what refers to it.
+	for (const [what, before] of Object.entries({
+		'of a HEAD': ['manifest', ['manifest']],
+		'of a search': ['manifest', []],
+		'of what refers to it': ['index', ['index', 'manifest']],
+	} as Record<string, [digest: string, others: string[]]>)) {
+		test(`a note ${what} does not stand for those of what a manifest refers to`, () => {
+			const { notes } = start();
+			notes.add('acme/app', 'v2/a', before[0], () => before[1], 'caller');
+			notes.add('acme/app', 'v2/a', 'manifest', () => ['manifest', 'layer'], 'caller');
+			assert.equal(notes.find('acme/app', 'layer', 'caller'), 'v2/a');
+		});
+	}
 	test('is of one caller and one fleet', () => {
 		const { notes } = start();
 		notes.add('acme/app', 'v2/a', 'manifest', () => [], 'caller');
