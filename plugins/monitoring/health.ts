@@ -36,7 +36,7 @@ export default fp(
 	async (app: FastifyInstance, config: Config) => {
 		const checks = new LoadingCache<string>({ max: 2 });
 		const check = (dispatcher: Dispatcher, origin: string, path: string): Promise<string> =>
-			checks.get(origin, async ({ signal }) => ({ value: await reach(dispatcher, origin, path, signal), freshMs: FRESH_MS }));
+			checks.get(`${origin}${path}`, async ({ signal }) => ({ value: await reach(dispatcher, origin, path, signal), freshMs: FRESH_MS }));
 
 		app.decorate('health', {
 			async upstreams() {

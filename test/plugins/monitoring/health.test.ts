@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ask, seen, setUp, type Setup } from '../../support/setup.ts';
+import { startProxy } from '../../support/proxy.ts';
+import { ask, faultAt, seen, setUp, type Setup } from '../../support/setup.ts';
 import type { Fault } from '../../upstream/relay.ts';
 
 /* `/ping` answers whatever the upstreams do; `/ready` says whether they answer. */
@@ -34,6 +35,14 @@ for (const row of ROWS) {
 		assert.equal((await ask(setup.proxy, '/ping')).text, 'pong');
 	});
 }
+
+test('both upstreams at one address are two all the same', async (t) => {
+	const { registry } = await setUp(t);
+	registry.fault = ({ url }) => (url === '/ping' ? { status: 200 } : faultAt(/^\/v2/, { status: 503 })({ url } as never));
+	const proxy = await startProxy(t, { apiUrl: registry.url, registryUrl: registry.url });
+	const answer = await ask(proxy, '/ready');
+	assert.partialDeepStrictEqual(JSON.parse(answer.text), { ready: false, api: 'ok', registry: 'answers with status 503' });
+});
 
 test('many who ask are one question to each upstream', async (t) => {
 	const setup = await setUp(t);
