@@ -51,15 +51,13 @@ export default fp(
 							return;
 						}
 						token.accept(repository);
-						const { location } = headers;
+						if (!isRemembering || !isBlobRedirect(status) || headers.location === undefined) {
+							return;
+						}
+						const redirect = readRedirect(headers.location, config.REGISTRY_URL, upstreamRequest.path);
 						// Redirects within the registry itself are relative or rewritten for each client, and so not kept.
-						if (
-							isRemembering &&
-							isBlobRedirect(status) &&
-							location !== undefined &&
-							location.length <= MAX_LOCATION_LENGTH &&
-							readRedirect(location, config.REGISTRY_URL, upstreamRequest.path).to === 'elsewhere'
-						) {
+						if (redirect.to === 'elsewhere' && redirect.location.length <= MAX_LOCATION_LENGTH) {
+							const { location } = redirect;
 							const ttl = Math.floor(redirectLife(location, Date.now(), config.REDIRECT_TTL));
 							if (ttl > 0) {
 								redirects.set(key, { status, location }, { ttl });

@@ -56,6 +56,15 @@ for (const [mode, env] of Object.entries(CACHE_MODES)) {
 		}
 	});
 
+	test(`a redirect without a scheme has the registry’s, each time; ${mode}`, async (t) => {
+		const setup = await setUp(t, env);
+		const token = await tokenFor(setup.proxy, NAME);
+		setup.registry.fault = faultAt(/\/blobs\//, redirect('//storage.example/x'));
+		for (const answer of [await blob(setup, token), await blob(setup, token)]) {
+			assert.deepEqual([answer.status, answer.headers['location']], [307, 'http://storage.example/x']);
+		}
+	});
+
 	test(`a redirect to the registry itself leads back to the proxy, where it serves the same; ${mode}`, async (t) => {
 		const setup = await setUp(t, env);
 		const { proxy, registry } = setup;
@@ -171,6 +180,7 @@ test('for how long a redirect is remembered', async (t) => {
 		'has expired (Google)': `https://storage.example/?X-Goog-Date=${basicIso(past - 60_000)}&X-Goog-Expires=60`,
 		'has expired (CloudFront)': `https://storage.example/?Expires=${Math.floor(past / 1000)}&Signature=x`,
 		'has expired (Azure)': `https://storage.example/?se=${encodeURIComponent(new Date(past).toISOString())}&sig=x`,
+		'has expired, and has no scheme': `//storage.example/?Expires=${Math.floor(past / 1000)}&Signature=x`,
 		'is longer than any': `https://storage.example/${'x'.repeat(5000)}`,
 	};
 	for (const [what, location] of Object.entries(never)) {
@@ -180,7 +190,7 @@ test('for how long a redirect is remembered', async (t) => {
 			setup.registry.fault = faultAt(/\/blobs\//, redirect(location));
 			for (let i = 0; i < 3; i++) {
 				setup.registry.requests = [];
-				assert.equal((await blob(setup, token)).headers['location'], location);
+				assert.equal((await blob(setup, token)).headers['location'], location.replace(/^\/\//, 'http://'));
 				assert.equal(seen(setup.registry, ({ url }) => url.includes('/blobs/')).length, 1);
 			}
 		});
