@@ -8,7 +8,7 @@ import { askedPart, PartOfBody, type Part } from '../../src/http/range.ts';
 import { onClose } from '../../src/on-close.ts';
 import { isDigest } from '../../src/registry/digest.ts';
 import { upstreamStatusError } from '../../src/registry/error-response.ts';
-import { answerHeaders, forwardedRequestHeaders, PRIVATE_HEADERS } from '../../src/registry/headers.ts';
+import { answerHeaders, describesAnswer, forwardedRequestHeaders, PRIVATE_HEADERS } from '../../src/registry/headers.ts';
 import { ownLink } from '../../src/registry/link.ts';
 import { readRedirect } from '../../src/registry/redirect.ts';
 import { fromStorage } from './from-storage.ts';
@@ -236,7 +236,7 @@ function reset(socket: Socket): void {
 /** Takes back the headers that describe an answer of the registry's. */
 function dropHeaders(reply: FastifyReply): void {
 	for (const name of Object.keys(reply.getHeaders())) {
-		if (name !== 'x-request-id' && !(name in PRIVATE_HEADERS)) {
+		if (describesAnswer(name)) {
 			reply.removeHeader(name);
 			// Where a body was about to be streamed, Node knows them already.
 			reply.raw.removeHeader(name);

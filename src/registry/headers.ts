@@ -87,6 +87,13 @@ export function answerHeaders(headers: IncomingHttpHeaders, isImmutable: boolean
 	return kept;
 }
 
+const DESCRIBING: ReadonlySet<string> = new Set([...RESPONSE_HEADERS, 'link', 'location']);
+
+/** @returns whether a header that a client is sent says something of the answer, and not of the connection or the request */
+export function describesAnswer(name: string): boolean {
+	return DESCRIBING.has(name);
+}
+
 /** @returns the seconds of a `Cache-Control`, unless it forbids to keep the answer: RFC 9111 section 5.2.2 */
 function maxAge(cacheControl: string | undefined): string | undefined {
 	return cacheControl === undefined || /no-store|no-cache/i.test(cacheControl)

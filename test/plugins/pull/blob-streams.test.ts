@@ -86,6 +86,15 @@ test('a blob streams', async (t) => {
 		assert.equal(answer.headers['content-length'], String(answer.text.length));
 	});
 
+	await t.test('nor without what this service says of the connection', async (t) => {
+		proxy.app.shutdown.draining = true;
+		t.after(() => (proxy.app.shutdown.draining = false));
+		registry.fault = faultAt(BLOB, { truncateAfterBytes: 0 });
+		const answer = await ask(proxy, path(LAYER.digest), { token, headers: { connection: 'keep-alive' } });
+		assertError(answer, 502, 'UNAVAILABLE');
+		assert.equal(answer.headers.connection, 'close');
+	});
+
 	await t.test('an upstream that stops sending is given up, and so is the download', async (t) => {
 		const { proxy, registry } = await setUp(t, { REGISTRY_BODY_TIMEOUT: '0.2' });
 		registry.fault = faultAt(BLOB, { hangAfterBytes: 1000 });
