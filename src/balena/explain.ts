@@ -11,6 +11,8 @@ export interface Failure {
 	message: string;
 	/** What is not there, if that is why: the fleet, as far as the caller may know, or any release that goes by the name. */
 	absent?: 'fleet' | 'release';
+	/** Where in the message the service belongs that was asked for, after the name of what there is instead: the rest is the same for all. */
+	serviceAt?: number;
 }
 
 const MAX_LISTED = 8;
@@ -42,7 +44,14 @@ export function noSuchFleet(slug: string, isAnonymous: boolean, around?: Neighbo
 				: "check the name, and whether the API key's user has access to it",
 		);
 	}
-	return { code: 'NAME_UNKNOWN', absent: 'fleet', message: parts.join('; ') };
+	const message = parts.join('; ');
+	const meant = around?.withoutOwner;
+	return {
+		code: 'NAME_UNKNOWN',
+		absent: 'fleet',
+		message,
+		...(meant === undefined ? {} : { serviceAt: message.indexOf(meant, parts[0]!.length) + meant.length }),
+	};
 }
 
 /** Several commits begin with the hex digits that were typed. */

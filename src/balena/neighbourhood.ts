@@ -16,7 +16,7 @@ export interface Neighbourhood {
 	block: ({ architecture: Architecture; slug: string } & Neighbour)[];
 	/** The fleet without an architecture in its name, where one was named with it. */
 	plain: string | undefined;
-	/** What works instead of `<owner>/<org>/<fleet>...`: the same without its first part. */
+	/** The fleet that is meant by `<owner>/<org>/<fleet>...`. */
 	withoutOwner: string | undefined;
 }
 
@@ -66,14 +66,14 @@ const fleetRow = z.object({
 });
 
 /** @throws ZodError where the API's answer is not of the expected form */
-export function parseNeighbourhood(rows: unknown, reference: ReleaseReference): Neighbourhood {
+export function parseNeighbourhood(rows: unknown, reference: Pick<ReleaseReference, 'slug' | 'release'>): Neighbourhood {
 	const fleets = new Map(
 		z
 			.array(fleetRow)
 			.parse(rows)
 			.map((row) => [row.slug, row]),
 	);
-	const { slug, service } = reference;
+	const { slug } = reference;
 	const { block, owned } = slugsAround(reference);
 	const neighbour = (of: string): Neighbour | undefined => {
 		const row = fleets.get(of);
@@ -87,7 +87,7 @@ export function parseNeighbourhood(rows: unknown, reference: ReleaseReference): 
 			return found === undefined ? [] : [{ architecture, slug: one, ...found }];
 		}),
 		plain: block !== slug && fleets.has(block) ? block : undefined,
-		withoutOwner: owned !== undefined && fleets.has(owned) ? [owned, ...(service === undefined ? [] : [service])].join('/') : undefined,
+		withoutOwner: owned !== undefined && fleets.has(owned) ? owned : undefined,
 	};
 }
 

@@ -103,7 +103,7 @@ async function explain(reference: ReleaseReference, slug: string | string[], aro
 export function resolution(reference: ReleaseReference, matched: Matched): Resolution {
 	switch (matched.kind) {
 		case 'failure':
-			return matched;
+			return withService(matched, reference.service);
 		case 'block': {
 			const images = imagesOfBlock(reference, matched.members);
 			return Array.isArray(images) ? { kind: 'block', images } : { kind: 'failure', ...images };
@@ -115,6 +115,13 @@ export function resolution(reference: ReleaseReference, matched: Matched): Resol
 				: { kind: 'image', repository: image.repository, digest: image.digest, version: versionOf(matched.release) };
 		}
 	}
+}
+
+function withService(failure: { kind: 'failure' } & Failure, service: string | undefined): Resolution {
+	const { message, serviceAt } = failure;
+	return serviceAt === undefined || service === undefined
+		? failure
+		: { ...failure, message: `${message.slice(0, serviceAt)}/${service}${message.slice(serviceAt)}` };
 }
 
 /** Of a release besides its images, and of an image besides its names. */

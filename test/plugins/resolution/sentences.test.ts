@@ -116,6 +116,15 @@ const noPublic = (slug: string): string =>
 const noFleet = (slug: string): string =>
 	`there is no fleet ${slug} that this login may pull from; check the name, and whether the API key's user has access to it`;
 
+test('what is remembered of a name is told with the words of who asks', async (t) => {
+	const setup = await setUp(t);
+	for (const end of ['', '/1.0.0', '/1.1.0', '']) {
+		const sentence = `there is no public fleet someone/acme; there is acme/multi-arch${end}`;
+		assert.equal(assertError(await manifest(setup, `someone/acme/multi-arch${end}`, 'anonymous'), 404, 'NAME_UNKNOWN'), sentence);
+	}
+	assert.equal(queries(setup).length, 2, 'it is asked for once');
+});
+
 test('references that mean none, and what is said, with no more questions to the API than are needed', async (t) => {
 	const setup = await setUp(t, CACHES_OFF);
 	const hidden = ['acme/nowhere', 'nobody/nowhere', 'acme/secret', 'acme/secret-several'].flatMap((slug) => [
