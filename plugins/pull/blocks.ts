@@ -87,7 +87,10 @@ export default fp(
 			return image && targetAt(image, of);
 		}
 
-		/** @returns the index of another release, which the holder got by its tag */
+		/**
+		 * @returns the index of another release, which the holder got by its tag.
+		 * @throws what kept it from being made again
+		 */
 		async function ofOtherRelease(of: FleetRequest<BlockGrant>, digest: string): Promise<BlockTarget | undefined> {
 			const { grant, token, request, reply } = of;
 			const images = indexes.get(indexKey(token, grant.slug, digest));
@@ -96,6 +99,9 @@ export default fp(
 			}
 			const target = await app.otherReleases.ofBlock(of, images);
 			const children = await app.blockChildren.load(target, request, reply);
+			if (children.failure !== undefined) {
+				throw children.failure;
+			}
 			return indexWithDigest(children, digest) && { ...target, children };
 		}
 

@@ -38,7 +38,15 @@ export default fp(
 	async (app: FastifyInstance) => {
 		async function childrenOf(of: FleetRequest<BlockGrant>, version: string): Promise<BlockTarget | undefined> {
 			const target = await app.otherReleases.byTag(of, version);
-			return 'images' in target ? { ...target, children: await app.blockChildren.load(target, of.request, of.reply) } : undefined;
+			if (!('images' in target)) {
+				return undefined;
+			}
+			const children = await app.blockChildren.load(target, of.request, of.reply);
+			// Half an index tells nothing of the whole one.
+			if (children.failure !== undefined) {
+				throw children.failure;
+			}
+			return { ...target, children };
 		}
 
 		const nowhere = lruCache<true>(MAX_NOWHERE, { ttl: NOWHERE_MS });

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { assertError, CACHE_MODES, faultAt, forgetRequests, seen, setUp, tokenFor } from '../../support/setup.ts';
+import { assertError, CACHE_MODES, CACHES_OFF, faultAt, forgetRequests, seen, setUp, tokenFor } from '../../support/setup.ts';
 import type { Fault } from '../../upstream/relay.ts';
 import { display, entriesOf, get, IMAGE, IN_1_1 } from './sample-blocks.ts';
 
@@ -45,6 +45,28 @@ describe('what one child does to the index', () => {
 				);
 			});
 		}
+	}
+
+	for (const [what, replicas] of [
+		['the replica that made it', 1],
+		['another one', 2],
+	] as const) {
+		test(`the index of another release, by its digest from ${what}: the failure, and not "nowhere"`, async (t) => {
+			const env = { ...CACHES_OFF, TOKEN_SECRET: 'correct-horse-battery-staple-correct-horse' };
+			const setups = [await setUp(t, env), await setUp(t, env)];
+			const [first, last] = [setups[0]!, setups[replicas - 1]!];
+			const token = await tokenFor(first.proxy, 'acme/display');
+			const index = await get(first, 'acme/display', 'manifests/1.0.0', token);
+			const path = `manifests/${String(index.headers['docker-content-digest'])}`;
+			last.registry.fault = faultAt(new RegExp(`${display('amd64', '1.0.0').repository}/manifests/latest`), {
+				status: 503,
+				headers: { 'retry-after': '7' },
+			});
+			const failed = await get(last, 'acme/display', path, token);
+			assert.deepEqual([failed.status, failed.headers['retry-after']], [503, '7'], failed.text);
+			last.registry.fault = () => undefined;
+			assert.equal((await get(last, 'acme/display', path, token)).text, index.text);
+		});
 	}
 
 	test('a token that the registry refuses for all of them: a challenge', async (t) => {
