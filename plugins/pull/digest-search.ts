@@ -10,7 +10,7 @@ import { DigestNotes } from '../../src/registry/digest-notes.ts';
 import { upstreamStatusError } from '../../src/registry/error-response.ts';
 import { ANY_FORMAT } from '../../src/registry/formats.ts';
 import { digestsIn, type Manifest } from '../../src/registry/manifest.ts';
-import { isBlobRedirect } from '../../src/registry/proof-of-access.ts';
+import { provesAccess } from '../../src/registry/proof-of-access.ts';
 import { smallRequest } from '../../src/http/small-request.ts';
 import type { KnownToken } from '../service/client-tokens.ts';
 
@@ -52,7 +52,7 @@ declare module 'fastify' {
 			): Promise<string | undefined>;
 			/**
 			 * @returns whether the registry has a digest in a repository.
-			 * @throws RegistryError likewise: only 404 means that it has not
+			 * @throws RegistryError likewise: only 404 means that it has not, and only the registry's own word that it has
 			 */
 			isIn(
 				repository: string,
@@ -163,7 +163,8 @@ export default fp(
 			}).catch((error: unknown) => {
 				throw upstreamError('registry', error);
 			});
-			const isThere = status === 200 || (kind === 'blobs' && isBlobRedirect(status));
+			// What is found is remembered, so that a page of whatever is in front of the registry must not be taken for it.
+			const isThere = (status === 200 || kind === 'blobs') && provesAccess({ kind: 'blob', status, headers, digest });
 			if (!isThere && status !== 404) {
 				throw status === 401
 					? new RegistryError('UNAUTHORIZED', 'the registry does not accept the token')

@@ -57,7 +57,9 @@ async function searching(t: TestContext, fault: (url: string) => Fault): Promise
 
 test('the first hit ends a search, whatever the other repositories do', async (t) => {
 	const warnings = collectWarnings(t);
-	const { proxy, token, registry, questions } = await searching(t, (url) => (url === FIRST ? { status: 200, body: 'found' } : 'hang'));
+	const { proxy, token, registry, questions } = await searching(t, (url) =>
+		url === FIRST ? { status: 200, headers: { 'docker-content-digest': NOWHERE }, body: 'found' } : 'hang',
+	);
 	const found = await ask(proxy, PATH, { token });
 	assert.deepEqual([found.status, found.text], [200, 'found']);
 	await until(() => registry.underWay === 0);
@@ -73,6 +75,22 @@ for (const status of [429, 503]) {
 		assertError(refused, status, status === 429 ? 'TOOMANYREQUESTS' : 'UNAVAILABLE');
 		assert.equal(refused.headers['retry-after'], '7');
 		assert.ok(questions() <= AT_ONCE, `${questions()} questions`);
+	});
+}
+
+/** Who is in front of the registry, or of what: each says nothing of where a digest is, and nothing of it is remembered. */
+const PAGES: Record<string, Fault> = {
+	'a page': { status: 200, headers: { 'content-type': 'text/html' } },
+	'a page that names another digest': { status: 200, headers: { 'docker-content-digest': NOWHERE.replaceAll('0', '1') } },
+	'a way to log in': { status: 307, headers: { location: 'https://login.example/' } },
+};
+for (const [what, fault] of Object.entries(PAGES)) {
+	test(`an answer that is none of the registry’s: ${what}`, async (t) => {
+		let isOver = false;
+		const { proxy, token } = await searching(t, () => (isOver ? { status: 404 } : fault));
+		assertError(await ask(proxy, PATH, { token }), 502, 'UNAVAILABLE');
+		isOver = true;
+		assertError(await ask(proxy, PATH, { token }), 404, 'BLOB_UNKNOWN');
 	});
 }
 
