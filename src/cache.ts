@@ -1,7 +1,7 @@
-import { RegistryError } from './errors.ts';
 import { KeptEntries, mayStandIn, type Entry } from './kept-entries.ts';
 import { onClose, type Closing } from './on-close.ts';
 import { PassingMap } from './passing-map.ts';
+import { isOfOneClient, isOutage, MAX_LOADS, nextOf, nobodyWaits, PATIENCE_MS, type Race, type Waiter } from './race.ts';
 
 /**
  * What a load gives: the value, how long it is fresh, and for how much longer it may stand in when loading it again fails or
@@ -43,27 +43,6 @@ export interface CacheCounts {
 	stale: number;
 }
 
-/** All loads of one key that run, and all who wait for the first of them. */
-interface Race<V> {
-	promise: Promise<V>;
-	resolve(value: V): void;
-	reject(error: unknown): void;
-	loads: Set<AbortController>;
-	/** When the last load began. */
-	startedAt: number;
-	/** How many wait; those who cannot go away are never taken off. */
-	waiting: number;
-	/** False once the key was forgotten while it loads, or nobody waited any more. */
-	keep: boolean;
-}
-
-/**
- * How long a load is waited for where an old value could stand in, or joined by others, in milliseconds: an answer takes some
- * 100, and clients wait 15,000.
- */
-const PATIENCE_MS = 2000;
-/** Loads of one key at the same time, the first ones having got no answer. */
-const MAX_LOADS = 3;
 /**
  * An LRU cache that loads what it lacks: concurrent loads of one key are one, and a value that has grown old can stand in while
  * its source is down. Keys must contain everything that the value depends on, the caller above all.
@@ -94,7 +73,7 @@ export class LoadingCache<V> {
 
 	/**
 	 * @param load is called at most once at a time for a key, unless it has had no answer for two seconds; what it throws reaches
-	 * every caller that waits, unless an old value may stand in
+	 * every caller that waits, unless an old value may stand in, or it is about the one who began
 	 * @param connection emits "close" when its client does not wait any more
 	 * @returns the fresh value, from memory where there is one; an old one that may stand in where loading fails other than by a
 	 * refusal, or takes more than two seconds
@@ -111,20 +90,28 @@ export class LoadingCache<V> {
 		}
 		let race = this.#races.get(key);
 		if (race === undefined) {
-			race = { ...Promise.withResolvers<V>(), loads: new Set(), startedAt: 0, waiting: 0, keep: true };
+			race = { ...Promise.withResolvers<V>(), loads: new Set(), startedAt: 0, waiting: 0, others: [], patience: undefined, keep: true };
 			// Whoever waits handles it; nobody may be left to.
 			race.promise.catch(() => undefined);
 			this.#races.set(key, race);
 		}
+		const refused = Promise.withResolvers<never>();
+		const waiter: Waiter = { begin: () => void this.#load(key, entry, race, load, refused.reject), hasGone: false };
 		if (race.loads.size === 0 || (race.loads.size < MAX_LOADS && this.#now() - race.startedAt >= PATIENCE_MS)) {
 			this.counts.misses++;
-			void this.#load(key, entry, race, load);
+			waiter.begin();
 		} else {
 			this.counts.hits++;
+			race.others.push(waiter);
+			this.#bePatient(race);
 		}
 		race.waiting++;
-		onClose(connection, () => this.#leave(key, race));
-		return entry !== undefined && this.#now() < entry.usableUntil ? this.#winnerOrStale(race, entry) : race.promise;
+		onClose(connection, () => {
+			waiter.hasGone = true;
+			this.#leave(key, race);
+		});
+		const mayStandIn = entry !== undefined && this.#now() < entry.usableUntil;
+		return Promise.race([mayStandIn ? this.#winnerOrStale(race, entry) : race.promise, refused.promise]);
 	}
 
 	/** Drops a key, so that the next `get` loads it; what is loading now is not kept either. */
@@ -144,11 +131,29 @@ export class LoadingCache<V> {
 				if (race.keep && this.#now() < old.usableUntil) {
 					this.counts.stale++;
 					this.#onStale?.(new Error(`no answer for ${PATIENCE_MS / 1000} s`));
+					// Whoever has the old value goes, and must not end what is for the next: the load's own time-outs do.
+					race.waiting++;
 					resolve(old.value);
 				}
 			}, PATIENCE_MS);
 			race.promise.then(resolve, reject).finally(() => clearTimeout(timer));
 		});
+	}
+
+	/** Whoever waits for a load that another began, which may hang, does so for as long as anybody does. */
+	#bePatient(race: Race<V>): void {
+		race.patience ??= setTimeout(
+			() => {
+				race.patience = undefined;
+				const next = race.loads.size < MAX_LOADS ? nextOf(race.others) : undefined;
+				if (next !== undefined) {
+					this.counts.misses++;
+					next.begin();
+					this.#bePatient(race);
+				}
+			},
+			Math.max(0, race.startedAt + PATIENCE_MS - this.#now()),
+		);
 	}
 
 	#leave(key: string, race: Race<V>): void {
@@ -165,6 +170,7 @@ export class LoadingCache<V> {
 		if (this.#races.get(key) === race) {
 			this.#races.delete(key);
 		}
+		clearTimeout(race.patience);
 		const loads = [...race.loads];
 		race.loads.clear();
 		for (const controller of loads) {
@@ -172,7 +178,14 @@ export class LoadingCache<V> {
 		}
 	}
 
-	async #load(key: string, old: Entry<V> | undefined, race: Race<V>, load: (loading: Loading) => Promise<Loaded<V>>): Promise<void> {
+	/** @param refuse tells the one who began it alone */
+	async #load(
+		key: string,
+		old: Entry<V> | undefined,
+		race: Race<V>,
+		load: (loading: Loading) => Promise<Loaded<V>>,
+		refuse: (error: unknown) => void,
+	): Promise<void> {
 		const controller = new AbortController();
 		race.loads.add(controller);
 		race.startedAt = this.#now();
@@ -191,27 +204,24 @@ export class LoadingCache<V> {
 			if (!race.loads.delete(controller) || (isOutage(error) && race.loads.size > 0)) {
 				return;
 			}
+			const mayStandIn = isOutage(error) && old !== undefined && race.keep && this.#now() < old.usableUntil;
+			const next = isOfOneClient(error) && !mayStandIn ? nextOf(race.others) : undefined;
+			if (next !== undefined) {
+				refuse(error);
+				next.begin();
+				return;
+			}
 			this.#end(key, race);
-			if (!isOutage(error)) {
-				if (race.keep) {
-					this.#entries.delete(key);
-				}
-			} else if (old !== undefined && race.keep && this.#now() < old.usableUntil) {
+			if (mayStandIn) {
 				this.counts.stale++;
 				this.#onStale?.(error);
 				race.resolve(old.value);
 				return;
 			}
+			if (!isOutage(error) && race.keep) {
+				this.#entries.delete(key);
+			}
 			race.reject(error);
 		}
 	}
-}
-
-function nobodyWaits(): DOMException {
-	return new DOMException('nobody waits any more', 'AbortError');
-}
-
-/** A refusal is an answer, and the last word; that there are too many requests is not. */
-function isOutage(error: unknown): boolean {
-	return !(error instanceof RegistryError) || error.statusCode >= 500 || error.statusCode === 429;
 }

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
+import { EventEmitter } from 'node:events';
 import { describe, test, type TestContext } from 'node:test';
 import type { Loaded, LoadingCache } from '../../src/cache.ts';
+import { overloadedError, RegistryError } from '../../src/errors.ts';
 import { clocked, fresh } from './clocked-cache.ts';
 
 describe('LoadingCache: a load that takes its time', () => {
@@ -10,6 +12,7 @@ describe('LoadingCache: a load that takes its time', () => {
 		stale: unknown[];
 		answer: PromiseWithResolvers<Loaded<string>>;
 		cache: LoadingCache<string>;
+		connection: EventEmitter;
 		asked: Promise<string>;
 	}> {
 		t.mock.timers.enable({ apis: ['setTimeout'] });
@@ -17,7 +20,8 @@ describe('LoadingCache: a load that takes its time', () => {
 		await cache.get('k', fresh('old', 100, 10_000));
 		at(200);
 		const answer = Promise.withResolvers<Loaded<string>>();
-		return { at, stale, answer, cache, asked: cache.get('k', () => answer.promise) };
+		const connection = new EventEmitter();
+		return { at, stale, answer, cache, connection, asked: cache.get('k', () => answer.promise, connection) };
 	}
 	/** What has come of a promise by the end of this turn. */
 	const state = (promise: Promise<string>): Promise<string> =>
@@ -38,13 +42,25 @@ describe('LoadingCache: a load that takes its time', () => {
 		t.mock.timers.tick(10_000);
 		assert.deepEqual([stale, cache.counts.stale, cache.peek('k')], [[], 0, 'new']);
 	});
-	test('goes on, and is for the next', async (t) => {
-		const { asked, answer, cache } = await hanging(t);
+	test('goes on when who began it has the old value and is gone, and is for the next', async (t) => {
+		const { asked, answer, cache, connection } = await hanging(t);
 		t.mock.timers.tick(2000);
 		assert.equal(await state(asked), 'old');
+		connection.emit('close');
 		const next = cache.get('k', () => assert.fail('loaded twice'));
 		answer.resolve({ value: 'new', freshMs: 100 });
 		assert.deepEqual([await next, cache.peek('k'), cache.counts], ['new', 'new', { hits: 1, misses: 2, stale: 1 }]);
+	});
+	test('that another began is waited for, for two seconds, also where nobody comes after that', async (t) => {
+		t.mock.timers.enable({ apis: ['setTimeout'] });
+		const { cache, at } = clocked<string>();
+		const first = cache.get('k', () => new Promise(() => undefined));
+		const second = cache.get('k', fresh('second'));
+		t.mock.timers.tick(1999);
+		assert.equal(await state(second), 'waits');
+		at(2000);
+		t.mock.timers.tick(1);
+		assert.deepEqual(await Promise.all([first, second]), ['second', 'second']);
 	});
 	test('that fails later does no harm', async (t) => {
 		const { asked, answer, stale } = await hanging(t);
@@ -81,5 +97,49 @@ describe('LoadingCache: a load that takes its time', () => {
 		assert.equal(await state(asked), 'waits');
 		answer.resolve({ value: 'new', freshMs: 100 });
 		assert.equal(await state(asked), 'new');
+	});
+});
+
+describe('LoadingCache: a refusal that is about who began the load', () => {
+	const REFUSALS: Record<string, Error> = {
+		'too many of its own': new RegistryError('TOOMANYREQUESTS', 'too many new names from this address', { limit: 'name' }),
+		'its share is full': overloadedError('api'),
+	};
+	for (const [what, refusal] of Object.entries(REFUSALS)) {
+		test(`${what}: it is told to nobody else, and the next who waits begins anew`, async () => {
+			const { cache } = clocked<string>();
+			const loads: string[] = [];
+			const gone = new EventEmitter();
+			const ask = (who: string, load: () => Promise<Loaded<string>>, connection?: EventEmitter): Promise<string> =>
+				cache.get(
+					'k',
+					async () => {
+						loads.push(who);
+						return load();
+					},
+					connection,
+				);
+			const first = Promise.withResolvers<Loaded<string>>();
+			const all = [
+				ask('first', () => first.promise),
+				ask('second', () => Promise.reject(refusal)),
+				ask('gone', fresh('of nobody', 0), gone),
+				ask('third', fresh('value', 0)),
+				ask('fourth', fresh('not asked for', 0)),
+			];
+			gone.emit('close');
+			first.reject(refusal);
+			const outcomes = (await Promise.allSettled(all)).map((one) => (one.status === 'fulfilled' ? one.value : one.reason));
+			assert.deepEqual(outcomes, [refusal, refusal, 'value', 'value', 'value']);
+			assert.deepEqual(loads, ['first', 'second', 'third']);
+		});
+	}
+	test('is the answer where nobody else waits', async () => {
+		const { cache } = clocked<string>();
+		await assert.rejects(
+			cache.get('k', () => Promise.reject(REFUSALS['its share is full']!)),
+			{ code: 'UNAVAILABLE' },
+		);
+		assert.equal(await cache.get('k', fresh('v')), 'v');
 	});
 });

@@ -132,7 +132,7 @@ export function seen({ requests }: Relay, filter: (request: RecordedRequest) => 
 }
 
 /** Requests to the upstreams are counted from here. */
-export function forgetRequests({ api, registry }: Setup): void {
+export function forgetRequests({ api, registry }: Pick<Setup, 'api' | 'registry'>): void {
 	api.requests = [];
 	registry.requests = [];
 }
