@@ -18,6 +18,7 @@ const FLOORS = [
 	'on-close',
 	'passing-map',
 	'kept-entries',
+	'race',
 	'cache',
 	'http',
 	'registry',
