@@ -65,12 +65,14 @@ for (const [what, { name, path, authorization }] of Object.entries(QUESTIONS)) {
 				assert.ok(held > 1, 'it asks the upstreams for something');
 				return;
 			}
-			const second = isJoined ? ask(proxy, target, { token, headers }) : undefined;
-			await until(() => proxy.app.requests.inFlight === (isJoined ? 2 : 1));
+			let isAnswered = false;
+			const second = isJoined ? ask(proxy, target, { token, headers }).finally(() => (isAnswered = true)) : undefined;
+			// What is held may be a request that others make superfluous: then both are answered before.
+			await until(() => isAnswered || hasEnded || proxy.app.requests.inFlight === (isJoined ? 2 : 1));
 			await turn();
 			going.abort();
 			await first;
-			await until(() => proxy.app.requests.inFlight === (isJoined ? 1 : 0));
+			await until(() => proxy.app.requests.inFlight <= (isJoined ? 1 : 0));
 			gate.resolve();
 			const answer = await second;
 			assert.equal(answer?.status ?? 200, 200, `request ${held} to the upstreams: ${answer?.text.slice(0, 300)}`);
