@@ -152,12 +152,11 @@ describe('forwarded headers', () => {
 		'__proto__',
 		'constructor',
 	];
-	const headers = fc.dictionary(fc.oneof(fc.constantFrom(...names), anyText), fc.oneof(anyText, fc.array(anyText, { maxLength: 2 })), {
-		maxKeys: 6,
-	});
+	const headersOf = (value: fc.Arbitrary<string>): fc.Arbitrary<Record<string, string | string[]>> =>
+		fc.dictionary(fc.oneof(fc.constantFrom(...names), anyText), fc.oneof(value, fc.array(value, { maxLength: 2 })), { maxKeys: 6 });
 	check(
 		'to the registry are of a short list, and unchanged',
-		fc.property(headers, (given) => {
+		fc.property(headersOf(anyText), (given) => {
 			const forwarded = forwardedRequestHeaders(given);
 			for (const [key, value] of Object.entries(forwarded)) {
 				assert.ok(
@@ -169,13 +168,15 @@ describe('forwarded headers', () => {
 			assert.equal(Object.getPrototypeOf(forwarded), Object.prototype);
 		}),
 	);
+	// All that undici's parser takes for a value (RFC 9110 section 5.5), as Latin-1: test/attacks/headers.test.ts.
+	const fieldValue = fc.stringMatching(/^[\t\x20-\x7e\x80-\xff]*$/);
 	check(
 		'to the client hold nothing of one connection, and nothing new',
-		fc.property(headers, (given) => {
+		fc.property(headersOf(fieldValue), (given) => {
 			const forwarded = answerHeaders(given, false);
 			for (const [key, value] of Object.entries(forwarded)) {
 				assert.ok(!['connection', 'transfer-encoding', 'www-authenticate', 'set-cookie'].includes(key), key);
-				[value].flat().forEach((line) => assert.match(line, /^[\t\x20-\x7e\x80-\xff]*$/));
+				assert.equal(value, given[key]);
 			}
 			assert.equal(Object.getPrototypeOf(forwarded), Object.prototype);
 		}),
