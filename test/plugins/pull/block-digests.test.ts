@@ -4,6 +4,7 @@ import { basic, startProxy } from '../../support/proxy.ts';
 import { assertError, CACHE_MODES, forgetRequests, seen, setUp, tokenFor } from '../../support/setup.ts';
 import { imageOf } from '../../upstream/index.ts';
 import { sharedUpstream } from '../../upstream/shared.ts';
+import { imagePaths } from './image-paths.ts';
 import { display, gauge, gaugeArm, get, IN_1_1, NOWHERE, veiled, type Image } from './sample-blocks.ts';
 
 /* What a block gives by digest: all that its index leads to, whichever replica made it, and nothing else. */
@@ -24,13 +25,7 @@ for (const [mode, env] of Object.entries(CACHE_MODES)) {
 				const secret = { TOKEN_SECRET: 'correct-horse-battery-staple-correct-horse' };
 				const token = await tokenFor(first.proxy, name, authorization);
 				const index = await get(first, name, 'manifests/latest', token);
-				const paths = images.flatMap(({ digest, platforms }) => [
-					`manifests/${digest}`,
-					...platforms.flatMap((platform) => [
-						`manifests/${platform.digest}`,
-						...[platform.configDigest, ...platform.layers.map((layer) => layer.digest)].map((blob) => `blobs/${blob}`),
-					]),
-				]);
+				const paths = images.flatMap(imagePaths);
 				for (const path of [`manifests/${String(index.headers['docker-content-digest'])}`, ...paths]) {
 					const proxy = await startProxy(t, upstream, { ...env, ...secret });
 					const answer = await get({ proxy }, name, path, token);

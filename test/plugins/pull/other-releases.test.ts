@@ -16,6 +16,7 @@ import {
 import { imageOf, type ImageSummary } from '../../upstream/index.ts';
 import { changeFleet } from '../../upstream/control.ts';
 import { sharedUpstream } from '../../upstream/shared.ts';
+import { imagePaths } from './image-paths.ts';
 
 /* What a tag and a digest mean behind a name that can come to mean another release: docs/tags.md. */
 
@@ -101,18 +102,10 @@ for (const [mode, env] of Object.entries(CACHE_MODES)) {
 				['acme/secret', imageOf(upstream, 'acme/secret', '1.0.0'), owner],
 				['acme/secret/latest', imageOf(upstream, 'acme/secret', '1.0.0'), owner],
 			];
-			for (const [name, { digest, platforms }, authorization] of rows) {
-				await t.test(`${name}@${digest.slice(0, 15)}`, async () => {
+			for (const [name, image, authorization] of rows) {
+				await t.test(`${name}@${image.digest.slice(0, 15)}`, async () => {
 					const token = await tokenFor(setup.proxy, name, authorization);
-					const paths = [
-						`manifests/${digest}`,
-						...platforms.flatMap((platform) => [
-							`manifests/${platform.digest}`,
-							`blobs/${platform.configDigest}`,
-							...platform.layers.map((layer) => `blobs/${layer.digest}`),
-						]),
-					];
-					for (const path of paths) {
+					for (const path of imagePaths(image)) {
 						const answer = await get(setup, name, path, token);
 						assert.equal(answer.status, 200, `${path}: ${answer.text}`);
 						assert.ok(path.endsWith(String(answer.headers['docker-content-digest'])));
@@ -183,19 +176,11 @@ for (const [name, tag] of [
 		test(`nothing of ${name}:${tag} is looked for, once its manifest was served: ${first} by tag, then by digest`, async (t) => {
 			const setup = await setUp(t);
 			const token = await tokenFor(setup.proxy, name);
-			const { digest, platforms } = imageOf(upstream, name, tag);
+			const image = imageOf(upstream, name, tag);
 			const ask1 = await ask(setup.proxy, `/v2/${name}/manifests/${tag}`, { token, method: first, headers: { accept: ACCEPT } });
-			assert.deepEqual([ask1.status, ask1.headers['docker-content-digest']], [200, digest]);
+			assert.deepEqual([ask1.status, ask1.headers['docker-content-digest']], [200, image.digest]);
 			forgetRequests(setup);
-			const paths = [
-				`manifests/${digest}`,
-				...platforms.flatMap((platform) => [
-					`manifests/${platform.digest}`,
-					`blobs/${platform.configDigest}`,
-					...platform.layers.map((layer) => `blobs/${layer.digest}`),
-				]),
-			];
-			for (const path of paths) {
+			for (const path of imagePaths(image)) {
 				assert.equal((await get(setup, name, path, token)).status, 200, path);
 			}
 			assert.deepEqual([seen(setup.api), seen(setup.registry, ({ method }) => method === 'HEAD')], [[], []]);
