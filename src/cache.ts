@@ -110,8 +110,8 @@ export class LoadingCache<V> {
 			waiter.hasGone = true;
 			this.#leave(key, race);
 		});
-		const mayStandIn = entry !== undefined && this.#now() < entry.usableUntil;
-		return Promise.race([mayStandIn ? this.#winnerOrStale(race, entry) : race.promise, refused.promise]);
+		const isUsable = entry !== undefined && this.#now() < entry.usableUntil;
+		return Promise.race([isUsable ? this.#winnerOrStale(race, entry) : race.promise, refused.promise]);
 	}
 
 	/** Drops a key, so that the next `get` loads it; what is loading now is not kept either. */
@@ -204,15 +204,15 @@ export class LoadingCache<V> {
 			if (!race.loads.delete(controller) || (isOutage(error) && race.loads.size > 0)) {
 				return;
 			}
-			const mayStandIn = isOutage(error) && old !== undefined && race.keep && this.#now() < old.usableUntil;
-			const next = isOfOneClient(error) && !mayStandIn ? nextOf(race.others) : undefined;
+			const isUsable = isOutage(error) && old !== undefined && race.keep && this.#now() < old.usableUntil;
+			const next = isOfOneClient(error) && !isUsable ? nextOf(race.others) : undefined;
 			if (next !== undefined) {
 				refuse(error);
 				next.begin();
 				return;
 			}
 			this.#end(key, race);
-			if (mayStandIn) {
+			if (isUsable) {
 				this.counts.stale++;
 				this.#onStale?.(error);
 				race.resolve(old.value);

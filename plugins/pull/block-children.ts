@@ -25,6 +25,12 @@ declare module 'fastify' {
 		blockChildren: {
 			/** Loads the manifests of a block's images side by side, from memory or the registry. Throws nothing. */
 			load(of: { images: readonly BlockImage[]; token: KnownToken }, request: FastifyRequest, reply: FastifyReply): Promise<LoadedChildren>;
+			/** The same where half of them tell nothing of the whole. @throws what kept any of them from being loaded */
+			loadAll(
+				of: { images: readonly BlockImage[]; token: KnownToken },
+				request: FastifyRequest,
+				reply: FastifyReply,
+			): Promise<LoadedChildren>;
 			/** @returns the error for children that are not all there, or none of them */
 			refusal(children: LoadedChildren, request: FastifyRequest): Promise<Error>;
 		};
@@ -58,6 +64,13 @@ export default fp(
 					} else {
 						children.failure ??= await failureOf(outcome.value, requestFor(image.repository, token, request), request);
 					}
+				}
+				return children;
+			},
+			loadAll: async (of, request, reply) => {
+				const children = await app.blockChildren.load(of, request, reply);
+				if (children.failure !== undefined) {
+					throw children.failure;
 				}
 				return children;
 			},

@@ -98,10 +98,7 @@ export default fp(
 				return undefined;
 			}
 			const target = await app.otherReleases.ofBlock(of, images);
-			const children = await app.blockChildren.load(target, request, reply);
-			if (children.failure !== undefined) {
-				throw children.failure;
-			}
+			const children = await app.blockChildren.loadAll(target, request, reply);
 			return indexWithDigest(children, digest) && { ...target, children };
 		}
 

@@ -38,15 +38,7 @@ export default fp(
 	async (app: FastifyInstance) => {
 		async function childrenOf(of: FleetRequest<BlockGrant>, version: string): Promise<BlockTarget | undefined> {
 			const target = await app.otherReleases.byTag(of, version);
-			if (!('images' in target)) {
-				return undefined;
-			}
-			const children = await app.blockChildren.load(target, of.request, of.reply);
-			// Half an index tells nothing of the whole one.
-			if (children.failure !== undefined) {
-				throw children.failure;
-			}
-			return { ...target, children };
+			return 'images' in target ? { ...target, children: await app.blockChildren.loadAll(target, of.request, of.reply) } : undefined;
 		}
 
 		const nowhere = lruCache<true>(MAX_NOWHERE, { ttl: NOWHERE_MS });
